@@ -1,0 +1,58 @@
+# Needs Python 3.11 or later, pip and make; everything else goes into .venv.
+PYTHON ?= python3
+JAX := jax==0.10.2
+
+# The caller's Python settings must not leak into the environments made here.
+unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.installed ## train the quickstart, small data against large, and say where the figure is
+	@touch .venv/.demo-started
+	.venv/bin/svl fit --config configs/quickstart.yaml
+	@find runs -path '*/figures/*.png' -newer .venv/.demo-started | sed 's/^/figure: /' | grep . \
+		|| { echo 'demo: no figure under runs/' >&2; exit 1; }
+
+test: .venv/.installed ## run the tests with coverage
+	.venv/bin/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+lint: .venv/.installed ## check style, formatting and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: .venv/.installed ## format the code and apply the safe fixes
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+bench: .venv/.installed .venv-bench/.installed ## compare replica-steps per second with a plain PyTorch loop and with JAX
+	.venv/bin/python -m svl.bench
+
+clean: ## remove build products and caches; keep .venv and runs
+	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find svl callbacks tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# $(call environment,DIR): an environment whose pip works; one left half-made by an interruption is made anew.
+define environment
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "svl needs Python 3.11 or later, and $(PYTHON) is $$("$(PYTHON)" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo missing): try 'make $(MAKECMDGOALS) PYTHON=python3.12'" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(1)
+	@echo '*' > $(1)/.gitignore
+endef
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(call environment,.venv)
+	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv-bench/.installed: constraints.txt Makefile
+	$(call environment,.venv-bench)
+	.venv-bench/bin/python -m pip install -c constraints.txt '$(JAX)'
+	@touch $@

@@ -1,0 +1,84 @@
+"""The clock of measurements: every so many steps, one row per replica."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+
+from callbacks.measurement import Measurement
+from svl.results import history
+from svl.results.arms import Arm
+from svl.training.replica_module import ReplicaModule
+
+
+class History(pl.Callback):
+    """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
+
+    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means. Doing all of
+    this at the end of a Lightning batch, before the checkpoint, makes a measurement and its checkpoint one event: no kill can
+    come between an evaluation and the steps it belongs to.
+
+    Args:
+        run_dir: the run directory.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._rows: list[pd.DataFrame] = []
+        self.latest: pd.DataFrame | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        history.discard_after(self.run_dir, trainer.global_step if trainer.global_step else -1)
+        if trainer.global_step == 0:
+            self._measure(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps:
+            self._measure(trainer, pl_module)
+
+    def flush(self) -> None:
+        """Write the rows measured since the last call."""
+        if self._rows:
+            history.append(self.run_dir, pd.concat(self._rows, ignore_index=True))
+            self._rows.clear()
+
+    def _measure(self, trainer: pl.Trainer, module: ReplicaModule) -> None:
+        stack, replicas = module.stack, module.replicas
+        metrics = {**stack.train_metrics(), **stack.evaluate()}
+        for callback in trainer.callbacks:
+            if isinstance(callback, Measurement):
+                metrics |= callback.measure(module)
+        diverged = (stack.record["diverged_at"] >= 0).cpu()
+        frame = pd.DataFrame({
+            "step": trainer.global_step,
+            "samples": stack.record["samples"].cpu().numpy(),
+            "seed": replicas.seed,
+            **{key: [_cell(value) for value in replicas.column(key, None)] for key in replicas.vary},
+            **{name: value.cpu().masked_fill(diverged, float("nan")).numpy() for name, value in metrics.items()},
+            "diverged": diverged.numpy(),
+        })  # fmt: skip
+        self.latest = frame
+        self._rows.append(frame)
+        self._log(trainer, replicas, frame, list(metrics))
+
+    def _log(self, trainer: pl.Trainer, replicas: Any, frame: pd.DataFrame, metrics: list[str]) -> None:
+        if not trainer.loggers:
+            return
+        values: dict[str, float] = {"step": trainer.global_step}
+        for number, arm in enumerate(replicas.arms):
+            rows = frame.iloc[number * replicas.seeds : (number + 1) * replicas.seeds]
+            label = Arm(arm, rows).label
+            values[f"samples/{label}"] = float(rows["samples"].mean())
+            values |= {f"{name}/{label}": float(rows[name].mean()) for name in metrics if rows[name].notna().any()}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+
+
+def _cell(value: Any) -> Any:
+    """A varied value as it stands in a table: lists as their text."""
+    return str(value) if isinstance(value, list) else value

@@ -1,0 +1,20 @@
+"""Norm of the output layer over norm of the input layer."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from callbacks.measurement import Measurement
+from svl.training.replica_module import ReplicaModule
+
+
+class NormRatio(Measurement):
+    """``norm_ratio`` = |a|_F / |W|_F for the last and first weight matrices (Liu et al. 2026, figures 4 and 12).
+
+    One pass over two matrices per measurement: free.
+    """
+
+    def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
+        weights = [p for p in module.stack.parameters_by_name().values() if p.dim() >= 3]
+        return {"norm_ratio": weights[-1].flatten(1).norm(dim=1) / weights[0].flatten(1).norm(dim=1)}

@@ -1,0 +1,53 @@
+"""The command line: ``svl fit | validate | test``. Only what a subcommand needs is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+HELP = """usage: svl [-h] [--version] {fit,validate,test} ...
+
+The laboratory for one question: when does training again and again on a small sample beat training on fresh data, and why?
+
+subcommands:
+  fit        train the arms of an experiment:  svl fit --config configs/quickstart.yaml
+             go on where a run stopped:        svl fit --config configs/quickstart.yaml --ckpt_path last
+  validate   measure a checkpoint on the test set
+  test       the same, with a table per arm
+
+common settings (svl fit --help lists all):
+  --config FILE                        relative to the working directory, else to the shipped configs
+  --replicas.seeds N                   replicas of each arm
+  --replicas.vary.KEY "[a, b, ...]"    settings whose values make the arms, e.g. --replicas.vary.data.size "[4096, online]"
+  --trainer.max_steps N                optimisation steps
+  --print_config                       the resolved config
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 2 for a setting that cannot be used, or 128 + the signal that stopped a fit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] == "--version":
+        from svl import __version__
+
+        print(f"svl {__version__}")
+        return 0
+    from svl.errors import SettingError, nearest
+
+    try:
+        if arguments[0] not in ("fit", "validate", "test"):
+            commands = ("fit", "validate", "test")
+            raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
+        from svl.laboratory import run
+
+        return run(arguments)
+    except SettingError as error:
+        print(f"svl: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""How data is reused: one LightningDataModule a strategy."""
+
+from svl.data.automatic_phases import AutomaticPhases
+from svl.data.full_batch import FullBatch
+from svl.data.online import Online
+from svl.data.phases import Phases
+from svl.data.population import Population
+from svl.data.reuse import ReuseDataModule
+from svl.data.subset import Subset
+
+__all__ = ["AutomaticPhases", "FullBatch", "Online", "Phases", "Population", "ReuseDataModule", "Subset"]

@@ -1,0 +1,112 @@
+"""Automatic phases: each replica moves to its next, larger set when it has learned the one it has."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
+from svl.data.pool import REUSES, Pool, Reuse
+from svl.data.reuse import Numbers, ReuseDataModule, State, check_size
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+
+class AutomaticPhases(ReuseDataModule):
+    """Nested sets of geometric sizes; a replica advances on its own at the end of an epoch (Liu et al. 2026, figure 19).
+
+    It does so when its mean train accuracy over that epoch, each batch measured before the step that uses it, reaches
+    ``accuracy``, or when ``max_epochs`` epochs of the phase have elapsed. An epoch is ceil(size / batch_size) steps.
+
+    Args:
+        task: what is learned; must have an accuracy.
+        phases: number of phases.
+        first: size of the first phase: examples, or a fraction of the data an online run of this length sees.
+        last: size of the last phase, likewise.
+        accuracy: train accuracy at which a replica advances, in (0, 1].
+        max_epochs: epochs after which it advances all the same.
+        reuse: ``epochs`` or ``replacement`` within a phase.
+        batch_size: examples of one step.
+        test_size: examples of the test set.
+
+    Raises:
+        SettingError: for a threshold or a size out of range.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"first", "last", "accuracy", "max_epochs"})
+
+    def __init__(
+        self,
+        task: Task,
+        phases: int = 6,
+        first: PhaseSize = 1 / 320,
+        last: PhaseSize = 1 / 50,
+        accuracy: float = 0.75,
+        max_epochs: int = 50,
+        reuse: Reuse = "epochs",
+        batch_size: int = 128,
+        test_size: int = 4096,
+    ) -> None:
+        super().__init__(task, batch_size, test_size)
+        if phases < 2:
+            raise SettingError("data.phases", phases, "at least 2")
+        for key, size in (("data.first", first), ("data.last", last)):
+            if not (isinstance(size, float) and 0 < size < 1):
+                check_size(key, size, task, ())
+        if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 < accuracy <= 1:
+            raise SettingError("data.accuracy", accuracy, "above 0, at most 1")
+        if isinstance(max_epochs, bool) or not isinstance(max_epochs, int) or max_epochs < 1:
+            raise SettingError("data.max_epochs", max_epochs, "a whole number, at least 1")
+        if reuse not in REUSES:
+            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
+        self.phases, self.first, self.last, self.accuracy = phases, first, last, float(accuracy)
+        self.max_epochs, self.reuse = max_epochs, reuse
+
+    def numbers(self, replicas: Replicas) -> Numbers:
+        columns = replicas.numbers("data.", self)
+        online = self.total_steps * self.batch_size
+        ends = [
+            resolve_fractions("data.first", [f, last], online, self.task)
+            for f, last in zip(columns["first"], columns["last"], strict=True)
+        ]
+        ratio = torch.linspace(0, 1, self.phases, dtype=torch.float64)
+        first, last = torch.tensor(ends, dtype=torch.float64).unbind(1)
+        sizes = (first[:, None] * (last / first)[:, None] ** ratio).round().to(torch.int64)
+        self.pool = Pool(sizes.flatten(), self.batch_size, self.reuse)
+        return {
+            "sizes": sizes,
+            "sides": self.pool.sides(sizes),
+            "first_index": torch.zeros_like(sizes),
+            "fresh_start": sizes[:, -1],
+            "epoch_steps": -(-sizes // self.batch_size),
+            "accuracy": torch.tensor(columns["accuracy"], dtype=torch.float32),
+            "max_epochs": torch.tensor(columns["max_epochs"]),
+        }
+
+    def initial_state(self, numbers: Numbers) -> State:
+        zero = torch.zeros_like(numbers["max_epochs"])
+        return {"phase": zero, "step_in_phase": zero.clone(), "epoch_accuracy": zero.to(torch.float32)}
+
+    def indices(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> Int[Tensor, "replica batch"]:
+        return phase_indices(self.pool, numbers, key, state["phase"], state["step_in_phase"], step)
+
+    def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
+        epoch_steps = at(numbers["epoch_steps"], state["phase"])
+        step = state["step_in_phase"] + 1
+        total = state["epoch_accuracy"] + accuracy
+        ended = step % epoch_steps == 0
+        # A few correct answers lost to rounding must not keep a replica that is exactly at the threshold.
+        learned = total >= (numbers["accuracy"] - 1e-6) * epoch_steps
+        tired = step >= numbers["max_epochs"] * epoch_steps
+        go = ended & (learned | tired) & (state["phase"] < self.phases - 1)
+        return {
+            "phase": state["phase"] + go,
+            "step_in_phase": torch.where(go, 0, step),
+            "epoch_accuracy": torch.where(ended, 0.0, total),
+        }

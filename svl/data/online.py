@@ -1,0 +1,19 @@
+"""Fresh data: no example is seen twice."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl.data.reuse import Numbers, ReuseDataModule, State
+
+
+class Online(ReuseDataModule):
+    """Step t trains on examples t B ... t B + B - 1; a subset of size N is the first N of these."""
+
+    def indices(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> Int[Tensor, "replica batch"]:
+        offset = torch.arange(self.batch_size, device=key.device)
+        return (step * self.batch_size + offset).expand(key.shape[0], -1)

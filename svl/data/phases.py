@@ -1,0 +1,146 @@
+"""T phases: first a small subset, then larger ones."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl import random
+from svl.data.pool import REUSES, Pool, Reuse, extents
+from svl.data.reuse import ONLINE, POPULATION, Numbers, ReuseDataModule, State, check_size
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+PhaseSize = int | float | str
+_NEVER = 2**62
+
+
+class Phases(ReuseDataModule):
+    """Phase p trains as :class:`Subset` on ``sizes[p]`` examples for ``durations[p]`` (Liu et al. 2026, section 2, appendix B.1).
+
+    Args:
+        task: what is learned.
+        sizes: for each phase: examples; or a fraction of the data an online run of this length sees; or ``online`` or
+            ``population``. Can vary by replica.
+        durations: length of each phase; the last may be left out and in any case lasts to the end. Can vary by replica.
+        unit: of the durations: ``steps``, or ``epochs`` of the phase's own size.
+        nested: whether each phase's examples contain those of the phase before; else they are disjoint.
+        reuse: ``epochs`` or ``replacement`` within a phase.
+        batch_size: examples of one step.
+        test_size: examples of the test set.
+
+    Raises:
+        SettingError: for phases that are empty, not increasing (if nested), or of unequal number.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"sizes", "durations"})
+
+    def __init__(
+        self,
+        task: Task,
+        sizes: list[PhaseSize],
+        durations: list[int],
+        unit: Literal["steps", "epochs"] = "steps",
+        nested: bool = True,
+        reuse: Reuse = "epochs",
+        batch_size: int = 128,
+        test_size: int = 4096,
+    ) -> None:
+        super().__init__(task, batch_size, test_size)
+        if not isinstance(sizes, list) or not sizes:
+            raise SettingError("data.sizes", sizes, "a list of one or more sizes")
+        if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
+            raise SettingError("data.durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
+        if any(isinstance(d, bool) or not isinstance(d, int) or d < 1 for d in durations):
+            raise SettingError("data.durations", durations, f"whole numbers of {unit}, at least 1")
+        if unit not in ("steps", "epochs"):
+            raise SettingError("data.unit", unit, "'steps' or 'epochs'")
+        if reuse not in REUSES:
+            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
+        self.sizes = [size if _is_fraction(size) else check_size("data.sizes", size, task) for size in sizes]
+        if unit == "epochs" and ONLINE in self.sizes[: len(sizes) - 1]:
+            raise SettingError("data.unit", unit, "'steps' where a phase before the last is online")
+        self.durations, self.unit, self.nested, self.reuse = list(durations), unit, nested, reuse
+        if nested:
+            check_increasing("data.sizes", self.sizes, task)
+
+    def numbers(self, replicas: Replicas) -> Numbers:
+        columns = replicas.numbers("data.", self)
+        online = self.total_steps * self.batch_size
+        sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
+        if len({len(s) for s in sizes}) > 1:
+            raise SettingError("replicas.vary.data.sizes", [len(s) for s in columns["sizes"]], "the same number of phases")
+        flat = [size for phases in sizes for size in phases]
+        extent = extents(flat, self.task).view(len(sizes), -1)
+        self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
+        self._enumerates = POPULATION in flat
+        starts = torch.tensor([self._starts(e, d) for e, d in zip(extent.tolist(), columns["durations"], strict=True)])
+        before = torch.zeros_like(extent) if self.nested else extent.cumsum(1) - extent
+        return {
+            "sizes": extent,
+            "sides": self.pool.sides(extent),
+            "starts": starts,
+            "first_index": before,
+            "fresh_start": extent.max(1).values if self.nested else extent.sum(1),
+            "enumerated": torch.tensor([size == POPULATION for size in flat]).view_as(extent),
+        }
+
+    def _starts(self, extent: list[int], durations: list[int]) -> list[int]:
+        steps = durations[: len(extent) - 1]
+        if self.unit == "epochs":
+            steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
+        return [0, *torch.tensor([*steps, 0]).cumsum(0).tolist()[:-1]] if steps else [0]
+
+    def phase(self, numbers: Numbers, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        """Each replica's phase at a step."""
+        return (step >= numbers["starts"]).sum(1) - 1
+
+    def indices(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> Int[Tensor, "replica batch"]:
+        phase = self.phase(numbers, step)
+        return phase_indices(self.pool, numbers, key, phase, step - at(numbers["starts"], phase), step)
+
+
+def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:
+    """The entry of each replica's own phase in a table ``[replica, phase, ...]``."""
+    return table[torch.arange(len(table), device=table.device), phase]
+
+
+def phase_indices(
+    pool: Pool, numbers: Numbers, key: Int[Tensor, "replica 2"], phase: Tensor, step_in_phase: Tensor, step: Tensor
+) -> Int[Tensor, "replica batch"]:
+    """Indices of one batch, each replica in its own phase."""
+    size = at(numbers["sizes"], phase)
+    order = random.fold(key, phase)
+    index = pool.indices(order, size, at(numbers["sides"], phase), step_in_phase, step, numbers["fresh_start"])
+    return index + torch.where(size > 0, at(numbers["first_index"], phase), 0)[:, None]
+
+
+def _is_fraction(size: Any) -> bool:
+    return isinstance(size, float) and 0 < size < 1
+
+
+def resolve_fractions(key: str, sizes: list[PhaseSize], online: int, task: Task, nested: bool = True) -> list[int | str]:
+    """Sizes with fractions of the ``online`` data turned into numbers of examples.
+
+    Raises:
+        SettingError: if they exceed the population or do not increase.
+    """
+    counts = [check_size(key, max(round(s * online), 1) if isinstance(s, float) else s, task) for s in sizes]
+    if nested:
+        check_increasing(key, counts, task)
+    return counts
+
+
+def check_increasing(key: str, sizes: list[Any], task: Task) -> None:
+    """Raise :class:`SettingError` unless sizes of one kind increase, with ``population`` and ``online`` last."""
+    ranks = {ONLINE: (3, 0), POPULATION: (2, 0)}
+    for kind in (int, float):
+        some = [ranks[s] if isinstance(s, str) else (1, s) for s in sizes if isinstance(s, str | kind)]
+        if any(a >= b for a, b in zip(some[:-1], some[1:], strict=True)):
+            raise SettingError(key, sizes, "sizes that increase from phase to phase (or nested: false)")

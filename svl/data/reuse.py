@@ -1,0 +1,162 @@
+"""What every data-reuse strategy has in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+ONLINE, POPULATION = "online", "population"
+Size = int | str
+Numbers = dict[str, Tensor]
+State = dict[str, Tensor]
+
+
+class Steps:
+    """The training dataloader: yields ``(first step, number of steps)``; its position is the trainer's step, nothing else."""
+
+    def __init__(self, data: ReuseDataModule) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return -(-self.data.total_steps // self.data.steps_per_batch)
+
+    def __iter__(self) -> Iterator[Int[Tensor, "2"]]:
+        total, chunk = self.data.total_steps, self.data.steps_per_batch
+        for start in range(self.data.trainer.global_step if self.data.trainer else 0, total, chunk):
+            yield torch.tensor([start, min(chunk, total - start)])
+
+
+class ReuseDataModule(pl.LightningDataModule):
+    """A rule ``(key, step, replica) -> indices`` over a task: one strategy of data reuse.
+
+    A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`initial_state` and :meth:`advance`. All are pure
+    functions of tensors whose first axis is the replica, so the compiled training step calls them itself.
+
+    Args:
+        task: what is learned.
+        batch_size: examples of one step.
+        test_size: examples of the test set, which has its own key.
+
+    Raises:
+        SettingError: for a size below 1.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, task: Task, batch_size: int = 128, test_size: int = 4096) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise SettingError("data.batch_size", batch_size, "at least 1")
+        if test_size < 1:
+            raise SettingError("data.test_size", test_size, "at least 1")
+        self.task, self.batch_size, self.test_size = task, batch_size, test_size
+        self.total_steps = 0
+        self.steps_per_batch = 1
+
+    # The rule -------------------------------------------------------------------------------------------------
+
+    def numbers(self, replicas: Replicas) -> Numbers:
+        """The per-replica settings as tensors ``[replica, ...]``; called once, before training."""
+        return {}
+
+    def initial_state(self, numbers: Numbers) -> State:
+        """What the strategy remembers from step to step, as tensors ``[replica, ...]``."""
+        return {}
+
+    @abstractmethod
+    def indices(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> Int[Tensor, "replica batch"]:
+        """Indices of the examples of micro-batch ``micro`` of step ``step``."""
+
+    def weights(self, numbers: Numbers, index: Int[Tensor, "replica batch"]) -> Float[Tensor, "replica batch"] | None:
+        """Weight of each example in the step's mean; ``None`` means 1 / batch_size each."""
+        return None
+
+    def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
+        """The state after a step whose train accuracy was ``accuracy``: the one arrow from training back to the data."""
+        return state
+
+    def micro_batches(self, numbers: Numbers) -> int:
+        """Micro-batches of one step for the replicas whose numbers these are."""
+        return 1
+
+    def samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
+        """Examples that each replica processed in ``steps`` steps: the papers' compute."""
+        return torch.full((len(numbers["seed"]),), steps * self.batch_size)
+
+    def enumerated(self, numbers: Numbers, state: State) -> Tensor | None:
+        """Which replicas read the enumerated population rather than draws from it; ``None`` for none."""
+        return None
+
+    # What the training step calls ---------------------------------------------------------------------------------
+
+    def setting_numbers(self, replicas: Replicas) -> Numbers:
+        """:meth:`numbers` and the seeds, which every strategy has."""
+        return {"seed": torch.tensor(replicas.seed), **self.numbers(replicas)}
+
+    def batch(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
+        """Inputs, targets and weights of one micro-batch of every replica."""
+        index = self.indices(numbers, state, key, step, micro)
+        inputs, targets = self.task.examples(random.fold(key, "train"), index)
+        population = self.enumerated(numbers, state)
+        if population is not None:
+            all_inputs, all_targets = self.task.population(key, index)
+            inputs = _choose(population, all_inputs, inputs)
+            targets = _choose(population, all_targets, targets)
+        return inputs, targets, self.weights(numbers, index)
+
+    def test_batch(self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets number ``start`` to ``start + count - 1`` of every replica's test set."""
+        index = (start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
+        return self.task.examples(random.fold(key, "test"), index)
+
+    # Lightning ------------------------------------------------------------------------------------------------------
+
+    def schedule(self, total_steps: int, steps_per_batch: int) -> None:
+        """Fix the length of the run and how many steps one Lightning batch stands for."""
+        self.total_steps, self.steps_per_batch = total_steps, steps_per_batch
+
+    def train_dataloader(self) -> Any:
+        return Steps(self)
+
+    def val_dataloader(self) -> Any:
+        return [torch.zeros(2, dtype=torch.int64)]
+
+    def test_dataloader(self) -> Any:
+        return self.val_dataloader()
+
+
+def _choose(replica: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return torch.where(replica.view(-1, *[1] * (first.dim() - 1)), first, second)
+
+
+def check_size(key: str, size: Any, task: Task, allow: tuple[str, ...] = (ONLINE, POPULATION)) -> Size:
+    """A dataset size: an integer, ``online`` or ``population``.
+
+    Raises:
+        SettingError: for anything else, or a size above that of an enumerable population.
+    """
+    total = task.population_size
+    limit = f"1 to {total} (the whole population)" if total else "1 to 2^62"
+    allowed = ", ".join([limit, *(repr(word) for word in allow if word != POPULATION or total)])
+    if isinstance(size, str) and size in allow:
+        if size == POPULATION and total is None:
+            raise SettingError(key, size, f"{allowed}; this task's population cannot be enumerated")
+        return size
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= (total or 2**62):
+        raise SettingError(key, size, allowed)
+    return size

@@ -1,0 +1,53 @@
+"""One subset, used again and again."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl.data.pool import REUSES, Pool, Reuse, extents
+from svl.data.reuse import POPULATION, Numbers, ReuseDataModule, Size, State, check_size
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+
+class Subset(ReuseDataModule):
+    """Mini-batches from the first ``size`` examples (Liu et al. 2026, figure 2a and 2c).
+
+    Args:
+        task: what is learned.
+        size: N; or ``online`` for fresh data, or ``population`` for every input of an enumerable task. Can vary by replica.
+        reuse: ``epochs`` (a new order each epoch, every example once) or ``replacement`` (uniform on [0, N)).
+        batch_size: examples of one step.
+        test_size: examples of the test set.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
+
+    def __init__(
+        self, task: Task, size: Size = "online", reuse: Reuse = "epochs", batch_size: int = 128, test_size: int = 4096
+    ) -> None:
+        super().__init__(task, batch_size, test_size)
+        if reuse not in REUSES:
+            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
+        self.size, self.reuse = check_size("data.size", size, task), reuse
+
+    def numbers(self, replicas: Replicas) -> Numbers:
+        sizes = replicas.numbers("data.", self)["size"]
+        extent = extents(sizes, self.task)
+        self.pool = Pool(extent, self.batch_size, self.reuse)
+        self._enumerates = POPULATION in sizes
+        enumerated = torch.tensor([size == POPULATION for size in sizes])
+        return {"size": extent, "sides": self.pool.sides(extent), "enumerated": enumerated}
+
+    def enumerated(self, numbers: Numbers, state: State) -> Tensor | None:
+        return numbers["enumerated"] if self._enumerates else None
+
+    def indices(
+        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> Int[Tensor, "replica batch"]:
+        return self.pool.indices(key, numbers["size"], numbers["sides"], step, step)

@@ -1,0 +1,32 @@
+"""The one exception that a user's setting can cause."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used: which key, what was given, what is allowed.
+
+    The command line prints it as one line and exits with status 2.
+
+    Args:
+        key: dotted name of the setting as in the config, e.g. ``data.size``.
+        given: the offending value.
+        allowed: what would have been accepted, in words.
+    """
+
+    def __init__(self, key: str, given: Any, allowed: str) -> None:
+        self.key, self.given, self.allowed = key, given, allowed
+        super().__init__(key, given, allowed)
+
+    def __str__(self) -> str:
+        return f"{self.key}: got {self.given!r}; allowed: {self.allowed}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` for the name in ``names`` closest to ``name``, or an empty string."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

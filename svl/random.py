@@ -1,0 +1,183 @@
+"""Counter-based random numbers: the same key and counter give the same bits on any device, in any order.
+
+The generator is Philox-4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+Words of 32 bits are held in int64 tensors, because 64-bit products are needed and unsigned arithmetic is not available
+everywhere. All functions are elementwise over broadcast leading axes, so they fuse into a compiled training step.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+MASK32 = 0xFFFFFFFF
+_SIGN = -(2**63)
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_FEISTEL_ROUNDS = 8
+_MAX_WALK = 16
+
+Words = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def philox(counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int], key: Int[Tensor, "*#shape 2"]) -> Words:
+    """One block of Philox-4x32-10: four 32-bit words per counter.
+
+    Args:
+        counter: four 32-bit words that broadcast with each other and with ``key[..., 0]``.
+        key: two 32-bit words.
+    """
+    c0, c1, c2, c3 = (torch.as_tensor(c, dtype=torch.int64, device=key.device) for c in counter)
+    k0, k1 = key[..., 0], key[..., 1]
+    for _ in range(10):
+        # Wrapped int64 products keep all 64 bits; the mask undoes the arithmetic shift's sign extension.
+        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c2 = ((product1 >> 32) & MASK32) ^ c1 ^ k0, ((product0 >> 32) & MASK32) ^ c3 ^ k1
+        c1, c3 = product1 & MASK32, product0 & MASK32
+        k0, k1 = (k0 + _WEYL[0]) & MASK32, (k1 + _WEYL[1]) & MASK32
+    return c0, c1, c2, c3
+
+
+def key(seed: int | Int[Tensor, "*shape"]) -> Int[Tensor, "*shape 2"]:
+    """The key of a seed: its low and high 32 bits."""
+    seed = torch.as_tensor(seed, dtype=torch.int64)
+    return torch.stack((seed & MASK32, (seed >> 32) & MASK32), dim=-1)
+
+
+@torch.compiler.assume_constant_result
+def _tag(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def fold(parent: Int[Tensor, "*shape 2"], data: str | int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*shape 2"]:
+    """An independent key derived from ``parent`` and a name or number, for one purpose each ("data", "test", ...)."""
+    # A tag in the last counter word keeps derived keys apart from every example's counters.
+    if isinstance(data, str):
+        counter = (_tag(data), 0, 1, MASK32)
+    else:
+        data = torch.as_tensor(data, dtype=torch.int64, device=parent.device)
+        counter = (data & MASK32, (data >> 32) & MASK32, 0, MASK32)
+    return torch.stack(philox(counter, parent)[:2], dim=-1)
+
+
+def bits(key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], block: int = 0, stream: int = 0) -> Words:
+    """The 128 random bits number ``block`` of counter ``index``, as four 32-bit words."""
+    return philox((index & MASK32, (index >> 32) & MASK32, block, stream), key)
+
+
+def uniform(words: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Floats uniform on [0, 1) with 24 bits, from 32-bit words."""
+    return (words >> 8).to(torch.float32) * 2.0**-24
+
+
+def normal_pair(
+    first: Int[Tensor, "*shape"], second: Int[Tensor, "*shape"]
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """Two independent standard Gaussians from two 32-bit words each (Box and Muller, 1958); at most 6.8 in size."""
+    radius = torch.sqrt(-2.0 * torch.log((first.to(torch.float32) + 0.5) * 2.0**-32))
+    angle = uniform(second) * (2.0 * math.pi)
+    return radius * torch.cos(angle), radius * torch.sin(angle)
+
+
+def normals(key: Int[Tensor, "*shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0) -> Float[Tensor, "..."]:
+    """``count`` standard Gaussians for each counter, in a new last axis: ``[*shape, count]``."""
+    block = torch.arange((count + 3) // 4, device=key.device)
+    w0, w1, w2, w3 = philox(
+        ((index & MASK32)[..., None], ((index >> 32) & MASK32)[..., None], block, stream), key[..., None, :]
+    )
+    return torch.stack((*normal_pair(w0, w1), *normal_pair(w2, w3)), dim=-1).flatten(-2)[..., :count]
+
+
+def _multiply_high(high: Tensor, low: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+    """High and low 64 bits of the product of a 64-bit word (two 32-bit halves) and ``n`` < 2^63."""
+    n_low, n_high = n & MASK32, n >> 32
+    low_low, low_high, high_low = low * n_low, low * n_high, high * n_low
+    middle = ((low_low >> 32) & MASK32) + (low_high & MASK32) + (high_low & MASK32)
+    carry = ((low_high >> 32) & MASK32) + ((high_low >> 32) & MASK32) + (middle >> 32)
+    return high * n_high + carry, (low_low & MASK32) | (middle << 32)
+
+
+def integers(words: Words, n: int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*shape"]:
+    """Integers uniform on [0, n), 1 <= n < 2^62, by multiply-shift with rejection (Lemire, ACM TOMACS 2019).
+
+    A block holds two 64-bit draws; the second replaces a rejected first. What bias is left is below (n / 2^64)^2.
+    """
+    n = torch.as_tensor(n, dtype=torch.int64, device=words[0].device)
+    threshold = 2 * ((2**63 - 1) % n + 1) % n  # 2^64 mod n
+    first, remainder = _multiply_high(words[0], words[1], n)
+    second, _ = _multiply_high(words[2], words[3], n)
+    return torch.where((remainder ^ _SIGN) < (threshold ^ _SIGN), second, first)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """MurmurHash3's 32-bit finaliser (Appleby): a bijection of 32-bit words in which every bit of ``x`` reaches every bit."""
+    x = ((x ^ (x >> 16)) * 0x85EBCA6B) & MASK32
+    x = ((x ^ (x >> 13)) * 0xC2B2AE35) & MASK32
+    return x ^ (x >> 16)
+
+
+def feistel_shape(n: int) -> tuple[int, int]:
+    """Sides ``(a, b)`` of the smallest near-square grid that holds ``n``: exact (``a b = n``) where ``n`` has such divisors."""
+    root = math.isqrt(n)
+    # A side of 1 would leave nothing to mix, so a long thin grid is worse than a few steps of cycle walking.
+    for a in range(root, max(root // 4, min(n, 2)) - 1, -1):
+        if n % a == 0:
+            return a, n // a
+    a = root if root * root == n else root + 1
+    return a, -(-n // a)
+
+
+def round_keys(key: Int[Tensor, "*shape 2"]) -> list[Int[Tensor, "*shape"]]:
+    """The round keys of one keyed permutation, drawn once however many positions it is asked for."""
+    blocks = [bits(key, torch.zeros_like(key[..., 0]), block) for block in range(_FEISTEL_ROUNDS // 4)]
+    return [word for block in blocks for word in block]
+
+
+def permutation(
+    round_keys: list[Int[Tensor, "*#shape"]],
+    position: Int[Tensor, "*#shape"],
+    n: Int[Tensor, "*#shape"],
+    sides: tuple[Int[Tensor, "*#shape"], Int[Tensor, "*#shape"]],
+    walk: int,
+) -> Int[Tensor, "*shape"]:
+    """Where the keyed pseudorandom permutation of [0, n) sends ``position``; no table is kept.
+
+    A generalised Feistel network on an a x b grid (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002) with
+    cycle walking where a b > n. Use :func:`permutation_plan` for ``sides`` and ``walk``.
+
+    Args:
+        round_keys: from :func:`round_keys`, of a key into which the epoch is folded.
+        position: in [0, n).
+        n: size of the permuted range, at most 2^62.
+        sides: ``(a, b)`` with a b >= n, each below 2^31.
+        walk: cycle-walking steps: 0 where a b = n. It is exact up to 16 steps; the chance that an element needs more is
+            below 2^-64.
+    """
+    a, b = sides
+
+    def scramble(x: Tensor) -> Tensor:
+        left = x // b
+        right = x - left * b
+        for number, round_key in enumerate(round_keys):
+            even = number % 2 == 0
+            half, source, side = (left, right, a) if even else (right, left, b)
+            moved = half + (_mix(source & MASK32 ^ round_key) * side >> 32)
+            moved = torch.where(moved >= side, moved - side, moved)
+            left, right = (moved, right) if even else (left, moved)
+        return left * b + right
+
+    result = scramble(position)
+    for _ in range(walk):
+        result = torch.where(result < n, result, scramble(result))
+    return result
+
+
+def permutation_plan(sizes: list[int]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"], int]:
+    """Grid sides for each size and the cycle-walking steps that serve them all."""
+    shapes = [feistel_shape(n) for n in sizes]
+    walk = max(min(a * b - n, _MAX_WALK) for (a, b), n in zip(shapes, sizes, strict=True))
+    return torch.tensor([a for a, _ in shapes]), torch.tensor([b for _, b in shapes]), walk

@@ -1,0 +1,106 @@
+"""The replicas of a fit: arms (settings that differ) times seeds."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError, nearest
+
+
+class Replicas:
+    """R = arms x seeds replicas in arm-major order; replicas of one seed share initial weights and data across arms.
+
+    Args:
+        seeds: replicas of each arm.
+        first_seed: seeds are ``first_seed, first_seed + 1, ...``; tune on some seeds, report on others.
+        vary: for each dotted setting the list of its values; arms are the cartesian product, the last key fastest.
+
+    Raises:
+        SettingError: for fewer than one seed or an empty or repeated list of values.
+    """
+
+    def __init__(self, seeds: int = 16, first_seed: int = 0, vary: dict[str, list[Any]] | None = None) -> None:
+        if seeds < 1:
+            raise SettingError("replicas.seeds", seeds, "at least 1")
+        if not 0 <= first_seed < 2**62:
+            raise SettingError("replicas.first_seed", first_seed, "0 to 2^62 - 1")
+        self.seeds, self.first_seed, self.vary = seeds, first_seed, dict(vary or {})
+        for key, values in self.vary.items():
+            if not isinstance(values, list) or not values:
+                raise SettingError(f"replicas.vary.{key}", values, "a list of one or more values")
+            if any(a == b and type(a) is type(b) for a, b in itertools.combinations(values, 2)):
+                raise SettingError(f"replicas.vary.{key}", values, "values that differ from each other")
+        self.arms: list[dict[str, Any]] = [
+            dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
+        ]
+
+    def __len__(self) -> int:
+        return len(self.arms) * self.seeds
+
+    @property
+    def seed(self) -> list[int]:
+        """Each replica's seed."""
+        return [self.first_seed + s for _ in self.arms for s in range(self.seeds)]
+
+    def key(self) -> Int[Tensor, "replica 2"]:
+        """Each replica's key."""
+        return random.key(torch.tensor(self.seed))
+
+    def column(self, key: str, default: Any) -> list[Any]:
+        """Each replica's value of the setting ``key``: its arm's, or ``default`` where the setting does not vary."""
+        return [arm.get(key, default) for arm in self.arms for _ in range(self.seeds)]
+
+    def numbers(self, prefix: str, owner: Any, read: Callable[[Any, str], Any] = getattr) -> dict[str, list[Any]]:
+        """Each replica's value of every setting in ``owner.per_replica``, checked by the owner's own constructor.
+
+        Args:
+            prefix: where the owner stands in the config, e.g. ``data.``.
+            owner: an object whose constructor arguments are also its attributes.
+            read: how a value is read off an owner built with it.
+        """
+        columns = {}
+        for name in sorted(owner.per_replica):
+            key = prefix + name
+            if key in self.vary:
+                owners = [replace(owner, **{name: value}) for value in self.vary[key]]
+                by_value = dict(zip(map(repr, self.vary[key]), owners, strict=True))
+                columns[name] = [read(by_value[repr(value)], name) for value in self.column(key, None)]
+            else:
+                columns[name] = [read(owner, name)] * len(self)
+        return columns
+
+    def check_keys(self, variable: Iterable[str], structural: Iterable[str]) -> None:
+        """Refuse a varied setting that does not exist or cannot differ inside one fit.
+
+        Raises:
+            SettingError: naming the key, with the nearest one that can vary.
+        """
+        variable, structural = sorted(variable), set(structural)
+        for key in self.vary:
+            if key in structural and key not in variable:
+                raise SettingError(
+                    f"replicas.vary.{key}",
+                    self.vary[key],
+                    "settings that are numbers; this one changes shapes or code: vary it by a sweep across fits",
+                )
+            if key not in variable:
+                hint = nearest(key, variable) or f"; choose from {', '.join(variable)}"
+                raise SettingError(f"replicas.vary.{key}", self.vary[key], f"a setting that can differ by replica{hint}")
+
+
+def settings(owner: Any) -> dict[str, Any]:
+    """The constructor arguments of ``owner``, read back from its attributes of the same names."""
+    return {name: getattr(owner, name) for name in inspect.signature(type(owner)).parameters}
+
+
+def replace(owner: Any, **changes: Any) -> Any:
+    """A copy of ``owner`` built anew with some constructor arguments changed, so that they are checked."""
+    return type(owner)(**{**settings(owner), **changes})

@@ -1,0 +1,102 @@
+"""The arms of a history, and which arm each is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from svl.errors import SettingError
+from svl.results.quantity import setting
+
+LARGE = ("online", "population")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The replicas that share all varied settings and differ by seed.
+
+    Args:
+        settings: value of each varied setting.
+        rows: the arm's part of the history.
+    """
+
+    settings: dict[str, Any]
+    rows: pd.DataFrame = field(repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """As on the command line, ``data.size=4096, model.optimizer.lr=0.3``; ``all`` where nothing varies."""
+        return ", ".join(f"{key}={setting(value)}" for key, value in self.settings.items()) or "all"
+
+
+def arms(history: pd.DataFrame, vary: Sequence[str]) -> list[Arm]:
+    """The history's arms in the order in which they were varied.
+
+    Raises:
+        SettingError: if the history has no column of one of the names in ``vary``.
+    """
+    for key in vary:
+        if key not in history:
+            raise SettingError("replicas.vary", key, f"a column of the history: {', '.join(map(str, history))}")
+    if not vary:
+        return [Arm({}, history)]
+    groups = history.groupby(list(vary), sort=False, dropna=False)
+    return [Arm(dict(zip(vary, map(_plain, values), strict=True)), rows) for values, rows in groups]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def metrics(history: pd.DataFrame, vary: Sequence[str]) -> list[str]:
+    """Names of the history's metrics: all its numbers but the counters, the settings and ``diverged``."""
+    known = {"step", "samples", "seed", "diverged", *vary}
+    return [name for name in history.select_dtypes("number") if name not in known]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """The last component of each dotted name, as many more of them as it takes to tell the names apart."""
+    parts = [name.split(".") for name in names]
+    for length in range(1, max(map(len, parts), default=1) + 1):
+        short = [".".join(part[-length:]) for part in parts]
+        if len(set(short)) == len(short):
+            return short
+    return list(names)
+
+
+def compared_setting(vary: Sequence[str]) -> str | None:
+    """The setting that tells small from large: the first called ``size``, else the first; None where nothing varies."""
+    return next((key for key in vary if key.split(".")[-1] == "size"), vary[0] if vary else None)
+
+
+def large(arms: Sequence[Arm]) -> dict[str, Any]:
+    """What makes an arm a reference: ``{"data.size": "online"}`` or ``"population"``, else the last value varied."""
+    key = compared_setting(list(arms[0].settings))
+    if key is None:
+        return {}
+    values = [arm.settings[key] for arm in arms]
+    return {key: next((value for value in values if value in LARGE), values[-1])}
+
+
+def references(arms: Sequence[Arm], reference: Mapping[str, Any] | None = None) -> list[Arm]:
+    """For each arm the one it is compared with: equal in every setting but those that ``reference`` fixes.
+
+    Args:
+        reference: settings of the reference arms, ``large(arms)`` by default; settings not named are the arm's own.
+
+    Raises:
+        SettingError: if there is no such arm.
+    """
+    reference = large(arms) if reference is None else reference
+    found = []
+    for arm in arms:
+        wanted = {**arm.settings, **reference}
+        match = next((other for other in arms if other.settings == wanted), None)
+        if match is None:
+            raise SettingError("reference", dict(reference), f"settings of an arm: {'; '.join(a.label for a in arms)}")
+        found.append(match)
+    return found

@@ -1,0 +1,190 @@
+"""What a run came to: ``summary.json``, and the table that ends a fit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from svl.errors import SettingError
+from svl.results import statistics
+from svl.results.arms import Arm, arms, large, metrics, references, short_names
+from svl.results.atomic import replacing
+from svl.results.quantity import quantity, ratio, setting, significant
+
+SUMMARY = "summary.json"
+
+
+def summarise(
+    history: pd.DataFrame,
+    vary: Sequence[str],
+    metric: str | None = "val/accuracy",
+    target: float = 0.9,
+    reference: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Statistics of every arm, ready for JSON: what is infinite (never reached) or unknown is None.
+
+    Args:
+        vary: names of the varied settings.
+        metric: what has to pass ``target``; None where the run has no target.
+        reference: settings of the arms to compare with, by default the large ones (``arms.large``).
+        extra: what else there is to say of the run: wall seconds, versions, git commit, command.
+
+    Raises:
+        SettingError: if ``metric`` is not in the history or no arm is the ``reference``.
+    """
+    if metric is not None and metric not in metrics(history, vary):
+        raise SettingError("metric", metric, f"one of {', '.join(metrics(history, vary))}")
+    all_arms = arms(history, vary)
+    reference = large(all_arms) if reference is None else dict(reference)
+    summaries = [_final(arm, metrics(history, vary)) for arm in all_arms]
+    if metric is not None:
+        compared = references(all_arms, reference)
+        times = {arm.label: statistics.time_to_target(arm.rows, metric, target) for arm in all_arms}
+        for entry, arm, against in zip(summaries, all_arms, compared, strict=True):
+            entry |= _to_target(times[arm.label])
+            entry["reference"] = None if arm is against else against.label
+            entry["speed_up"] = None if arm is against else _speed_up(times[arm.label], times[against.label])
+    direction = None if metric is None else "above" if statistics.is_better_above(metric) else "below"
+    return _jsonable(
+        {
+            "vary": list(vary),
+            "target": None if metric is None else {"metric": metric, "value": target, "direction": direction},
+            "reference": reference,
+            "arms": summaries,
+            **(extra or {}),
+        }
+    )
+
+
+def write(run_dir: str | Path, summary: Mapping[str, Any]) -> None:
+    """Writes ``summary.json``, whole or not at all."""
+    with replacing(Path(run_dir) / SUMMARY) as path:
+        path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def table(summary: Mapping[str, Any]) -> Table:
+    """One row an arm: its settings, final metric, samples to the target and speed-up; 80 columns hold one setting."""
+    target, rows = summary["target"], summary["arms"]
+    metric = target["metric"] if target else next(iter(rows[0]["final"]), None)
+    seeds, never, diverged = ([row.get(key) for row in rows] for key in ("seeds", "censored", "diverged"))
+    columns = {
+        name: [setting(row["settings"][key]) for row in rows]
+        for key, name in zip(summary["vary"], short_names(summary["vary"]), strict=True)
+    }
+    if len(set(seeds)) > 1:
+        columns["seeds"] = list(map(str, seeds))
+    if metric:
+        unit = " %" if metric.endswith("accuracy") else ""
+        columns[f"{metric}{unit}"] = [_mean(row["final"][metric], percent=bool(unit)) for row in rows]
+    if target:
+        columns[f"samples to {_threshold(target)}"] = [_median(row["samples_to_target"]) for row in rows]
+        if any(never):
+            columns["never"] = [f"{count}/{of}" if count else "" for count, of in zip(never, seeds, strict=True)]
+        if len(rows) > 1:
+            columns["speed-up"] = [_speed_up_cell(row["speed_up"]) for row in rows]
+    if any(diverged):
+        columns["NaN"] = [f"{count}/{of}" if count else "" for count, of in zip(diverged, seeds, strict=True)]
+    each = f"{seeds[0]} seeds each, " if len(set(seeds)) == 1 else ""
+    caption = f"{each}means and medians with 95 % intervals"
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for name, cells in columns.items():
+        shown.add_column(escape(name), justify="right" if cells[0].isdigit() else "left")
+    for row_cells in zip(*columns.values(), strict=True):
+        shown.add_row(*map(escape, row_cells))
+    return shown
+
+
+def _final(arm: Arm, names: Sequence[str]) -> dict[str, Any]:
+    final = {}
+    for name in names:
+        values = statistics.value_at(arm.rows, name).to_numpy(np.float64)
+        final[name] = _named(statistics.mean(values), "mean") | {"seeds": int(np.isfinite(values).sum())}
+    return {
+        "label": arm.label,
+        "settings": arm.settings,
+        "seeds": arm.rows["seed"].nunique(),
+        "diverged": arm.rows.loc[statistics.diverged(arm.rows), "seed"].nunique(),
+        "steps": arm.rows["step"].max(),
+        "samples": arm.rows["samples"].max(),
+        "final": final,
+    }
+
+
+def _to_target(times: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "success": _named(statistics.success(times["reached"].to_numpy(bool)), "probability"),
+        "censored": int((~times["reached"]).sum()),
+        "steps_to_target": _named(statistics.median_time(times, "step"), "median"),
+        "samples_to_target": _named(statistics.median_time(times, "samples"), "median"),
+    }
+
+
+def _speed_up(arm: pd.DataFrame, against: pd.DataFrame) -> dict[str, Any]:
+    def compared(unit: statistics.Unit) -> dict[str, Any]:
+        gain = statistics.speed_up(arm, against, unit)
+        return {**gain._asdict(), "logrank_p": statistics.logrank_p(arm, against, unit)}
+
+    return {"samples": compared("samples"), "steps": compared("step")}
+
+
+def _named(estimate: statistics.Estimate, name: str) -> dict[str, float]:
+    return {name: estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _jsonable(value: Any) -> Any:
+    """Plain Python values, None for what JSON cannot say: NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | None) else str(value)
+
+
+def _threshold(target: Mapping[str, Any]) -> str:
+    if target["metric"].endswith("accuracy"):
+        return f"{significant(100 * target['value'])} %"
+    return f"{'≥' if target['direction'] == 'above' else '≤'} {target['value']:.3g}"
+
+
+def _mean(entry: Mapping[str, Any], percent: bool) -> str:
+    if entry["mean"] is None:
+        return "-"
+    mean, *interval = (
+        "-" if value is None else f"{100 * value:.1f}" if percent else f"{value:#.3g}"
+        for value in (entry["mean"], entry["low"], entry["high"])
+    )
+    return mean if entry["low"] is None else f"{mean} [{', '.join(interval)}]"
+
+
+def _median(entry: Mapping[str, Any]) -> str:
+    if entry["median"] is None:
+        return "-"
+    interval = "" if entry["low"] is None else f" [{quantity(entry['low'])}, {quantity(_open(entry['high']))}]"
+    return quantity(entry["median"]) + interval
+
+
+def _speed_up_cell(speed_up: Mapping[str, Any] | None) -> str:
+    if speed_up is None:
+        return "reference"
+    entry = speed_up["samples"]
+    if entry["value"] is None:
+        return "-"
+    return ratio(entry["value"], entry["low"], _open(entry["high"]), entry["bound"])
+
+
+def _open(bound: float | None) -> float:
+    return math.inf if bound is None else bound

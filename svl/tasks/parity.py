@@ -1,0 +1,76 @@
+"""Sparse and dense parity on the hypercube {-1, 1}^dim."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError
+from svl.tasks.task import Task
+
+_ENUMERABLE_DIM = 40
+
+
+class Parity(Task):
+    """(dim, degree)-parity: x uniform in {-1, 1}^dim, y the product of the coordinates in the support.
+
+    Source: Liu et al. 2026, section 3; dense parity (degree = dim) in figure 14.
+
+    Args:
+        dim: number of coordinates, 1 to 128.
+        degree: size of the support, 1 to ``dim``.
+        support: the first ``degree`` coordinates, or drawn anew for each seed.
+
+    Raises:
+        SettingError: for a ``dim``, ``degree`` or ``support`` out of range.
+    """
+
+    def __init__(self, dim: int = 20, degree: int = 6, support: Literal["first", "drawn"] = "first") -> None:
+        if not 1 <= dim <= 128:
+            raise SettingError("data.task.dim", dim, "1 to 128")
+        if not 1 <= degree <= dim:
+            raise SettingError("data.task.degree", degree, f"1 to dim = {dim}")
+        if support not in ("first", "drawn"):
+            raise SettingError("data.task.support", support, "'first' or 'drawn'")
+        self.dim, self.degree, self.support = dim, degree, support
+        self.input_shape = (dim,)
+        self.population_size = 2**dim if dim <= _ENUMERABLE_DIM else None
+
+    def support_mask(self, key: Int[Tensor, "replica 2"]) -> Bool[Tensor, "replica dim"]:
+        """Which coordinates each replica's label depends on."""
+        coordinate = torch.arange(self.dim, device=key.device).expand(key.shape[0], -1)
+        if self.support == "drawn":
+            # The coordinates with the smallest random words are a uniform draw without replacement.
+            word = random.bits(random.fold(key, "support")[:, None], coordinate)[0]
+            coordinate = word.argsort(dim=-1).argsort(dim=-1)
+        return coordinate < self.degree
+
+    def examples(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
+        """One random block of 128 bits holds a whole input."""
+        return self._label(key, random.bits(random.fold(key, "example")[:, None], index))
+
+    def population(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
+        """The index's own binary digits are the input: digit 0 stands for +1, digit 1 for -1."""
+        return self._label(key, (index & random.MASK32, index >> 32))
+
+    def _label(self, key: Tensor, words: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        columns = [
+            (word[..., None] >> torch.arange(min(32, self.dim - 32 * number), device=key.device)) & 1
+            for number, word in enumerate(words)
+            if self.dim > 32 * number
+        ]
+        bit = torch.cat(columns, dim=-1) if len(columns) > 1 else columns[0]
+        odd = (bit * self.support_mask(key)[:, None]).sum(-1) & 1
+        return (1 - 2 * bit).to(torch.float32), (1 - 2 * odd).to(torch.float32)
+
+    def correct(self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]) -> Bool[Tensor, "..."]:
+        """The sign of the output equals the label; an output of exactly 0 counts as wrong."""
+        return outputs[..., 0] * targets > 0

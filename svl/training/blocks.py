@@ -1,0 +1,94 @@
+"""How a stack is cut into blocks that fit a core's cache, and run, one block per core."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+
+def partition(lengths: Iterable[int], target: int) -> list[slice]:
+    """Contiguous blocks of about ``target`` replicas that do not cross a boundary between runs.
+
+    Blocks of one run are of one size where the run has a divisor in [target / 2, target], so that one compiled step serves all.
+
+    Args:
+        lengths: replicas in each run of replicas that can share a block.
+        target: replicas that a block should have.
+    """
+    blocks, start = [], 0
+    for length in lengths:
+        target_here = min(target, length)
+        divisors = [d for d in range(target_here, max(target_here // 2, 1) - 1, -1) if length % d == 0]
+        size = divisors[0] if divisors else -(-length // -(-length // target_here))
+        blocks += [slice(lo, min(lo + size, start + length)) for lo in range(start, start + length, size)]
+        start += length
+    return blocks
+
+
+def view(tree: Any, block: slice) -> Any:
+    """The block's rows of every tensor in a nest of dicts, as views that share memory."""
+    return pytree.tree_map(lambda tensor: tensor[block], tree)
+
+
+def can_compile() -> bool:
+    """Whether a C++ compiler is at hand for the compiled step; a GPU brings its own (Triton)."""
+    if torch.cuda.is_available():
+        return True
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        return shutil.which(get_cpp_compiler()) is not None
+    except Exception:  # the compiler search raises errors of several unrelated kinds
+        return False
+
+
+def compiled(function: Callable, wanted: bool) -> Callable:
+    """``function`` compiled for fixed shapes where wanted; one thread per call, since blocks run side by side."""
+    if not wanted:
+        return function
+    return torch.compile(function, dynamic=False, fullgraph=True, options={"cpp.threads": 1})
+
+
+class BlockRunner:
+    """Runs one function per block, blocks side by side on the cores.
+
+    Args:
+        blocks: number of blocks.
+        threads: cores to use; all that torch would use if ``None``.
+    """
+
+    def __init__(self, blocks: int, threads: int | None = None) -> None:
+        available = threads or torch.get_num_threads()
+        self.workers = max(1, min(blocks, available))
+        self._intra_op = max(1, available // self.workers)
+        self._pool = ThreadPoolExecutor(self.workers) if self.workers > 1 else None
+
+    def run(self, function: Callable[[int], None], blocks: int) -> None:
+        """Call ``function(block)`` for every block; the first error is raised."""
+
+        def one(block: int) -> None:
+            with torch.no_grad():
+                function(block)
+
+        # OpenMP's thread count is a setting of the process, so it is put back after every call.
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._intra_op)
+        try:
+            if self._pool is None:
+                for block in range(blocks):
+                    one(block)
+            else:
+                list(self._pool.map(one, range(blocks)))
+        finally:
+            torch.set_num_threads(before)
+
+
+def warn_eager() -> None:
+    """One line that says why the fit is slow."""
+    warnings.warn("no C++ compiler found: training runs in eager mode, several times slower", stacklevel=2)

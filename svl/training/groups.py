@@ -1,0 +1,118 @@
+"""Parameter groups: rates, decay, scale and freezing for the parameters that a pattern names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from svl.errors import SettingError
+from svl.optim.rule import UpdateRule, check_number
+from svl.replicas import Replicas
+
+GROUP_NUMBERS = ("lr", "weight_decay", "scale", "frozen")
+
+
+@dataclass
+class ParameterGroup:
+    """Settings of the parameters whose names match a glob pattern; all but ``params`` can vary by replica.
+
+    Args:
+        params: a glob pattern such as ``layers.0.*``, or a list of them.
+        lr: learning rate; the optimizer's own if left out.
+        weight_decay: likewise.
+        scale: factor on the initial values.
+        frozen: keep the initial values.
+    """
+
+    params: str | list[str]
+    lr: float | None = None
+    weight_decay: float | None = None
+    scale: float = 1.0
+    frozen: bool = False
+
+    per_replica = frozenset(GROUP_NUMBERS)
+
+    @property
+    def patterns(self) -> list[str]:
+        return [self.params] if isinstance(self.params, str) else list(self.params)
+
+
+@dataclass
+class StackHyper:
+    """Everything that scales or moves each parameter, as vectors over replicas.
+
+    Attributes:
+        rule: for each parameter name the update rule's hyperparameters, float64 ``[replica]``.
+        scale: factor on the initial values, float64 ``[replica]``.
+        frozen: whether the parameter is kept, bool ``[replica]``.
+        group: the parameter's group, or ``""``.
+    """
+
+    rule: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    scale: dict[str, Tensor] = field(default_factory=dict)
+    frozen: dict[str, Tensor] = field(default_factory=dict)
+    group: dict[str, str] = field(default_factory=dict)
+
+
+def stack_hyper(names: list[str], rule: UpdateRule, groups: dict[str, ParameterGroup], replicas: Replicas) -> StackHyper:
+    """Hyperparameters of every parameter.
+
+    Args:
+        names: the network's parameter names.
+
+    Raises:
+        SettingError: for a pattern that matches nothing, a parameter in two groups, or a number out of range.
+    """
+    base = replicas.numbers("model.optimizer.", rule)
+    group_of = _assign(names, groups)
+    columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
+    hyper = StackHyper(group=group_of)
+    for name in names:
+        own = columns.get(group_of[name], {})
+        values = dict(base)
+        for key in ("lr", "weight_decay"):
+            if key in own and key in base:
+                values[key] = [b if g is None else g for b, g in zip(base[key], own[key], strict=True)]
+        hyper.rule[name] = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
+        hyper.scale[name] = torch.tensor(own.get("scale", [1.0] * len(replicas)), dtype=torch.float64)
+        hyper.frozen[name] = torch.tensor(own.get("frozen", [False] * len(replicas)))
+    return hyper
+
+
+def _assign(names: list[str], groups: dict[str, ParameterGroup]) -> dict[str, str]:
+    group_of = dict.fromkeys(names, "")
+    for group_name, group in groups.items():
+        for pattern in group.patterns:
+            matched = [name for name in names if fnmatchcase(name, pattern)]
+            if not matched:
+                raise SettingError(f"model.groups.{group_name}.params", pattern, f"a pattern of {', '.join(names)}")
+            for name in matched:
+                if group_of[name] not in ("", group_name):
+                    raise SettingError(
+                        f"model.groups.{group_name}.params", pattern, f"parameters in one group; {name} is in {group_of[name]}"
+                    )
+                group_of[name] = group_name
+    return group_of
+
+
+def _group_columns(name: str, group: ParameterGroup, replicas: Replicas) -> dict[str, list]:
+    key = f"model.groups.{name}."
+    for number in GROUP_NUMBERS:
+        for value in replicas.vary.get(key + number, [getattr(group, number)]):
+            _check(key + number, number, value)
+    return {number: replicas.column(key + number, getattr(group, number)) for number in GROUP_NUMBERS}
+
+
+def _check(key: str, number: str, value: object) -> None:
+    if number == "frozen":
+        if not isinstance(value, bool):
+            raise SettingError(key, value, "true or false")
+    elif value is not None or number == "scale":
+        low = -math.inf if number == "scale" else 0
+        check_number(key, value, low, math.inf, open_high=True)
+
+

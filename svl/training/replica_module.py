@@ -1,0 +1,121 @@
+"""The LightningModule over a replica stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from svl.data.reuse import ReuseDataModule
+from svl.errors import SettingError
+from svl.models.mlp import MLP
+from svl.optim.initialisation import Initialisation
+from svl.optim.rule import UpdateRule
+from svl.optim.sgd import SGD
+from svl.replicas import Replicas
+from svl.training.groups import GROUP_NUMBERS, ParameterGroup
+from svl.training.losses import LossName
+from svl.training.stack import Compile, ReplicaStack
+
+# About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
+_WORK_PER_BATCH = 3e10
+
+
+class StepClock(torch.optim.Optimizer):
+    """What Lightning sees of the optimizer: it runs a closure that advances the stack. The update rule is the stack's own."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        return None if closure is None else closure()
+
+
+class ReplicaModule(pl.LightningModule):
+    """Trains R replicas of one network; one Lightning batch stands for several optimisation steps.
+
+    Args:
+        network: makes one plain network from the task's input shape and output dimension.
+        loss: logistic, hinge, squared or correlation.
+        optimizer: the update rule.
+        groups: parameter groups by name.
+        init: ``pytorch`` or ``gaussian``.
+        replicas: arms and seeds.
+        compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
+        block_size: replicas trained together on one core; chosen to fit its cache if left out.
+        threads: cores to use; all if left out.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[tuple[int, ...], int], nn.Module] = MLP,
+        loss: LossName = "logistic",
+        optimizer: UpdateRule | None = None,
+        groups: dict[str, ParameterGroup] | None = None,
+        init: Initialisation = "pytorch",
+        replicas: Replicas | None = None,
+        compile: Compile = "auto",
+        block_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
+        self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
+        self.engine = {"compile": compile, "block_size": block_size, "threads": threads}
+        for name in ("block_size", "threads"):
+            value = self.engine[name]
+            if isinstance(value, int) and value < 1:
+                raise SettingError(f"model.{name}", value, "at least 1")
+        self.stack: ReplicaStack | None = None
+
+    def variable_settings(self, data: ReuseDataModule) -> set[str]:
+        """Every setting that can differ by replica in this fit."""
+        names = {f"data.{name}" for name in data.per_replica} | {f"data.task.{name}" for name in data.task.per_replica}
+        names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica}
+        return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
+
+    def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
+        """Build the stack; everything a wrong setting can break breaks here, before any file is written.
+
+        Args:
+            total_steps: optimisation steps of the whole fit.
+            measure_every: steps between two measurements; a whole number of Lightning batches lies between them.
+        """
+        data.schedule(total_steps, measure_every)
+        self.replicas.check_keys(self.variable_settings(data), ())
+        self.stack = ReplicaStack(
+            data, self.build, self.loss, self.optimizer, self.replicas, self.groups, self.init, **self.engine
+        )
+        per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
+        step = data.samples(self.stack.numbers, self.stack.data_state, 1).sum().item() * per_replica
+        chunks = (n for n in range(measure_every, 0, -1) if measure_every % n == 0)
+        data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
+
+    def configure_model(self) -> None:
+        if self.stack is None:
+            self.prepare(self.trainer.datamodule, self.trainer.max_steps, self.trainer.log_every_n_steps)
+
+    def configure_optimizers(self) -> StepClock:
+        return StepClock(self.parameters())
+
+    def training_step(self, batch: Int[Tensor, "2"], batch_idx: int) -> None:
+        start, count = batch.tolist()
+        self.optimizers().step(closure=lambda: self.stack.train_steps(start, count))
+        # Lightning counted one step of the clock; the trainer's global step counts optimisation steps.
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for counter in (progress.total, progress.current):
+            counter.ready += count - 1
+            counter.completed += count - 1
+
+    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Float[Tensor, "replica"]]:
+        metrics = self.measured = self.stack.evaluate()
+        self.log_dict({name: value.nanmean() for name, value in metrics.items()}, batch_size=1)
+        return metrics
+
+    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Float[Tensor, "replica"]]:
+        return self.validation_step(batch, batch_idx)

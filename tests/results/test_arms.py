@@ -1,0 +1,68 @@
+import pandas as pd
+import pytest
+
+from svl.errors import SettingError
+from svl.results.arms import arms, metrics, references, short_names
+
+LR = "model.optimizer.lr"
+
+
+def test_arms_come_in_the_order_in_which_they_were_varied(nine_arms):
+    found = arms(nine_arms, ["data.size", LR])
+    assert [arm.settings for arm in found] == [
+        {"data.size": size, LR: lr} for size in (4096, 16384, "online") for lr in (0.1, 0.3, 1.0)
+    ]
+    assert found[5].label == "data.size=16384, model.optimizer.lr=1"
+    assert sum(len(arm.rows) for arm in found) == len(nine_arms)
+    pd.testing.assert_frame_equal(pd.concat(arm.rows for arm in found).sort_index(), nine_arms)
+
+
+def test_without_varied_settings_there_is_one_arm_which_is_its_own_reference(two_arms):
+    found = arms(two_arms, [])
+    assert [arm.label for arm in found] == ["all"]
+    assert references(found) == found
+
+
+def test_each_learning_rate_has_its_own_reference(nine_arms):
+    found = arms(nine_arms, ["data.size", LR])
+    assert [reference.settings for reference in references(found)] == [
+        {"data.size": "online", LR: lr} for _ in range(3) for lr in (0.1, 0.3, 1.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "large"),
+    [(["population", "4096"], "population"), (["1024", "online", "4096"], "online"), ([1024, 4096], 4096)],
+)
+def test_the_reference_is_the_large_arm_else_the_last(curves_of, sizes, large):
+    found = arms(curves_of({"data.size": sizes}, lambda _: 500, seeds=2), ["data.size"])
+    assert {reference.settings["data.size"] for reference in references(found)} == {large}
+
+
+def test_a_size_that_is_not_the_first_setting_is_what_is_compared(curves_of):
+    vary = {LR: [0.1, 1.0], "data.init_args.size": [1024, 4096]}
+    found = references(arms(curves_of(vary, lambda _: 500, seeds=2), list(vary)))
+    assert [tuple(reference.settings.values()) for reference in found] == [(0.1, 4096)] * 2 + [(1.0, 4096)] * 2
+
+
+def test_the_reference_can_be_chosen(nine_arms):
+    found = arms(nine_arms, ["data.size", LR])
+    chosen = references(found, {"data.size": 4096, LR: 0.3})
+    assert {reference.label for reference in chosen} == {"data.size=4096, model.optimizer.lr=0.3"}
+    with pytest.raises(SettingError, match=r"reference: got \{'data.size': 5\}; allowed: .*data.size=4096"):
+        references(found, {"data.size": 5})
+
+
+def test_an_unknown_setting_is_named(two_arms):
+    with pytest.raises(SettingError, match=r"replicas\.vary: got 'data\.sise'"):
+        arms(two_arms, ["data.sise"])
+
+
+def test_metrics_are_the_numbers_that_are_neither_counters_nor_settings(nine_arms):
+    assert metrics(nine_arms, ["data.size", LR]) == ["val/accuracy", "val/loss", "norm_ratio"]
+
+
+def test_short_names_are_as_long_as_they_must_be():
+    assert short_names(["data.size", LR]) == ["size", "lr"]
+    assert short_names(["model.query.lr", "model.key.lr"]) == ["query.lr", "key.lr"]
+    assert short_names([]) == []
