@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,56 +29,102 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, temporary, storage_options)
 
 
+@dataclass
+class CheckpointInterval:
+    """How often ``checkpoints/last.ckpt`` is written.
+
+    Args:
+        every_n_seconds: in wall time.
+        every_n_steps: in steps, in addition.
+
+    Raises:
+        SettingError: for an interval that is not above 0.
+    """
+
+    every_n_seconds: float = 60.0
+    every_n_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.every_n_seconds > 0:
+            raise SettingError("checkpoint.every_n_seconds", self.every_n_seconds, "a number above 0")
+        if self.every_n_steps is not None and self.every_n_steps < 1:
+            raise SettingError("checkpoint.every_n_steps", self.every_n_steps, "a whole number, at least 1, or null")
+
+
 class Checkpoint(pl.callbacks.Checkpoint):
     """Saves ``checkpoints/last.ckpt`` at the start, at intervals, when a signal asks to stop, and at the end.
 
     Args:
         run_dir: the run directory.
         history: whose rows are written before the checkpoint that follows them.
-        every_n_seconds: interval in wall time.
-        every_n_steps: interval in steps, in addition.
+        interval: how often.
 
-    Raises:
-        SettingError: for an interval that is not above 0.
+    Attributes:
+        received: the signal that asked to stop, if any did.
+        wall_seconds: time from the beginning of training to the last checkpoint, over all resumptions.
     """
 
-    def __init__(
-        self, run_dir: Path, history: History, every_n_seconds: float = 60.0, every_n_steps: int | None = None
-    ) -> None:
-        if not every_n_seconds > 0:
-            raise SettingError("checkpoint.every_n_seconds", every_n_seconds, "above 0")
-        if every_n_steps is not None and every_n_steps < 1:
-            raise SettingError("checkpoint.every_n_steps", every_n_steps, "at least 1")
+    def __init__(self, run_dir: Path, history: History, interval: CheckpointInterval) -> None:
         self.path = run_dir / "checkpoints" / "last.ckpt"
-        self.history, self.every_n_seconds, self.every_n_steps = history, every_n_seconds, every_n_steps
+        self.history, self.interval = history, interval
         self.received: signal.Signals | None = None
+        self.wall_seconds = 0.0
         self._saved_at = (0.0, -1)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"wall_seconds": self.wall_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.wall_seconds = state_dict["wall_seconds"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved_at = (time.monotonic(), trainer.global_step)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning has put handlers of its own in place since the fit began: they raise in the middle of a batch.
+        self._install()
         if trainer.global_step == 0:
             self._save(trainer)
-        self._saved_at = (time.monotonic(), trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         moment, step = self._saved_at
-        due = time.monotonic() - moment >= self.every_n_seconds
-        due |= self.every_n_steps is not None and trainer.global_step // self.every_n_steps > step // self.every_n_steps
+        every = self.interval.every_n_steps
+        due = time.monotonic() - moment >= self.interval.every_n_seconds
+        due |= every is not None and trainer.global_step // every > step // every
         if due or self.received or trainer.global_step >= trainer.max_steps:
             self._save(trainer)
         if self.received:
             trainer.should_stop = True
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Other callbacks can end a fit too: a time limit, say.
+        if self._saved_at[1] < trainer.global_step:
+            self._save(trainer)
+
     def _save(self, trainer: pl.Trainer) -> None:
+        now = time.monotonic()
+        self.wall_seconds += now - self._saved_at[0]
         # History first: a kill in between leaves rows that the resumed fit discards, never a gap.
         self.history.flush()
-        trainer.save_checkpoint(self.path)
-        self._saved_at = (time.monotonic(), trainer.global_step)
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self._saved_at = (now, trainer.global_step)
 
-    def catch_signals(self) -> dict[int, Any]:
-        """Install handlers that ask for a stop; a second Ctrl-C interrupts at once. Returns the handlers they replace."""
-        return {number: signal.signal(number, self._receive) for number in SIGNALS}
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Within the block a signal asks for a stop at the end of the batch; a second Ctrl-C interrupts at once."""
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        self._install()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _install(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:

@@ -7,6 +7,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
 
 from callbacks.measurement import Measurement
 from svl.results import history
@@ -31,9 +33,13 @@ class History(pl.Callback):
         self.latest: pd.DataFrame | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        history.discard_after(self.run_dir, trainer.global_step if trainer.global_step else -1)
         if trainer.global_step == 0:
+            history.discard_after(self.run_dir, -1)
             self._measure(trainer, pl_module)
+        else:
+            history.discard_after(self.run_dir, trainer.global_step)
+            rows = history.read(self.run_dir)
+            self.latest = rows[rows["step"] == rows["step"].max()]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -53,15 +59,7 @@ class History(pl.Callback):
         for callback in trainer.callbacks:
             if isinstance(callback, Measurement):
                 metrics |= callback.measure(module)
-        diverged = (stack.record["diverged_at"] >= 0).cpu()
-        frame = pd.DataFrame({
-            "step": trainer.global_step,
-            "samples": stack.record["samples"].cpu().numpy(),
-            "seed": replicas.seed,
-            **{key: [_cell(value) for value in replicas.column(key, None)] for key in replicas.vary},
-            **{name: value.cpu().masked_fill(diverged, float("nan")).numpy() for name, value in metrics.items()},
-            "diverged": diverged.numpy(),
-        })  # fmt: skip
+        frame = frame_of(module, trainer.global_step, metrics)
         self.latest = frame
         self._rows.append(frame)
         self._log(trainer, replicas, frame, list(metrics))
@@ -77,6 +75,20 @@ class History(pl.Callback):
             values |= {f"{name}/{label}": float(rows[name].mean()) for name in metrics if rows[name].notna().any()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
+
+
+def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, "replica"]]) -> pd.DataFrame:
+    """The history's rows of one measurement: one per replica; a diverged replica's metrics are NaN."""
+    record, replicas = module.stack.record, module.replicas
+    diverged = (record["diverged_at"] >= 0).cpu()
+    return pd.DataFrame({
+        "step": step,
+        "samples": record["samples"].cpu().numpy(),
+        "seed": replicas.seed,
+        **{key: [_cell(value) for value in replicas.column(key, None)] for key in replicas.vary},
+        **{name: value.cpu().masked_fill(diverged, float("nan")).numpy() for name, value in metrics.items()},
+        "diverged": diverged.numpy(),
+    })  # fmt: skip
 
 
 def _cell(value: Any) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor
 
 from callbacks.measurement import Measurement
+from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule
 
 
@@ -13,8 +16,15 @@ class NormRatio(Measurement):
     """``norm_ratio`` = |a|_F / |W|_F for the last and first weight matrices (Liu et al. 2026, figures 4 and 12).
 
     One pass over two matrices per measurement: free.
+
+    Raises:
+        SettingError: for a network without weight matrices.
     """
+
+    metrics: ClassVar[tuple[str, ...]] = ("norm_ratio",)
 
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
         weights = [p for p in module.stack.parameters_by_name().values() if p.dim() >= 3]
+        if not weights:
+            raise SettingError("trainer.callbacks", "NormRatio", "networks that have weight matrices")
         return {"norm_ratio": weights[-1].flatten(1).norm(dim=1) / weights[0].flatten(1).norm(dim=1)}

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from callbacks.history import History
-from svl.results.arms import Arm
+from svl.results.arms import short_names
+from svl.results.quantity import quantity, setting
 
 _MAX_ARMS = 4
 
 
+class _Bar(RichProgress):
+    """A bar with a line below it: both fit a terminal of 80 columns."""
+
+    status = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(self.status, no_wrap=True, overflow="ellipsis")
+
+
 class Progress(pl.callbacks.ProgressBar):
-    """A bar on a terminal, and a line every tenth of the run elsewhere.
+    """A bar on a terminal, and a line every tenth of the run elsewhere; both on standard error.
 
     Args:
         history: where the latest measurement is read.
@@ -27,8 +41,8 @@ class Progress(pl.callbacks.ProgressBar):
     def __init__(self, history: History) -> None:
         super().__init__()
         self.history, self._enabled = history, True
-        self._bar: RichProgress | None = None
-        self._tenth = 0
+        self._bar: _Bar | None = None
+        self._begun, self._tenth = (0.0, 0), 0
 
     def disable(self) -> None:
         self._enabled = False
@@ -36,27 +50,37 @@ class Progress(pl.callbacks.ProgressBar):
     def enable(self) -> None:
         self._enabled = True
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._start, self._begun = time.monotonic(), trainer.global_step
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
-            self._bar = RichProgress(
-                *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)
-            )
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
+            left = (TextColumn("and"), TimeRemainingColumn(), TextColumn("left"))
+            # Standard output stays as it is: what a program prints there is not the bar's to move.
+            self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False)
+            self._bar.status = "preparing"
             self._bar.start()
-            self._task = self._bar.add_task("preparing the step", total=trainer.max_steps, completed=trainer.global_step)
+            self._task = self._bar.add_task("", total=trainer.max_steps, start=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._begun = (time.monotonic(), trainer.global_step)
+        self._tenth = 10 * trainer.global_step // trainer.max_steps
+        if self._bar:
+            self._bar.status = self._status(pl_module)
+            self._bar.update(self._task, completed=trainer.global_step)
+            self._bar.start_task(self._task)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         tenth = 10 * trainer.global_step // trainer.max_steps
         if self._bar:
-            self._bar.update(self._task, completed=trainer.global_step, description=self._status(pl_module))
+            self._bar.status = self._status(pl_module)
+            self._bar.update(self._task, completed=trainer.global_step)
         elif self._enabled and tenth > self._tenth:
-            elapsed = time.monotonic() - self._start
-            left = elapsed * (trainer.max_steps - trainer.global_step) / max(trainer.global_step - self._begun, 1)
-            where = f"step {trainer.global_step:,} of {trainer.max_steps:,}"
-            print(f"{where}, {self._status(pl_module)}, {left:.0f} s left", file=sys.stderr, flush=True)
+            moment, step = self._begun
+            seconds = (time.monotonic() - moment) / (trainer.global_step - step)
+            left = timedelta(seconds=round(seconds * (trainer.max_steps - trainer.global_step)))
+            where = f"step {trainer.global_step:,} of {trainer.max_steps:,}, {left} left"
+            print(f"{where}: {self._status(pl_module)}", file=sys.stderr, flush=True)
         self._tenth = tenth
 
     def _status(self, module: Any) -> str:
@@ -64,12 +88,17 @@ class Progress(pl.callbacks.ProgressBar):
         if frame is None:
             return ""
         metric = "val/accuracy" if "val/accuracy" in frame else "val/loss"
+        names = short_names(list(replicas.vary))
         arms = []
         for number, arm in enumerate(replicas.arms[:_MAX_ARMS]):
-            rows = frame.iloc[number * replicas.seeds : (number + 1) * replicas.seeds]
-            arms.append(f"{Arm(arm, rows).label} {rows[metric].mean():.3f}")
-        more = f", {len(replicas.arms) - _MAX_ARMS} more" if len(replicas.arms) > _MAX_ARMS else ""
-        return f"{frame['samples'].max():,} samples, {metric} {', '.join(arms)}{more}"
+            mean = frame[metric].iloc[number * replicas.seeds : (number + 1) * replicas.seeds].mean()
+            label = " ".join(
+                setting(value) if len(arm) == 1 else f"{name} {setting(value)}"
+                for name, value in zip(names, arm.values(), strict=True)
+            )
+            arms.append(f"{label}: {mean:.3f}".removeprefix(": "))
+        more = f" and {len(replicas.arms) - _MAX_ARMS} more arms" if len(replicas.arms) > _MAX_ARMS else ""
+        return f"{quantity(int(frame['samples'].max()))} samples, {metric} {', '.join(arms)}{more}"
 
     def _stop(self) -> None:
         if self._bar:
@@ -80,4 +109,7 @@ class Progress(pl.callbacks.ProgressBar):
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stop()

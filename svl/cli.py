@@ -45,8 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except SettingError as error:
-        print(f"svl: error: {error}", file=sys.stderr)
+        print(f"svl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("svl: interrupted before the fit began", file=sys.stderr)
+        return 130
+    except SystemExit as request:
+        # The parser's way to end after --help and --print_config.
+        return request.code if isinstance(request.code, int) else int(request.code is not None)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,12 @@ class SettingError(ValueError):
         return f"{self.key}: got {self.given!r}; allowed: {self.allowed}"
 
 
+def check_whole(key: str, given: Any, low: int, high: int = 2**62, allowed: str = "") -> None:
+    """Raise :class:`SettingError` unless ``given`` is a whole number from ``low`` to ``high``; a bool is none."""
+    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+        raise SettingError(key, given, allowed or f"a whole number, at least {low}")
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the name in ``names`` closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

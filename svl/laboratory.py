@@ -2,30 +2,72 @@
 
 from __future__ import annotations
 
-import signal
+import logging
+import math
+import re
 import sys
-import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
+import torch
 import yaml
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 import callbacks
-from callbacks.checkpoint import AtomicCheckpointIO
+import callbacks.history
+from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
 from svl import arguments, optim, tasks
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole, nearest
+from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
-from svl.results.run import FIGURE, RunDirectory, provenance
+from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, provenance
+from svl.tracking import Tracking, tracker
 from svl.training.replica_module import ReplicaModule
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, optim, tasks)
+_PURPOSE = {
+    "fit": "Train the arms of an experiment.",
+    "validate": "Measure a checkpoint on the test set.",
+    "test": "Measure a checkpoint on the test set.",
+}
+_HELP = "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP; ..."
+_CHATTY = ("lightning.pytorch", "lightning.fabric")
+
+
+@dataclass
+class TrainerSettings:
+    """What of Lightning's trainer means something for a stack of replicas.
+
+    Args:
+        max_steps: optimisation steps.
+        log_every_n_steps: steps between two measurements; step 0 and the last are always measured.
+        max_time: stop when the run has lasted this long, DD:HH:MM:SS; with more time it can go on.
+        accelerator: auto, cpu, gpu, ...
+        devices: 1, or a list of the one device to use.
+        callbacks: measurements such as NormRatio, and any callback of Lightning.
+        logger: loggers instead of W&B; false for none.
+        enable_progress_bar: a bar on a terminal, and a line every tenth of the run elsewhere.
+    """
+
+    max_steps: int = 1000
+    log_every_n_steps: int = 50
+    max_time: str | None = None
+    accelerator: str = "auto"
+    devices: int | list[int] = 1
+    callbacks: list[pl.Callback] | None = None
+    logger: Logger | list[Logger] | bool | None = None
+    enable_progress_bar: bool = True
 
 
 @dataclass
@@ -41,54 +83,51 @@ class Target:
     value: float = 0.9
 
 
-@dataclass
-class CheckpointInterval:
-    """How often ``checkpoints/last.ckpt`` is written.
-
-    Args:
-        every_n_seconds: in wall time.
-        every_n_steps: in steps, in addition.
-    """
-
-    every_n_seconds: float = 60.0
-    every_n_steps: int | None = None
-
-
-@dataclass
-class Tracking:
-    """Weights & Biases.
-
-    Args:
-        mode: ``auto`` is online when somebody is logged in and offline otherwise.
-        project: W&B project.
-        entity: W&B team.
-    """
-
-    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    project: str = "svl"
-    entity: str | None = None
-
-
 class Parser(LightningArgumentParser):
     """Says in one line what is wrong with a setting."""
 
+    given: dict[str, Any] = {}
+
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        if isinstance(ex, SettingError):
-            raise ex
-        raise arguments.explain(str(message), list(self.get_defaults(skip_validation=True).keys())) from None
+        if not self.exit_on_error:
+            raise NestedError(str(message), self) from ex
+        raise explain(str(message), ex, self, self.given) from ex
+
+    def format_help(self) -> str:
+        """Without the dozens of Lightning's own classes that a setting could be."""
+        return re.sub(r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)", ")", super().format_help())
 
 
 class Laboratory(LightningCLI):
-    """``svl fit``, ``svl validate`` and ``svl test``."""
+    """``svl fit``, ``svl validate`` and ``svl test``.
+
+    Args:
+        given: every setting that the user gave, by dotted name.
+        words: the command line as the user wrote it.
+    """
 
     exit_status = 0
+    finished = False
+    run_directory: RunDirectory | None = None
+
+    def __init__(self, given: dict[str, Any], words: list[str], **kwargs: Any) -> None:
+        self.given, self.words = given, words
+        super().__init__(**kwargs)
 
     # Arguments --------------------------------------------------------------------------------------------------
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         every = LightningCLI.subcommands()
-        return {name: every[name] | {"train_dataloaders", "val_dataloaders"} for name in ("fit", "validate", "test")}
+        skipped = {"train_dataloaders", "val_dataloaders", "weights_only", "verbose", "ckpt_path"}
+        return {name: every[name] | skipped for name in ("fit", "validate", "test")}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(TrainerSettings, "trainer")
+        parser.add_lightning_class_args(ReplicaModule, "model")
+        # A default that a config shows, and whose settings can be given alone.
+        parser.set_defaults({"model.optimizer": {"class_path": "svl.optim.SGD"}})
+        parser.add_lightning_class_args(ReuseDataModule, "data", subclass_mode=True)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """No ``seed_everything``: every random number comes from ``replicas.first_seed`` and a counter."""
@@ -99,145 +138,308 @@ class Laboratory(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--experiment", type=str, default="fit", help="name under which runs are gathered")
         parser.add_argument("--runs", type=str, default="runs", help="folder of all run directories")
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"go on from a checkpoint: {CKPT_PATH}")
         parser.add_class_arguments(Replicas, "replicas")
         parser.add_class_arguments(Target, "target")
         parser.add_class_arguments(CheckpointInterval, "checkpoint")
         parser.add_class_arguments(Tracking, "wandb")
         parser.link_arguments("replicas", "model.replicas", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, with the settings at hand that an error is to name."""
+        parsers = [parser, *self._subcommand_parsers.values()]
+        try:
+            for one in parsers:
+                one.given = self.given
+            self.check_groups(parsers[-1])
+            super().parse_arguments(parser, args)
+        finally:
+            for one in parsers:
+                one.given = {}
+
+    def check_groups(self, parser: LightningArgumentParser) -> None:
+        """Refuse one value where there is a group of settings, which the parser overlooks."""
+        names = {action.dest for action in parser._actions}
+        for group in sorted({name.partition(".")[0] for name in names if "." in name and not name.endswith(".help")}):
+            if group in self.given:
+                raise SettingError(group, self.given[group], f"a mapping with settings of {group}")
+
+    def _parse_ckpt_path(self) -> None:
+        """The command line decides, not what a checkpoint remembers of another one."""
+
+    def instantiate_classes(self) -> None:
+        """Build the objects; an error of theirs that is about a setting comes out as such."""
+        try:
+            super().instantiate_classes()
+        except BaseException as error:
+            self.leave_nothing()
+            own = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
+            raise own or error from None
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except BaseException:
+            self.leave_nothing()
+            raise
+        finally:
+            self.run_directory.close()
+
+    def leave_nothing(self) -> None:
+        """Remove the run directory of a fit that never began."""
+        if self.run_directory:
+            self.run_directory.discard()
+
+    @property
+    def settings(self) -> Any:
+        """The subcommand's settings, instantiated."""
+        return self.config_init[self.subcommand]
+
     # Making the trainer --------------------------------------------------------------------------------------------
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""
-        settings = self.config[self.subcommand]
-        steps, interval = settings.trainer.max_steps, settings.trainer.log_every_n_steps
-        if not isinstance(steps, int) or steps < 1:
-            raise SettingError("trainer.max_steps", steps, "the number of optimisation steps, at least 1")
-        if interval is None or interval < 1:
-            raise SettingError("trainer.log_every_n_steps", interval, "steps between two measurements, at least 1")
-        interval = min(interval, steps)
-        self.model.prepare(self.datamodule, steps, interval)
-        self.check_target()
-        folder = Path(settings.runs) / settings.experiment
-        self.run_directory = self.open_run_directory(folder)
+        trainer = self.settings.trainer
+        check_trainer(trainer)
+        check_experiment(self.settings.experiment)
+        check_network(self.model, self.datamodule, self.given.get("model.network", self.given.get("model.network.class_path")))
+        interval = min(trainer.log_every_n_steps, trainer.max_steps)
+        self.model.prepare(self.datamodule, trainer.max_steps, interval)
+        user_callbacks = trainer.callbacks or []
+        check_target(self.settings.target, self.model, user_callbacks)
+        self.run_directory = self.open_run_directory()
+        if self.run_directory.checkpoint:
+            self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
         history = callbacks.History(self.run_directory.path)
-        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, **vars(self.config_init[self.subcommand].checkpoint))
-        config = dict(self.config_init[self.subcommand].trainer)
-        config["callbacks"] = [*(config.get("callbacks") or []), history, self.checkpoint, callbacks.Progress(history)]
-        config["plugins"] = [*_listed(config.get("plugins")), AtomicCheckpointIO()]
-        config.update(default_root_dir=str(self.run_directory.path), log_every_n_steps=interval, **kwargs)
-        if self.subcommand == "fit" and config.get("logger") is None:
-            config["logger"] = self.tracker()
-        if self.subcommand == "fit":
-            config["limit_val_batches"] = 0
-        return self.trainer_class(**config)
-
-    def check_target(self) -> None:
-        """Refuse a target that this task never measures."""
-        target = self.config_init[self.subcommand].target
-        known = ["train/loss", "val/loss", *(["train/accuracy", "val/accuracy"] if self.model.stack.has_accuracy else [])]
-        if target.metric.split("/")[0] in ("train", "val") and target.metric not in known:
-            raise SettingError("target.metric", target.metric, ", ".join(known))
+        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, self.settings.checkpoint)
+        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar else []
+        config = {
+            **vars(trainer),
+            "callbacks": [*user_callbacks, history, self.checkpoint, *shown],
+            "plugins": [AtomicCheckpointIO()],
+            "logger": trainer.logger or False if self.subcommand == "fit" else False,
+            "default_root_dir": str(self.run_directory.path),
+            "log_every_n_steps": interval,
+            "enable_model_summary": False,
+            # A fit measures by its own clock.
+            "limit_val_batches": 0 if self.subcommand == "fit" else None,
+            **kwargs,
+        }
+        try:
+            return pl.Trainer(**config)
+        except (MisconfigurationException, ValueError) as error:
+            key = "max_time" if "Timer(" in str(error) else "accelerator"
+            reason = " ".join(str(error).split())
+            raise SettingError(f"trainer.{key}", getattr(trainer, key), f"what this machine and Lightning allow ({reason})") from None
 
     def resolved_config(self) -> str:
         """The whole config with every default, as YAML."""
-        config = self.config.clone()
-        parser = self._parser(self.subcommand)
-        return parser.dump(config[self.subcommand], skip_none=False)
+        return self._parser(self.subcommand).dump(self.config[self.subcommand].clone(), skip_unset=False)
 
-    def open_run_directory(self, folder: Path) -> RunDirectory:
+    def open_run_directory(self) -> RunDirectory:
         """A new run for a fit, the checkpoint's own for anything else."""
-        ckpt_path = self.config[self.subcommand].get("ckpt_path")
-        if self.subcommand != "fit":
-            if not ckpt_path:
-                raise SettingError("ckpt_path", ckpt_path, "'last', or a file checkpoints/last.ckpt in a run directory")
-            run = RunDirectory.find(folder, ckpt_path)
-        elif ckpt_path:
-            run = RunDirectory.resume(folder, ckpt_path, self.resolved_config())
+        folder = Path(self.settings.runs) / self.settings.experiment
+        ckpt_path, config = self.settings.get("ckpt_path"), self.resolved_config()
+        if ckpt_path:
+            find = RunDirectory.resume if self.subcommand == "fit" else RunDirectory.measure
+            run = find(folder, str(ckpt_path), config)
+        elif self.subcommand == "fit":
+            run = RunDirectory.create(folder, config)
         else:
-            run = RunDirectory.create(folder, self.resolved_config())
-        self.config_init[self.subcommand]["ckpt_path"] = str(run.checkpoint) if run.checkpoint else None
+            raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
         return run
 
-    def tracker(self) -> Any:
-        """The W&B logger, or ``False``."""
-        settings = self.config_init[self.subcommand].wandb
-        if settings.mode == "disabled":
-            return False
-        from svl.tracking import tracker
-
-        config = yaml.safe_load(self.resolved_config())
-        return tracker(self.run_directory, settings.mode, settings.project, settings.entity, config)
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        checkpoint = self.run_directory.checkpoint
+        kwargs = {"ckpt_path": str(checkpoint) if checkpoint else None, "weights_only": True}
+        return {**super()._prepare_subcommand_kwargs(subcommand), **kwargs}
 
     # Fit and after ------------------------------------------------------------------------------------------------
 
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
-        kwargs["weights_only"] = True
-        before = self.checkpoint.catch_signals()
-        self.began = time.monotonic()
-        try:
-            self.trainer.fit(**kwargs)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        wandb_run = None
+        with self.checkpoint.catching_signals():
+            if self.settings.trainer.logger is None and not self.finished:
+                wandb_run = tracker(self.run_directory, self.settings.wandb, yaml.safe_load(self.resolved_config()))
+                self.trainer.logger = wandb_run
+            try:
+                self.trainer.fit(**kwargs)
+            except SystemExit:
+                # Lightning's way to end at a second Ctrl-C.
+                if self.checkpoint.received is None:
+                    raise
+            finally:
+                if wandb_run:
+                    wandb_run.experiment.finish(exit_code=int(self.trainer.global_step < self.trainer.max_steps))
 
     def after_fit(self) -> None:
-        """Write the results of a finished fit and print the table, the figure's and the run directory's path."""
-        path = self.run_directory.path
-        if self.trainer.global_step < self.trainer.max_steps:
-            received = self.checkpoint.received or signal.SIGINT
-            self.exit_status = 128 + received
-            print(f"stopped by {received.name} at step {self.trainer.global_step}; go on with the same command and", end=" ")
-            print(f"--ckpt_path {path / 'checkpoints' / 'last.ckpt'}\n{path}")
-            return
-        target = self.config_init[self.subcommand].target
+        """Write the results of a fit that has ended and print the table, the figure's and the run directory's path."""
+        path, step, steps = self.run_directory.path, self.trainer.global_step, self.trainer.max_steps
+        received = self.checkpoint.received
+        if step < steps:
+            saved = torch.load(path / CHECKPOINT, weights_only=True)["global_step"] if received else step
+            print(f"stopped at step {step:,} of {steps:,} by {received.name if received else 'a callback or max_time'};", end=" ")
+            print(f"to go on from step {saved:,}, give the same command with --ckpt_path {path / CHECKPOINT}")
+            if received:
+                self.exit_status = 128 + received
+                print(path)
+                return
+        target = self.settings.target
         diverged = int((self.model.stack.record["diverged_at"] >= 0).sum())
-        extra = {"wall_seconds": round(time.monotonic() - self.began, 3), "diverged": diverged, **provenance()}
+        extra = {"wall_seconds": round(self.checkpoint.wall_seconds, 3), "diverged": diverged, **provenance(self.words)}
         table = self.run_directory.finish(list(self.model.replicas.vary), target.metric, target.value, extra)
         Console().print(table)
         if diverged:
             print(f"{diverged} of {len(self.model.replicas)} replicas diverged; they were frozen and are counted apart")
         print(f"figure: {path / FIGURE}.png\n{path}")
 
-    def after_validate(self) -> None:
-        self._print_measured()
+    def validate(self, **kwargs: Any) -> None:
+        """Measure the checkpoint; the run directory stays as it is."""
+        self.trainer.validate(**kwargs, verbose=False)
+        self.print_measured()
 
-    def after_test(self) -> None:
-        self._print_measured()
+    def test(self, **kwargs: Any) -> None:
+        """As :meth:`validate`: the test set is the validation set."""
+        self.trainer.test(**kwargs, verbose=False)
+        self.print_measured()
 
-    def _print_measured(self) -> None:
-        from svl.results.arms import Arm
+    def print_measured(self) -> None:
+        """A table with a row for each arm."""
+        from svl.results import summary
 
-        metrics, replicas = self.model.measured, self.model.replicas
-        for number, arm in enumerate(replicas.arms):
-            rows = slice(number * replicas.seeds, (number + 1) * replicas.seeds)
-            means = ", ".join(f"{name} {values[rows].nanmean():.4f}" for name, values in metrics.items())
-            print(f"{Arm(arm, None).label}: {means} (mean over {replicas.seeds} seeds)")
+        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
+        Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
 
 
-def _listed(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]
+def check_trainer(trainer: TrainerSettings) -> None:
+    """Refuse what a stack cannot be trained with.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    check_whole("trainer.max_steps", trainer.max_steps, 1)
+    check_whole("trainer.log_every_n_steps", trainer.log_every_n_steps, 1)
+    known = {"auto", "gpu", *AcceleratorRegistry.available_accelerators()}
+    if trainer.accelerator not in known:
+        raise SettingError("trainer.accelerator", trainer.accelerator, ", ".join(sorted(known)))
+    devices = trainer.devices
+    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+        raise SettingError("trainer.devices", devices, "1, or a list of one device: a fit uses one")
+
+
+def check_experiment(name: str) -> None:
+    """Refuse a name that leads out of the folder of all runs.
+
+    Raises:
+        SettingError: for an empty one, an absolute path, or one with ``..``.
+    """
+    path = Path(name)
+    if not name.strip() or path.is_absolute() or ".." in path.parts or path == Path():
+        raise SettingError("experiment", name, "a name for a folder below that of all runs")
+
+
+def check_network(model: ReplicaModule, data: ReuseDataModule, name: str | None) -> None:
+    """Refuse a network that cannot be built for the task.
+
+    Args:
+        name: what the user called it.
+
+    Raises:
+        SettingError: with the reason.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model.build(data.task.input_shape, data.task.output_dim)
+    except SettingError:
+        raise
+    except Exception as error:
+        allowed = f"a class that can be built from (input_shape, output_dim); {type(error).__name__}: {error}"
+        raise SettingError("model.network", name, allowed) from error
+
+
+def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) -> None:
+    """Refuse a target that is never measured.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    known = ["val/accuracy", "train/accuracy"] if model.stack.has_accuracy else []
+    known += ["val/loss", "train/loss"]
+    for measurement in measurements:
+        known += getattr(measurement, "metrics", ()) if isinstance(measurement, callbacks.Measurement) else ()
+    if target.metric not in known:
+        raise SettingError("target.metric", target.metric, ", ".join(known) + nearest(target.metric, known))
+    if not math.isfinite(target.value) or (target.metric.endswith("accuracy") and not 0 < target.value <= 1):
+        allowed = "above 0, at most 1: a share" if target.metric.endswith("accuracy") else "a finite number"
+        raise SettingError("target.value", target.value, allowed)
+
+
+def check_checkpoint(path: Path, model: ReplicaModule) -> int:
+    """The step of a checkpoint; refuses a file that is not a whole checkpoint of this experiment.
+
+    Raises:
+        SettingError: saying what is wrong with it.
+    """
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        saved, own = checkpoint["state_dict"], model.state_dict()
+        fits = "loops" in checkpoint and saved.keys() == own.keys()
+        step = int(checkpoint["global_step"])
+    except Exception as error:  # a file that is no checkpoint fails in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingError("ckpt_path", str(path), f"a whole checkpoint ({reason[:120]})") from None
+    fits = fits and all(getattr(saved[name], "shape", None) == getattr(own[name], "shape", None) for name in own)
+    if not fits:
+        raise SettingError("ckpt_path", str(path), "a checkpoint of this experiment")
+    return step
+
+
+def _parser_settings(subcommand: str) -> dict[str, Any]:
+    return {
+        "allow_abbrev": False,
+        "usage": f"svl {subcommand} --config FILE [--KEY VALUE ...]",
+        "description": _PURPOSE[subcommand],
+        "epilog": _HELP.format(subcommand),
+    }
+
+
+@contextmanager
+def _process(words: list[str]) -> Iterator[None]:
+    """What LightningCLI reads and says as a process, and as it was afterwards."""
+    argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _CHATTY}
+    sys.argv = [argv[0] if argv else "svl", *words]
+    try:
+        with warnings.catch_warnings():
+            # Lightning's advice on loaders, loggers and optimizers is about fits that have one step a batch.
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            for name in _CHATTY:
+                logging.getLogger(name).setLevel(logging.WARNING)
+            yield
+    finally:
+        sys.argv = argv
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def run(words: list[str]) -> int:
-    """Parse and run one subcommand; returns the exit status."""
-    words = arguments.prepare(words)
-    sys.argv[1:] = words
-    # Lightning's advice on loaders, loggers and optimizers is about fits that have one step a batch.
-    warnings.filterwarnings("ignore", module=r"lightning\.")
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators"):
-        import logging
+    """Parse and run one subcommand; returns the exit status.
 
-        logging.getLogger(name).setLevel(logging.WARNING)
-    laboratory = Laboratory(
-        ReplicaModule,
-        ReuseDataModule,
-        save_config_callback=None,
-        trainer_defaults={"max_steps": 1000, "log_every_n_steps": 50, "enable_model_summary": False, "accelerator": "auto", "devices": 1},
-        parser_class=Parser,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        load_from_checkpoint_support=False,
-    )
+    Raises:
+        SettingError: for a setting that cannot be used; no run directory is left behind.
+    """
+    prepared = arguments.prepare(words)
+    with _process(prepared.words):
+        laboratory = Laboratory(
+            prepared.given,
+            words,
+            model_class=ReplicaModule,
+            datamodule_class=ReuseDataModule,
+            save_config_callback=None,
+            parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False} | {name: _parser_settings(name) for name in Laboratory.subcommands()},
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
     return laboratory.exit_status

@@ -19,7 +19,7 @@ _SIGN = -(2**63)
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _FEISTEL_ROUNDS = 8
-_MAX_WALK = 16
+_MAX_CANDIDATES = 2**20
 
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -53,7 +53,7 @@ def _tag(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def fold(parent: Int[Tensor, "*shape 2"], data: str | int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*shape 2"]:
+def fold(parent: Int[Tensor, "*#shape 2"], data: str | int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*#shape 2"]:
     """An independent key derived from ``parent`` and a name or number, for one purpose each ("data", "test", ...)."""
     # A tag in the last counter word keeps derived keys apart from every example's counters.
     if isinstance(data, str):
@@ -83,7 +83,7 @@ def normal_pair(
     return radius * torch.cos(angle), radius * torch.sin(angle)
 
 
-def normals(key: Int[Tensor, "*shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0) -> Float[Tensor, "..."]:
+def normals(key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0) -> Float[Tensor, "..."]:
     """``count`` standard Gaussians for each counter, in a new last axis: ``[*shape, count]``."""
     block = torch.arange((count + 3) // 4, device=key.device)
     w0, w1, w2, w3 = philox(
@@ -124,8 +124,8 @@ def feistel_shape(n: int) -> tuple[int, int]:
     """Sides ``(a, b)`` of the smallest near-square grid that holds ``n``: exact (``a b = n``) where ``n`` has such divisors."""
     root = math.isqrt(n)
     # A side of 1 would leave nothing to mix, so a long thin grid is worse than a few steps of cycle walking.
-    for a in range(root, max(root // 4, min(n, 2)) - 1, -1):
-        if n % a == 0:
+    for a in range(root, max(root // 4, root - _MAX_CANDIDATES, min(n, 2)) - 1, -1):
+        if n % a == 0 and n // a <= 2**31:
             return a, n // a
     a = root if root * root == n else root + 1
     return a, -(-n // a)
@@ -153,9 +153,8 @@ def permutation(
         round_keys: from :func:`round_keys`, of a key into which the epoch is folded.
         position: in [0, n).
         n: size of the permuted range, at most 2^62.
-        sides: ``(a, b)`` with a b >= n, each below 2^31.
-        walk: cycle-walking steps: 0 where a b = n. It is exact up to 16 steps; the chance that an element needs more is
-            below 2^-64.
+        sides: ``(a, b)`` with a b >= n, each at most 2^31.
+        walk: cycle-walking steps after the first: 0 where a b = n. The chance that an element needs more is below 2^-64.
     """
     a, b = sides
 
@@ -176,8 +175,14 @@ def permutation(
     return result
 
 
+def _walk(grid: int, n: int) -> int:
+    """Steps that all elements need (no walk is longer than the spare cells are many), or all with a chance above 2^-64."""
+    spare = grid - n
+    return min(spare, math.ceil(64 / math.log2(grid / spare)) - 1) if spare else 0
+
+
 def permutation_plan(sizes: list[int]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"], int]:
     """Grid sides for each size and the cycle-walking steps that serve them all."""
     shapes = [feistel_shape(n) for n in sizes]
-    walk = max(min(a * b - n, _MAX_WALK) for (a, b), n in zip(shapes, sizes, strict=True))
+    walk = max(_walk(a * b, n) for (a, b), n in zip(shapes, sizes, strict=True))
     return torch.tensor([a for a, _ in shapes]), torch.tensor([b for _, b in shapes]), walk

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, nearest
+from svl.errors import SettingError, check_whole, nearest
 
 
 class Replicas:
@@ -27,16 +27,16 @@ class Replicas:
         SettingError: for fewer than one seed or an empty or repeated list of values.
     """
 
-    def __init__(self, seeds: int = 16, first_seed: int = 0, vary: dict[str, list[Any]] | None = None) -> None:
-        if seeds < 1:
-            raise SettingError("replicas.seeds", seeds, "at least 1")
-        if not 0 <= first_seed < 2**62:
-            raise SettingError("replicas.first_seed", first_seed, "0 to 2^62 - 1")
+    def __init__(self, seeds: int = 16, first_seed: int = 0, vary: dict[str, Any] | None = None) -> None:
+        check_whole("replicas.seeds", seeds, 1)
+        check_whole("replicas.first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
+        if vary is not None and not (isinstance(vary, dict) and all(isinstance(key, str) for key in vary)):
+            raise SettingError("replicas.vary", vary, "a mapping from settings to lists of values")
         self.seeds, self.first_seed, self.vary = seeds, first_seed, dict(vary or {})
         for key, values in self.vary.items():
             if not isinstance(values, list) or not values:
                 raise SettingError(f"replicas.vary.{key}", values, "a list of one or more values")
-            if any(a == b and type(a) is type(b) for a, b in itertools.combinations(values, 2)):
+            if any(a == b for a, b in itertools.combinations(values, 2)):
                 raise SettingError(f"replicas.vary.{key}", values, "values that differ from each other")
         self.arms: list[dict[str, Any]] = [
             dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())

@@ -11,7 +11,7 @@ from torch import Tensor
 from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
 from svl.data.pool import REUSES, Pool, Reuse
 from svl.data.reuse import Numbers, ReuseDataModule, State, check_size
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
@@ -52,15 +52,15 @@ class AutomaticPhases(ReuseDataModule):
         test_size: int = 4096,
     ) -> None:
         super().__init__(task, batch_size, test_size)
-        if phases < 2:
-            raise SettingError("data.phases", phases, "at least 2")
+        if type(task).correct is Task.correct:
+            raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
+        check_whole("data.phases", phases, 2)
         for key, size in (("data.first", first), ("data.last", last)):
             if not (isinstance(size, float) and 0 < size < 1):
                 check_size(key, size, task, ())
         if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 < accuracy <= 1:
             raise SettingError("data.accuracy", accuracy, "above 0, at most 1")
-        if isinstance(max_epochs, bool) or not isinstance(max_epochs, int) or max_epochs < 1:
-            raise SettingError("data.max_epochs", max_epochs, "a whole number, at least 1")
+        check_whole("data.max_epochs", max_epochs, 1)
         if reuse not in REUSES:
             raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
         self.phases, self.first, self.last, self.accuracy = phases, first, last, float(accuracy)
@@ -103,7 +103,7 @@ class AutomaticPhases(ReuseDataModule):
         ended = step % epoch_steps == 0
         # A few correct answers lost to rounding must not keep a replica that is exactly at the threshold.
         learned = total >= (numbers["accuracy"] - 1e-6) * epoch_steps
-        tired = step >= numbers["max_epochs"] * epoch_steps
+        tired = step // epoch_steps >= numbers["max_epochs"]
         go = ended & (learned | tired) & (state["phase"] < self.phases - 1)
         return {
             "phase": state["phase"] + go,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svl.data.pool import extents
 from svl.data.reuse import ONLINE, POPULATION, Numbers, ReuseDataModule, Size, State, check_size
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
@@ -28,8 +28,7 @@ class FullBatch(ReuseDataModule):
     per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
 
     def __init__(self, task: Task, size: Size, micro_batch_size: int = 1024, test_size: int = 4096) -> None:
-        if micro_batch_size < 1:
-            raise SettingError("data.micro_batch_size", micro_batch_size, "at least 1")
+        check_whole("data.micro_batch_size", micro_batch_size, 1)
         super().__init__(task, micro_batch_size, test_size)
         if size == ONLINE:
             raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
@@ -40,7 +39,7 @@ class FullBatch(ReuseDataModule):
         self._enumerates = POPULATION in sizes
         return {"size": extents(sizes, self.task), "enumerated": torch.tensor([size == POPULATION for size in sizes])}
 
-    def enumerated(self, numbers: Numbers, state: State) -> Tensor | None:
+    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return numbers["enumerated"] if self._enumerates else None
 
     def micro_batches(self, numbers: Numbers) -> int:

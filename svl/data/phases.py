@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from svl import random
 from svl.data.pool import REUSES, Pool, Reuse, extents
 from svl.data.reuse import ONLINE, POPULATION, Numbers, ReuseDataModule, State, check_size
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
@@ -55,10 +56,12 @@ class Phases(ReuseDataModule):
             raise SettingError("data.sizes", sizes, "a list of one or more sizes")
         if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
             raise SettingError("data.durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
-        if any(isinstance(d, bool) or not isinstance(d, int) or d < 1 for d in durations):
-            raise SettingError("data.durations", durations, f"whole numbers of {unit}, at least 1")
         if unit not in ("steps", "epochs"):
             raise SettingError("data.unit", unit, "'steps' or 'epochs'")
+        for duration in durations:
+            check_whole("data.durations", duration, 1, allowed=f"whole numbers of {unit}, at least 1")
+        if not isinstance(nested, bool):
+            raise SettingError("data.nested", nested, "true or false")
         if reuse not in REUSES:
             raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
         self.sizes = [size if _is_fraction(size) else check_size("data.sizes", size, task) for size in sizes]
@@ -79,21 +82,25 @@ class Phases(ReuseDataModule):
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
         self._enumerates = POPULATION in flat
         starts = torch.tensor([self._starts(e, d) for e, d in zip(extent.tolist(), columns["durations"], strict=True)])
-        before = torch.zeros_like(extent) if self.nested else extent.cumsum(1) - extent
+        enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
+        before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)
         return {
             "sizes": extent,
             "sides": self.pool.sides(extent),
             "starts": starts,
             "first_index": before,
             "fresh_start": extent.max(1).values if self.nested else extent.sum(1),
-            "enumerated": torch.tensor([size == POPULATION for size in flat]).view_as(extent),
+            "enumerated": enumerated,
         }
 
     def _starts(self, extent: list[int], durations: list[int]) -> list[int]:
         steps = durations[: len(extent) - 1]
         if self.unit == "epochs":
             steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
-        return [0, *torch.tensor([*steps, 0]).cumsum(0).tolist()[:-1]] if steps else [0]
+        return [min(start, _NEVER) for start in accumulate(steps, initial=0)]
+
+    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
+        return at(numbers["enumerated"], self.phase(numbers, step)) if self._enumerates else None
 
     def phase(self, numbers: Numbers, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
         """Each replica's phase at a step."""

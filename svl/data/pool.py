@@ -14,6 +14,7 @@ from svl.tasks.task import Task
 
 Reuse = Literal["epochs", "replacement"]
 REUSES = ("epochs", "replacement")
+_MAX_SCHEDULES = 3
 
 
 def extents(sizes: list[Size], task: Task) -> Int[Tensor, "pool"]:
@@ -82,12 +83,18 @@ class Pool:
 
     def _epochs(self, key: Tensor, pool: Tensor, sides: Tensor, position: Tensor) -> Tensor:
         epoch = position // pool
+        round_keys = self._round_keys(random.fold(key, "order")[:, None], epoch)
+        grid = (sides[:, :1], sides[:, 1:])
+        return random.permutation(round_keys, position - epoch * pool, pool, grid, self.walk)
+
+    def _round_keys(self, key: Tensor, epoch: Int[Tensor, "replica batch"]) -> list[Tensor]:
+        # Drawing once an epoch is cheaper than once an example, but its code grows with the epochs in a batch.
+        if self._epochs_spanned > _MAX_SCHEDULES:
+            return random.round_keys(random.fold(key, epoch))
         first = epoch[..., :1]
-        key = random.fold(key, "order")[:, None]
         schedules = [random.round_keys(random.fold(key, first + n)) for n in range(self._epochs_spanned)]
         round_keys = schedules[0]
         for number, schedule in enumerate(schedules[1:], start=1):
             later: Bool[Tensor, "replica batch"] = epoch - first == number
             round_keys = [torch.where(later, b, a) for a, b in zip(round_keys, schedule, strict=True)]
-        grid = (sides[:, :1], sides[:, 1:])
-        return random.permutation(round_keys, position - epoch * pool, pool, grid, self.walk)
+        return round_keys

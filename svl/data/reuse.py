@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl import random
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
 ONLINE, POPULATION = "online", "population"
+# Test examples are numbered from here, beyond every training index: one key, so one task, and no example in common.
+TEST_START = 2**62
 Size = int | str
 Numbers = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -37,7 +38,7 @@ class Steps:
             yield torch.tensor([start, min(chunk, total - start)])
 
 
-class ReuseDataModule(pl.LightningDataModule):
+class ReuseDataModule(pl.LightningDataModule, ABC):
     """A rule ``(key, step, replica) -> indices`` over a task: one strategy of data reuse.
 
     A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`initial_state` and :meth:`advance`. All are pure
@@ -46,7 +47,7 @@ class ReuseDataModule(pl.LightningDataModule):
     Args:
         task: what is learned.
         batch_size: examples of one step.
-        test_size: examples of the test set, which has its own key.
+        test_size: examples of the test set, which has its own range of counters.
 
     Raises:
         SettingError: for a size below 1.
@@ -56,10 +57,8 @@ class ReuseDataModule(pl.LightningDataModule):
 
     def __init__(self, task: Task, batch_size: int = 128, test_size: int = 4096) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise SettingError("data.batch_size", batch_size, "at least 1")
-        if test_size < 1:
-            raise SettingError("data.test_size", test_size, "at least 1")
+        check_whole("data.batch_size", batch_size, 1)
+        check_whole("data.test_size", test_size, 1)
         self.task, self.batch_size, self.test_size = task, batch_size, test_size
         self.total_steps = 0
         self.steps_per_batch = 1
@@ -96,8 +95,8 @@ class ReuseDataModule(pl.LightningDataModule):
         """Examples that each replica processed in ``steps`` steps: the papers' compute."""
         return torch.full((len(numbers["seed"]),), steps * self.batch_size)
 
-    def enumerated(self, numbers: Numbers, state: State) -> Tensor | None:
-        """Which replicas read the enumerated population rather than draws from it; ``None`` for none."""
+    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
+        """Which replicas read the enumerated population at a step rather than draws from it; ``None`` for none."""
         return None
 
     # What the training step calls ---------------------------------------------------------------------------------
@@ -111,8 +110,8 @@ class ReuseDataModule(pl.LightningDataModule):
     ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
         """Inputs, targets and weights of one micro-batch of every replica."""
         index = self.indices(numbers, state, key, step, micro)
-        inputs, targets = self.task.examples(random.fold(key, "train"), index)
-        population = self.enumerated(numbers, state)
+        inputs, targets = self.task.examples(key, index)
+        population = self.enumerated(numbers, state, step)
         if population is not None:
             all_inputs, all_targets = self.task.population(key, index)
             inputs = _choose(population, all_inputs, inputs)
@@ -121,8 +120,8 @@ class ReuseDataModule(pl.LightningDataModule):
 
     def test_batch(self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``start`` to ``start + count - 1`` of every replica's test set."""
-        index = (start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
-        return self.task.examples(random.fold(key, "test"), index)
+        index = (TEST_START + start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
+        return self.task.examples(key, index)
 
     # Lightning ------------------------------------------------------------------------------------------------------
 

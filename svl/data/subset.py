@@ -44,7 +44,7 @@ class Subset(ReuseDataModule):
         enumerated = torch.tensor([size == POPULATION for size in sizes])
         return {"size": extent, "sides": self.pool.sides(extent), "enumerated": enumerated}
 
-    def enumerated(self, numbers: Numbers, state: State) -> Tensor | None:
+    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return numbers["enumerated"] if self._enumerates else None
 
     def indices(

@@ -27,7 +27,8 @@ def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisat
     """
     word, more = random.fold(random.key(seed), "init").tolist()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(word << 31 | more >> 1)
+        # torch.manual_seed would also seed every GPU.
+        torch.default_generator.manual_seed(word << 31 | more >> 1)
         network = build()
         if init == "gaussian":
             for name, parameter in network.named_parameters():

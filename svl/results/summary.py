@@ -104,6 +104,27 @@ def table(summary: Mapping[str, Any]) -> Table:
     return shown
 
 
+def measured_table(rows: pd.DataFrame, vary: Sequence[str]) -> Table:
+    """One row an arm: the mean of each metric over its seeds, with a 95 % interval.
+
+    Args:
+        rows: one per replica, as in a history.
+        vary: names of the varied settings.
+    """
+    names, all_arms = metrics(rows, vary), arms(rows, vary)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
+    shown.caption = f"{all_arms[0].rows['seed'].nunique()} seeds each, means with 95 % intervals"
+    for name in short_names(vary):
+        shown.add_column(escape(name))
+    for name in names:
+        shown.add_column(escape(f"{name} %" if name.endswith("accuracy") else name))
+    for arm in all_arms:
+        means = (_named(statistics.mean(arm.rows[name].to_numpy(np.float64)), "mean") for name in names)
+        cells = (_mean(_jsonable(mean), name.endswith("accuracy")) for mean, name in zip(means, names, strict=True))
+        shown.add_row(*map(escape, (*map(setting, arm.settings.values()), *cells)))
+    return shown
+
+
 def _final(arm: Arm, names: Sequence[str]) -> dict[str, Any]:
     final = {}
     for name in names:

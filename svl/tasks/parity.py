@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError
+from svl.errors import SettingError, check_whole
 from svl.tasks.task import Task
 
 _ENUMERABLE_DIM = 40
@@ -30,10 +30,8 @@ class Parity(Task):
     """
 
     def __init__(self, dim: int = 20, degree: int = 6, support: Literal["first", "drawn"] = "first") -> None:
-        if not 1 <= dim <= 128:
-            raise SettingError("data.task.dim", dim, "1 to 128")
-        if not 1 <= degree <= dim:
-            raise SettingError("data.task.degree", degree, f"1 to dim = {dim}")
+        check_whole("data.task.dim", dim, 1, 128, "1 to 128")
+        check_whole("data.task.degree", degree, 1, dim, f"1 to dim = {dim}")
         if support not in ("first", "drawn"):
             raise SettingError("data.task.support", support, "'first' or 'drawn'")
         self.dim, self.degree, self.support = dim, degree, support
@@ -46,7 +44,7 @@ class Parity(Task):
         if self.support == "drawn":
             # The coordinates with the smallest random words are a uniform draw without replacement.
             word = random.bits(random.fold(key, "support")[:, None], coordinate)[0]
-            coordinate = word.argsort(dim=-1).argsort(dim=-1)
+            coordinate = word.argsort(dim=-1, stable=True).argsort(dim=-1)
         return coordinate < self.degree
 
     def examples(

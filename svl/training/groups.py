@@ -111,8 +111,8 @@ def _check(key: str, number: str, value: object) -> None:
     if number == "frozen":
         if not isinstance(value, bool):
             raise SettingError(key, value, "true or false")
-    elif value is not None or number == "scale":
-        low = -math.inf if number == "scale" else 0
-        check_number(key, value, low, math.inf, open_high=True)
-
-
+    elif number == "scale":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise SettingError(key, value, "a finite number")
+    elif value is not None:
+        check_number(key, value, 0, math.inf, open_high=True)

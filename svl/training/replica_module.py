@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ class ReplicaModule(pl.LightningModule):
         init: ``pytorch`` or ``gaussian``.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
+        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
     """
@@ -59,6 +61,7 @@ class ReplicaModule(pl.LightningModule):
         init: Initialisation = "pytorch",
         replicas: Replicas | None = None,
         compile: Compile = "auto",
+        fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
     ) -> None:
@@ -66,7 +69,7 @@ class ReplicaModule(pl.LightningModule):
         self.automatic_optimization = False
         self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
-        self.engine = {"compile": compile, "block_size": block_size, "threads": threads}
+        self.engine = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
         for name in ("block_size", "threads"):
             value = self.engine[name]
             if isinstance(value, int) and value < 1:
@@ -79,6 +82,14 @@ class ReplicaModule(pl.LightningModule):
         names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica}
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
+    def structural_settings(self, data: ReuseDataModule) -> set[str]:
+        """The settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
+        # The command line wraps the network's class in partial functions.
+        network = [self.build, getattr(self.build, "func", None), *getattr(self.build, "args", ())]
+        parts = {"data.": type(data), "data.task.": type(data.task), "model.": type(self), "model.optimizer.": type(self.optimizer)}
+        parts |= {"model.network.": part for part in network if isinstance(part, type)}
+        return {prefix + name for prefix, part in parts.items() for name in inspect.signature(part).parameters}
+
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
         """Build the stack; everything a wrong setting can break breaks here, before any file is written.
 
@@ -87,7 +98,7 @@ class ReplicaModule(pl.LightningModule):
             measure_every: steps between two measurements; a whole number of Lightning batches lies between them.
         """
         data.schedule(total_steps, measure_every)
-        self.replicas.check_keys(self.variable_settings(data), ())
+        self.replicas.check_keys(self.variable_settings(data), self.structural_settings(data))
         self.stack = ReplicaStack(
             data, self.build, self.loss, self.optimizer, self.replicas, self.groups, self.init, **self.engine
         )

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
 
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
@@ -19,15 +18,18 @@ from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_ne
 from svl.optim.rule import UpdateRule, over
 from svl.replicas import Replicas
 from svl.tasks.task import Task
-from svl.training.blocks import BlockRunner, can_compile, compiled, partition, view, warn_eager
+from svl.training import fused_mlp
+from svl.training.blocks import BlockRunner, can_compile, partition, view, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LOSSES, LossName
+from svl.training.step import EVALUATION_ROWS, Step, copy_into
 
 Build = Callable[[tuple[int, ...], int], nn.Module]
 Compile = Literal["auto", "always", "never"]
 _ROWS_PER_BLOCK = 8192
-_CALLS_WORTH_COMPILING = 4000
-_EVALUATION_ROWS = 1024
+_CALLS_WORTH_COMPILING = 1000
+# One count only for whatever length, so that one compiled function serves a fit; the second is for the rest.
+_STEPS_PER_CALL = (5, 1)
 
 
 class ReplicaStack(nn.Module):
@@ -45,6 +47,7 @@ class ReplicaStack(nn.Module):
         groups: parameter groups by name.
         init: initial weights.
         compile: ``auto`` compiles fits that are long enough to gain from it.
+        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
 
@@ -62,12 +65,13 @@ class ReplicaStack(nn.Module):
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
         compile: Compile = "auto",
+        fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
     ) -> None:
         super().__init__()
         self.data, self.loss, self.rule, self.replicas = data, loss, rule, replicas
-        self.compile, self.threads, self.block_size = compile, threads, block_size
+        self.compile, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         if loss not in LOSSES:
@@ -98,6 +102,8 @@ class ReplicaStack(nn.Module):
         }
         self.data_state = data.initial_state(self.numbers)
         self._blocks: list[dict[str, Any]] | None = None
+        self._seen: set[int] = set()
+        self._has_evaluated = False
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -110,68 +116,38 @@ class ReplicaStack(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         for mine, saved in ((self.rule_state, state["rule"]), (self.record, state["record"]), (self.data_state, state["data"])):
-            _copy_into(mine, saved)
+            copy_into(mine, saved)
 
     # Training -----------------------------------------------------------------------------------------------------------
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
-        steps = list(torch.arange(start, start + count, device=self.key.device))
+        per_call = next(n for n in _STEPS_PER_CALL if count % n == 0) if self.step.is_compiled else 1
+        steps = list(torch.arange(start, start + count, per_call, device=self.key.device))
 
-        def advance(number: int) -> None:
+        def advance(number: int, steps: list[Tensor]) -> None:
             for step in steps:
-                self._one_step(blocks[number], step)
+                self._advance(blocks[number], step, per_call)
 
-        self._runner.run(advance, len(blocks))
+        if per_call not in self._seen:
+            self._runner.run(lambda number: advance(number, steps[:1]), len(blocks), in_turn=True)
+            steps = steps[1:]
+            self._seen.add(per_call)
+        self._runner.run(lambda number: advance(number, steps), len(blocks))
         self.record["samples"] += self.data.samples(self.numbers, self.data_state, count)
 
-    def _one_step(self, block: dict[str, Any], step: Int[Tensor, ""]) -> None:
+    def _advance(self, block: dict[str, Any], first: Int[Tensor, ""], count: int) -> None:
+        tensors = block["tensors"]
         if block["micro_batches"] == 1:
-            self._step(block["tensors"], step, self._zero)
+            self.step.steps(count)(tensors, first, self._zero)
             return
-        total = {name: torch.zeros_like(p) for name, p in block["tensors"]["params"].items()}
-        sums = torch.zeros(2, *block["tensors"]["key"].shape[:1], device=step.device)
-        for micro in range(block["micro_batches"]):
-            self._accumulate(block["tensors"], total, sums, step, torch.tensor(micro, device=step.device))
-        self._apply_total(block["tensors"], total, sums, step)
-
-    def _gradients(self, tensors: dict[str, Any], step: Tensor, micro: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Gradients, losses and accuracies of one micro-batch, per replica."""
-        inputs, targets, weights = self.data.batch(tensors["numbers"], tensors["data"], tensors["key"], step, micro)
-        per_replica = grad_and_value(self._mean_loss, has_aux=True)
-        dims = (0, 0, 0, None if weights is None else 0)
-        gradients, (loss, correct) = vmap(per_replica, in_dims=dims)(tensors["params"], inputs, targets, weights)
-        return gradients, loss, correct
-
-    def _mean_loss(
-        self, params: dict[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        outputs = functional_call(self._template[0], params, (inputs,))
-        losses = LOSSES[self.loss](outputs, targets)
-        correct = self.data.task.correct(outputs.detach(), targets)
-        hits = torch.full_like(losses, math.nan) if correct is None else correct.to(losses.dtype)
-        if weights is None:
-            return losses.mean(), hits.mean()
-        return (losses * weights).sum(), (hits * weights).sum()
-
-    def _update(self, tensors: dict[str, Any], gradients: dict[str, Tensor], loss: Tensor, correct: Tensor, step: Tensor) -> None:
-        """Apply one optimizer step in place; a replica whose loss is not finite stays as it is from now on."""
-        record = tensors["record"]
-        was_alive = record["diverged_at"] < 0
-        alive = was_alive & torch.isfinite(loss)
-        for name, parameter in tensors["params"].items():
-            state = tensors["rule"][name]
-            updated, new_state = self.rule.update(parameter, gradients[name], state, tensors["hyper"][name], step)
-            moves = over(alive & ~tensors["frozen"][name], parameter) > 0
-            parameter.copy_(torch.where(moves, updated, parameter))
-            for part, value in new_state.items():
-                state[part].copy_(torch.where(moves, value, state[part]))
-        _copy_into(tensors["data"], self.data.advance(tensors["numbers"], tensors["data"], correct))
-        record["diverged_at"].copy_(torch.where(was_alive & ~alive, step, record["diverged_at"]))
-        record["loss"].add_(torch.where(alive, loss, 0.0))
-        record["correct"].add_(torch.where(alive, correct, 0.0))
-        record["steps"].add_(alive)
+        for step in range(count):
+            total = {name: torch.zeros_like(p) for name, p in tensors["params"].items()}
+            sums = torch.zeros(2, len(tensors["key"]), device=first.device)
+            for micro in range(block["micro_batches"]):
+                self.step.accumulate(tensors, total, sums, first + step, torch.tensor(micro, device=first.device))
+            self.step.apply(tensors, total, sums, first + step)
 
     def _prepare(self) -> list[dict[str, Any]]:
         """Blocks as views into the stack's tensors, and the step compiled for them; made at the first step."""
@@ -196,42 +172,21 @@ class ReplicaStack(nn.Module):
         }
         self._blocks = [{"rows": s, "tensors": view(everything, s), "micro_batches": micro[s.start]} for s in slices]
         self._zero = torch.zeros((), dtype=torch.int64, device=device)
-        self._compile_functions(sum(b["micro_batches"] for b in self._blocks) * data.total_steps)
+        self.step = self._make_step(self._blocks)
         # functional_call swaps the template's parameters, so eager blocks cannot share it between threads.
-        side_by_side = self.is_compiled and device.type == "cpu"
+        side_by_side = self.step.is_compiled and device.type == "cpu"
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
         return self._blocks
 
-    def _compile_functions(self, calls: int) -> None:
+    def _make_step(self, blocks: list[dict[str, Any]]) -> Step:
+        calls = sum(block["micro_batches"] for block in blocks) * self.data.total_steps
         wanted = self.compile == "always" or (self.compile == "auto" and calls >= _CALLS_WORTH_COMPILING)
         if wanted and not can_compile():
             warn_eager()
             wanted = False
-        self.is_compiled = wanted
-        if wanted:
-            # Compiled code is kept by code object with a limit on variants; what an earlier stack left is of no use here.
-            torch._dynamo.reset()
-
-        def step(tensors: dict[str, Any], step: Tensor, micro: Tensor) -> None:
-            self._update(tensors, *self._gradients(tensors, step, micro), step)
-
-        def accumulate(tensors: dict, total: dict, sums: Tensor, step: Tensor, micro: Tensor) -> None:
-            gradients, loss, correct = self._gradients(tensors, step, micro)
-            for name, gradient in gradients.items():
-                total[name].add_(gradient)
-            sums.add_(torch.stack((loss, correct)))
-
-        def apply(tensors: dict, total: dict, sums: Tensor, step: Tensor) -> None:
-            self._update(tensors, total, sums[0], sums[1], step)
-
-        def evaluate(tensors: dict, start: Tensor) -> Tensor:
-            inputs, targets = self.data.test_batch(tensors["key"], start, _EVALUATION_ROWS)
-            valid = (start + torch.arange(_EVALUATION_ROWS, device=start.device)) < self.data.test_size
-            weights = valid.to(torch.float32).expand(len(inputs), -1)
-            return torch.stack(vmap(self._mean_loss)(tensors["params"], inputs, targets, weights))
-
-        self._step, self._accumulate = compiled(step, wanted), compiled(accumulate, wanted)
-        self._apply_total, self._evaluate = compiled(apply, wanted), compiled(evaluate, wanted)
+        fusible = wanted and self.key.device.type == "cpu" and self.fused
+        is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
+        return Step(self.data, self._template[0], self.loss, self.rule, wanted, is_fused)
 
     def _to(self, device: torch.device) -> None:
         for nest in (self.rule_state, self.record, self.data_state, self.numbers, self.hyper.rule, self.hyper.frozen):
@@ -248,15 +203,16 @@ class ReplicaStack(nn.Module):
 
         def one(number: int) -> None:
             block = blocks[number]
-            for start in range(0, self.data.test_size, _EVALUATION_ROWS):
-                total[:, block["rows"]] += self._evaluate(block["tensors"], torch.tensor(start, device=self.key.device))
+            for start in range(0, self.data.test_size, EVALUATION_ROWS):
+                total[:, block["rows"]] += self.step.evaluate(block["tensors"], torch.tensor(start, device=self.key.device))
 
-        self._runner.run(one, len(blocks))
+        self._runner.run(one, len(blocks), in_turn=not self._has_evaluated)
+        self._has_evaluated = True
         return self._named("val", *(total / self.data.test_size))
 
     def train_metrics(self) -> dict[str, Float[Tensor, "replica"]]:
-        """Mean loss and accuracy of the batches since the last call, each measured before the step that used it."""
-        steps = self.record["steps"].clamp(min=1)
+        """Mean loss and accuracy of the batches since the last call, each measured before the step that used it; NaN if none."""
+        steps = self.record["steps"]
         metrics = self._named("train", self.record["loss"] / steps, self.record["correct"] / steps)
         for name in ("loss", "correct", "steps"):
             self.record[name].zero_()
@@ -268,19 +224,12 @@ class ReplicaStack(nn.Module):
         return type(self.data.task).correct is not Task.correct
 
     def _named(self, split: str, loss: Tensor, accuracy: Tensor) -> dict[str, Tensor]:
-        alive = self.record["diverged_at"] < 0
+        # Parameters can stop being finite a step before a train loss says so, and every answer would count as wrong.
+        alive = (self.record["diverged_at"] < 0) & ~loss.isnan()
         metrics = {f"{split}/loss": loss, f"{split}/accuracy": accuracy}
         if not self.has_accuracy:
             del metrics[f"{split}/accuracy"]
         return {name: torch.where(alive, value, math.nan).cpu() for name, value in metrics.items()}
-
-
-def _copy_into(target: dict[str, Any], source: dict[str, Any]) -> None:
-    for name, value in source.items():
-        if isinstance(value, dict):
-            _copy_into(target[name], value)
-        else:
-            target[name].copy_(value)
 
 
 def _move(nest: dict[str, Any], device: torch.device) -> None:

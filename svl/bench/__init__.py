@@ -1,0 +1,1 @@
+"""Benchmarks: the only source of performance numbers in the documentation (``make bench``)."""

@@ -1,0 +1,69 @@
+"""C++ kernels, built once for this machine's processor and kept in the user's cache."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+
+_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+# An older compiler may not know the processor; then its plain instruction set has to do.
+_TARGETS = (("-march=native",), ("-mcpu=native",), ())
+
+
+class BuildError(RuntimeError):
+    """No C++ compiler at hand, or it cannot build the kernel."""
+
+
+@functools.cache
+def library(name: str) -> ctypes.CDLL:
+    """The shared library built from ``svl/native/<name>.cpp``.
+
+    Raises:
+        BuildError: if it cannot be built.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    source = Path(__file__).with_name(f"{name}.cpp")
+    try:
+        compiler = get_cpp_compiler()
+        identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    except Exception as error:  # the compiler search raises errors of several unrelated kinds
+        raise BuildError(f"no C++ compiler: {error}") from None
+    parts = (source.read_text(), identity, platform.machine(), _processor(), *_FLAGS)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    for folder in (Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")), Path(tempfile.gettempdir())):
+        path = folder / "svl" / f"{name}-{digest}.so"
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _build(compiler, source, path)
+            return ctypes.CDLL(str(path))
+        except OSError:
+            continue
+    raise BuildError("no folder to build in")
+
+
+def _build(compiler: str, source: Path, path: Path) -> None:
+    for target in _TARGETS:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            built = Path(folder) / path.name
+            done = subprocess.run([compiler, *_FLAGS, *target, str(source), "-o", str(built)], capture_output=True, text=True)
+            if done.returncode == 0:
+                built.replace(path)
+                return
+    raise BuildError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{compiler} failed")
+
+
+def _processor() -> str:
+    """What the build depends on: a home folder may be shared by machines with different processors."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return platform.processor()

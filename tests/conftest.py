@@ -1,0 +1,65 @@
+"""Shapes and types in signatures are checked in every test."""
+
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# The tower lets a whole number stand where a float is asked for, as type checkers do.
+install_import_hook(["svl", "callbacks"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Times vary with what else the machine does.
+hypothesis.settings.register_profile("svl", deadline=None)
+hypothesis.settings.load_profile("svl")
+
+# A first call traces and allocates, and machines are shared: how long one example takes says nothing.
+settings.register_profile("svl", deadline=None)
+settings.load_profile("svl")
+
+# A fit of a fraction of a second.
+TINY = [
+    *("fit", "--experiment", "tiny", "--data", "Subset", "--data.task", "Parity"),
+    *("--data.task.dim", "8", "--data.task.degree", "2", "--data.size", "64", "--data.batch_size", "16"),
+    *("--data.test_size", "64", "--model.network", "MLP", "--model.network.width", "8", "--model.compile", "never"),
+    *("--replicas.seeds", "2", "--trainer.max_steps", "20", "--trainer.log_every_n_steps", "5"),
+    *("--trainer.callbacks", "[NormRatio]", "--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
+]
+
+
+@dataclass
+class Outcome:
+    """What a command came to; ``path`` is the last line that it printed."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.out.splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def svl():
+    """Runs a command in this process, in the working directory that is its first argument."""
+    from svl.cli import main
+
+    def run(folder: Path, *words: str) -> Outcome:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(words))
+        return Outcome(status, out.getvalue(), err.getvalue(), Path(folder))
+
+    return run

@@ -1,0 +1,87 @@
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svl import random
+from svl.data import Subset
+from svl.errors import SettingError
+from svl.optim import AdamW
+from svl.replicas import Replicas, replace, settings
+from svl.tasks import Parity
+
+
+def test_arms_come_one_after_another_with_the_same_seeds_each():
+    replicas = Replicas(seeds=3, first_seed=100, vary={"data.size": [64, "online"], "model.optimizer.lr": [0.1, 1.0]})
+    assert len(replicas) == 12
+    assert replicas.seed == [100, 101, 102] * 4
+    assert replicas.column("data.size", None) == [64] * 6 + ["online"] * 6
+    assert replicas.column("model.optimizer.lr", None) == ([0.1] * 3 + [1.0] * 3) * 2
+    assert replicas.column("model.optimizer.momentum", 0.9) == [0.9] * 12
+
+
+def test_without_varied_settings_there_is_one_arm():
+    replicas = Replicas(seeds=2)
+    assert (replicas.arms, replicas.seed, len(replicas)) == ([{}], [0, 1], 2)
+
+
+@given(st.lists(st.lists(st.integers(), min_size=1, max_size=3, unique=True), max_size=3), st.integers(1, 3))
+def test_arms_are_the_cartesian_product(values, seeds):
+    replicas = Replicas(seeds, vary={f"key{number}": some for number, some in enumerate(values)})
+    columns = [replicas.column(f"key{number}", None) for number in range(len(values))]
+    product = [arm for arm in itertools.product(*values) for _ in range(seeds)]
+    assert list(zip(*columns, strict=True)) == (product if values else [])
+    assert len(replicas) == len(product)
+
+
+def test_replicas_of_one_seed_share_their_key_across_arms():
+    key = Replicas(seeds=2, first_seed=7, vary={"data.size": [1, 2, 3]}).key()
+    assert torch.equal(key, torch.stack([random.key(7), random.key(8)]).repeat(3, 1))
+
+
+def test_a_seed_is_the_same_replica_in_whatever_range_of_seeds():
+    assert torch.equal(Replicas(5, 10).key()[3], Replicas(1, 13).key()[0])
+    assert torch.equal(Replicas(1, 2**62 - 1).key()[0], torch.tensor([2**32 - 1, 2**30 - 1]))
+
+
+def test_numbers_are_the_owners_own_where_they_do_not_vary():
+    replicas = Replicas(2, vary={"model.optimizer.lr": [0.5, 0.25]})
+    numbers = replicas.numbers("model.optimizer.", AdamW(lr=0.1, weight_decay=0.3))
+    assert set(numbers) == AdamW.per_replica
+    assert numbers["lr"] == [0.5, 0.5, 0.25, 0.25]
+    assert numbers["weight_decay"] == [0.3] * 4
+
+
+def test_varied_values_are_checked_as_given_ones_are():
+    data = Subset(Parity(10, 3), 64)
+    assert Replicas(1, vary={"data.size": [1, 1024, "online"]}).numbers("data.", data) == {"size": [1, 1024, "online"]}
+    with pytest.raises(SettingError, match=r"data\.size: got 1025"):
+        Replicas(1, vary={"data.size": [64, 1025]}).numbers("data.", data)
+
+
+def test_a_copy_with_changes_keeps_the_rest():
+    data = Subset(Parity(10, 3), 64, "replacement", 32, 100)
+    assert settings(replace(data, size=65)) == {**settings(data), "size": 65}
+    assert data.size == 64
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("data.sise", "did you mean 'data.size'?"),
+        ("model.network.width", "this one changes shapes or code: vary it by a sweep across fits"),
+        ("zzz", "choose from data.size, model.optimizer.lr"),
+    ],
+)
+def test_a_setting_that_cannot_vary_is_refused_with_advice(key, words):
+    replicas = Replicas(1, vary={key: [1, 2]})
+    with pytest.raises(SettingError) as error:
+        replicas.check_keys(["model.optimizer.lr", "data.size"], ["model.network.width", "data.size"])
+    assert error.value.key == f"replicas.vary.{key}"
+    assert words in str(error.value)
+
+
+def test_settings_that_can_vary_pass_even_if_they_are_constructor_arguments_too():
+    Replicas(1, vary={"data.size": [1, 2]}).check_keys(["data.size"], ["data.size"])

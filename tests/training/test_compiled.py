@@ -1,0 +1,78 @@
+"""Compiled steps compute what eager steps do; in processes of their own, without the import hook that checks shapes."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+SETTING = """
+import torch
+from svl.data import FullBatch, Subset
+from svl.models import MLP
+from svl.optim import SGD, AdamW
+from svl.replicas import Replicas
+from svl.tasks import Parity
+from svl.training import ReplicaStack
+
+def trained(data, rule, vary, calls=(50,), **engine):
+    data.schedule(50, 50)
+    network = lambda shape, outputs: MLP(shape, outputs, width=16)
+    stack = ReplicaStack(data, network, "logistic", rule, Replicas(4, vary=vary), **engine)
+    for start, stop in zip((0, *calls), calls):
+        stack.train_steps(start, stop - start)
+    return stack
+
+def kept(stack):
+    # What has diverged is some huge number, of which rounding is no small part.
+    finite = stack.record["diverged_at"] < 0
+    rows = lambda tree: {name: rows(v) if isinstance(v, dict) else v[finite] for name, v in tree.items()}
+    tensors = {"parameters": stack.parameters_by_name(), "rule": stack.rule_state, "record": stack.record}
+    return rows(tensors), stack.record["diverged_at"], stack.train_metrics(), stack.evaluate()
+"""
+
+COMPARE = """
+task = Parity(8, 3)
+subset = lambda: Subset(task, batch_size=16, test_size=1100)
+vary = {"data.size": [40, "online"], "model.optimizer.lr": [0.01, 0.1, 1e30]}
+full = lambda: FullBatch(task, 8, 100, 100)
+cases = {
+    # Several steps a call and one step a call, by the kernel, blocks side by side.
+    "fused": (subset, SGD(momentum=0.9, weight_decay=1e-3), vary, (25, 49, 50), {"threads": 2, "block_size": 4}),
+    "plain": (subset, SGD(momentum=0.9, weight_decay=1e-3), vary, (50,), {"fused": False}),
+    "full batch": (full, AdamW(1e-2), {"data.size": [100, "population"], "model.optimizer.beta2": [0.9, 0.99]}, (50,), {}),
+}
+for name, (data, rule, vary, calls, engine) in cases.items():
+    eager = trained(data(), rule, vary, compile="never")
+    compiled = trained(data(), rule, vary, calls, compile="always", **engine)
+    assert compiled.step.is_compiled and not eager.step.is_compiled, name
+    torch.testing.assert_close(
+        kept(compiled), kept(eager), rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda m: f"{name}: {m}"
+    )
+"""
+
+FALLBACK = """
+stack = trained(Subset(Parity(8, 3), 64, batch_size=16, test_size=100), SGD(0.1), {}, compile="always")
+assert not stack.step.is_compiled
+assert stack.record["steps"].tolist() == [50] * 4 and stack.evaluate()["val/loss"].isfinite().all()
+"""
+
+
+def python(script, **environment):
+    command = [sys.executable, "-c", SETTING + script]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=500)
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager():
+    done = python(COMPARE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
+def test_without_a_compiler_the_fit_says_so_in_one_line_and_runs_eager():
+    done = python(FALLBACK, CXX="/nonexistent/c++")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "no C++ compiler" in line and "eager" in line
