@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,8 +177,11 @@ class Laboratory(LightningCLI):
             raise own or error from None
 
     def _run_subcommand(self, subcommand: str) -> None:
+        # A signal that comes while the results are being written is too late to stop anything.
+        catching = self.checkpoint.catching_signals() if subcommand == "fit" else nullcontext()
         try:
-            super()._run_subcommand(subcommand)
+            with catching:
+                super()._run_subcommand(subcommand)
         except BaseException:
             self.leave_nothing()
             raise
@@ -259,19 +262,18 @@ class Laboratory(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
         wandb_run = None
-        with self.checkpoint.catching_signals():
-            if self.settings.trainer.logger is None and not self.finished:
-                wandb_run = tracker(self.run_directory, self.settings.wandb, yaml.safe_load(self.resolved_config()))
-                self.trainer.logger = wandb_run
-            try:
-                self.trainer.fit(**kwargs)
-            except SystemExit:
-                # Lightning's way to end at a second Ctrl-C.
-                if self.checkpoint.received is None:
-                    raise
-            finally:
-                if wandb_run:
-                    wandb_run.experiment.finish(exit_code=int(self.trainer.global_step < self.trainer.max_steps))
+        if self.settings.trainer.logger is None and not self.finished:
+            wandb_run = tracker(self.run_directory, self.settings.wandb, yaml.safe_load(self.resolved_config()))
+            self.trainer.logger = wandb_run
+        try:
+            self.trainer.fit(**kwargs)
+        except SystemExit:
+            # Lightning's way to end at a second Ctrl-C.
+            if self.checkpoint.received is None:
+                raise
+        finally:
+            if wandb_run:
+                wandb_run.experiment.finish(exit_code=int(self.trainer.global_step < self.trainer.max_steps))
 
     def after_fit(self) -> None:
         """Write the results of a fit that has ended and print the table, the figure's and the run directory's path."""

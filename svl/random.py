@@ -19,12 +19,14 @@ _SIGN = -(2**63)
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _FEISTEL_ROUNDS = 8
-_MAX_CANDIDATES = 2**20
+_MAX_CANDIDATES = 2**16
 
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def philox(counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int], key: Int[Tensor, "*#shape 2"]) -> Words:
+def philox(
+    counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int], key: Int[Tensor, "*#shape 2"]
+) -> Words:
     """One block of Philox-4x32-10: four 32-bit words per counter.
 
     Args:
@@ -83,7 +85,9 @@ def normal_pair(
     return radius * torch.cos(angle), radius * torch.sin(angle)
 
 
-def normals(key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0) -> Float[Tensor, "..."]:
+def normals(
+    key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0
+) -> Float[Tensor, "..."]:
     """``count`` standard Gaussians for each counter, in a new last axis: ``[*shape, count]``."""
     block = torch.arange((count + 3) // 4, device=key.device)
     w0, w1, w2, w3 = philox(
@@ -114,20 +118,18 @@ def integers(words: Words, n: int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*sha
 
 
 def _mix(x: Tensor) -> Tensor:
-    """MurmurHash3's 32-bit finaliser (Appleby): a bijection of 32-bit words in which every bit of ``x`` reaches every bit."""
+    """MurmurHash3's 32-bit finaliser (Appleby): a bijection of 32-bit words; every bit of ``x`` reaches every bit."""
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & MASK32
     x = ((x ^ (x >> 13)) * 0xC2B2AE35) & MASK32
     return x ^ (x >> 16)
 
 
 def feistel_shape(n: int) -> tuple[int, int]:
-    """Sides ``(a, b)`` of the smallest near-square grid that holds ``n``: exact (``a b = n``) where ``n`` has such divisors."""
-    root = math.isqrt(n)
-    # A side of 1 would leave nothing to mix, so a long thin grid is worse than a few steps of cycle walking.
-    for a in range(root, max(root // 4, root - _MAX_CANDIDATES, min(n, 2)) - 1, -1):
-        if n % a == 0 and n // a <= 2**31:
-            return a, n // a
-    a = root if root * root == n else root + 1
+    """Sides ``(a, b)`` of the smallest near-square grid that holds ``n``: rarely more than two cells too many."""
+    root = math.isqrt(n - 1) + 1
+    # A side of a few cells would leave little to mix, so a long thin grid is worse than a few steps of cycle walking.
+    lowest = max(root // 4, root - _MAX_CANDIDATES, min(root, 8), -(-n // 2**31))
+    a = min(range(root, lowest - 1, -1), key=lambda side: -n % side)
     return a, -(-n // a)
 
 
@@ -146,15 +148,16 @@ def permutation(
 ) -> Int[Tensor, "*shape"]:
     """Where the keyed pseudorandom permutation of [0, n) sends ``position``; no table is kept.
 
-    A generalised Feistel network on an a x b grid (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002) with
-    cycle walking where a b > n. Use :func:`permutation_plan` for ``sides`` and ``walk``.
+    A generalised Feistel network on an a x b grid (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002)
+    with cycle walking where a b > n. Use :func:`permutation_plan` for ``sides`` and ``walk``. Of fewer than about ten
+    elements some orders are a few per cent more frequent than others.
 
     Args:
         round_keys: from :func:`round_keys`, of a key into which the epoch is folded.
         position: in [0, n).
         n: size of the permuted range, at most 2^62.
         sides: ``(a, b)`` with a b >= n, each at most 2^31.
-        walk: cycle-walking steps after the first: 0 where a b = n. The chance that an element needs more is below 2^-64.
+        walk: cycle-walking steps after the first: 0 where a b = n. An element needs more with a chance below 2^-64.
     """
     a, b = sides
 
@@ -176,7 +179,7 @@ def permutation(
 
 
 def _walk(grid: int, n: int) -> int:
-    """Steps that all elements need (no walk is longer than the spare cells are many), or all with a chance above 2^-64."""
+    """Steps that suffice: as many as spare cells always do, fewer where the chance to need more is below 2^-64."""
     spare = grid - n
     return min(spare, math.ceil(64 / math.log2(grid / spare)) - 1) if spare else 0
 

@@ -93,7 +93,9 @@ class Replicas:
                 )
             if key not in variable:
                 hint = nearest(key, variable) or f"; choose from {', '.join(variable)}"
-                raise SettingError(f"replicas.vary.{key}", self.vary[key], f"a setting that can differ by replica{hint}")
+                raise SettingError(
+                    f"replicas.vary.{key}", self.vary[key], f"a setting that can differ by replica{hint}"
+                )
 
 
 def settings(owner: Any) -> dict[str, Any]:

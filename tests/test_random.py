@@ -17,6 +17,15 @@ WORD32, WORD64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 PI = "243f6a88 85a308d3 13198a2e 03707344 a4093822 299f31d0"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tensors this small gain nothing from a second core, and tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def draw(count, seed=20, **block):
     """The words of counters 0 ... count - 1 as NumPy integers, ``[word, count]``."""
     return torch.stack(random.bits(random.key(seed), torch.arange(count), **block)).numpy()
@@ -88,7 +97,7 @@ COMPILED = """
 import torch
 from svl import random
 
-sizes = [1, 2, 3, 100, 4096, 360_360, 2**31 + 2**16, 2**40]
+sizes = [1, 2, 3, 100, 1021, 4096, 10_007, 2**40]
 a, b, walk = random.permutation_plan(sizes)
 seed, n, index = torch.arange(8), torch.tensor(sizes), torch.arange(100) * (2**33 + 1)
 
@@ -109,6 +118,7 @@ torch.testing.assert_close(eager[-1], compiled[-1], rtol=1e-5, atol=1e-5)
 """
 
 
+@pytest.mark.slow
 def test_compiled_code_draws_the_same_numbers():
     # without the shape checks, which do not compile
     subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILED], check=True, timeout=300)
@@ -133,6 +143,7 @@ def test_normals_are_gaussian_to_the_tail():
     value = normals(125_000, 8).astype(float).ravel()
     assert stats.kstest(value, "norm").pvalue > 1e-3
     n = value.size
+    # the first four moments and the variances of what is averaged for each
     for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)]:
         assert abs((value**power).mean() - moment) < 4 * np.sqrt(variance / n)
     for bound in (3.0, 4.0, 4.8):
@@ -176,7 +187,9 @@ def test_the_128_bit_product_equals_that_of_unbounded_integers(rows):
     assert [(a, b % 2**64) for a, b in zip(above.tolist(), below.tolist(), strict=True)] == expected
 
 
-@given(st.tuples(*[WORD32] * 4), st.one_of(st.integers(1, 2**62 - 1), st.integers(2**61, 2**61 + 99)), st.integers(-3, 3))
+@given(
+    st.tuples(*[WORD32] * 4), st.one_of(st.integers(1, 2**62 - 1), st.integers(2**61, 2**61 + 99)), st.integers(-3, 3)
+)
 @settings(max_examples=300)
 def test_integers_reject_exactly_the_words_that_would_bias_them(words, n, offset):
     bound = 2**64 % n
@@ -216,7 +229,9 @@ def test_each_replica_has_its_own_range():
 def test_seeds_names_and_numbers_give_keys_that_all_differ():
     number = torch.cat([torch.arange(20_000), 2**32 * torch.arange(1, 1000), 2**62 + torch.arange(100)])
     names = [random.fold(KEY, f"name {i}") for i in range(300)]
-    keys = torch.cat([random.key(number), random.fold(KEY, number), torch.stack(names), random.fold(random.key(21), number)])
+    keys = torch.cat(
+        [random.key(number), random.fold(KEY, number), torch.stack(names), random.fold(random.key(21), number)]
+    )
     assert len(keys.unique(dim=0)) == len(keys)
 
 
@@ -291,8 +306,8 @@ def test_over_many_keys_an_element_goes_everywhere_alike(n, place):
     assert stats.chisquare(np.bincount(image, minlength=n)).pvalue > 1e-3
 
 
-# of fewer than 20 some pairs are a few per cent more frequent than others
-@pytest.mark.parametrize("n", [20, 29])
+# Of fewer than 20 some pairs are a few per cent more frequent than others
+@pytest.mark.parametrize("n", [20, 29, 76])
 def test_over_many_keys_two_neighbours_go_to_all_pairs_alike(n):
     first = permute(n, torch.arange(200_000), torch.tensor(4))
     second = permute(n, torch.arange(200_000), torch.tensor(5))
@@ -353,7 +368,7 @@ def test_sizes_of_several_replicas_share_one_plan():
 @settings(max_examples=40)
 def test_the_grid_holds_the_range_with_less_than_a_side_to_spare(n):
     a, b = random.feistel_shape(n)
-    assert n <= a * b < n + max(a, b)
+    assert n <= a * b < n + min(a, b) or n <= 2
     assert max(a, b) <= 2**31
     assert min(a, b) >= 2 or n <= 3 or a * b == n <= 3
 

@@ -17,7 +17,9 @@ from svl.tasks.task import Task
 
 
 class AutomaticPhases(ReuseDataModule):
-    """Nested sets of geometric sizes; a replica advances on its own at the end of an epoch (Liu et al. 2026, figure 19).
+    """Nested sets of geometric sizes; a replica advances on its own at the end of an epoch.
+
+    Source: Liu et al. 2026, figure 19.
 
     It does so when its mean train accuracy over that epoch, each batch measured before the step that uses it, reaches
     ``accuracy``, or when ``max_epochs`` epochs of the phase have elapsed. An epoch is ceil(size / batch_size) steps.
@@ -92,7 +94,12 @@ class AutomaticPhases(ReuseDataModule):
         return {"phase": zero, "step_in_phase": zero.clone(), "epoch_accuracy": zero.to(torch.float32)}
 
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         return phase_indices(self.pool, numbers, key, state["phase"], state["step_in_phase"], step)
 

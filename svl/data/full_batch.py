@@ -46,7 +46,12 @@ class FullBatch(ReuseDataModule):
         return -(-int(numbers["size"].max()) // self.batch_size)
 
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         offset = torch.arange(self.batch_size, device=key.device)
         return (micro * self.batch_size + offset).expand(key.shape[0], -1)

@@ -13,7 +13,12 @@ class Online(ReuseDataModule):
     """Step t trains on examples t B ... t B + B - 1; a subset of size N is the first N of these."""
 
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         offset = torch.arange(self.batch_size, device=key.device)
         return (step * self.batch_size + offset).expand(key.shape[0], -1)

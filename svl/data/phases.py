@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,7 +21,9 @@ _NEVER = 2**62
 
 
 class Phases(ReuseDataModule):
-    """Phase p trains as :class:`Subset` on ``sizes[p]`` examples for ``durations[p]`` (Liu et al. 2026, section 2, appendix B.1).
+    """Phase p trains as :class:`Subset` on ``sizes[p]`` examples for ``durations[p]``.
+
+    Source: Liu et al. 2026, section 2 and appendix B.1.
 
     Args:
         task: what is learned.
@@ -76,7 +78,9 @@ class Phases(ReuseDataModule):
         online = self.total_steps * self.batch_size
         sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
         if len({len(s) for s in sizes}) > 1:
-            raise SettingError("replicas.vary.data.sizes", [len(s) for s in columns["sizes"]], "the same number of phases")
+            raise SettingError(
+                "replicas.vary.data.sizes", [len(s) for s in columns["sizes"]], "the same number of phases"
+            )
         flat = [size for phases in sizes for size in phases]
         extent = extents(flat, self.task).view(len(sizes), -1)
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
@@ -107,7 +111,12 @@ class Phases(ReuseDataModule):
         return (step >= numbers["starts"]).sum(1) - 1
 
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         phase = self.phase(numbers, step)
         return phase_indices(self.pool, numbers, key, phase, step - at(numbers["starts"], phase), step)
@@ -132,7 +141,9 @@ def _is_fraction(size: Any) -> bool:
     return isinstance(size, float) and 0 < size < 1
 
 
-def resolve_fractions(key: str, sizes: list[PhaseSize], online: int, task: Task, nested: bool = True) -> list[int | str]:
+def resolve_fractions(
+    key: str, sizes: list[PhaseSize], online: int, task: Task, nested: bool = True
+) -> list[int | str]:
     """Sizes with fractions of the ``online`` data turned into numbers of examples.
 
     Raises:
@@ -149,5 +160,5 @@ def check_increasing(key: str, sizes: list[Any], task: Task) -> None:
     ranks = {ONLINE: (3, 0), POPULATION: (2, 0)}
     for kind in (int, float):
         some = [ranks[s] if isinstance(s, str) else (1, s) for s in sizes if isinstance(s, str | kind)]
-        if any(a >= b for a, b in zip(some[:-1], some[1:], strict=True)):
+        if any(a >= b for a, b in pairwise(some)):
             raise SettingError(key, sizes, "sizes that increase from phase to phase (or nested: false)")

@@ -29,8 +29,8 @@ class Pool:
     Args:
         sizes: every size that occurs in the fit (it fixes how much code the rule needs).
         batch_size: examples of one step.
-        reuse: ``epochs``: a fresh pseudorandom permutation of [0, N) per epoch, each example exactly once; an epoch goes on in
-            the middle of a batch where N is no multiple of it. ``replacement``: uniform on [0, N).
+        reuse: ``epochs``: a fresh pseudorandom permutation of [0, N) per epoch, each example exactly once; the next
+            epoch starts in the middle of a batch where N is no multiple of it. ``replacement``: uniform on [0, N).
     """
 
     def __init__(self, sizes: Int[Tensor, "pool"], batch_size: int, reuse: Reuse) -> None:
@@ -75,7 +75,11 @@ class Pool:
             return fresh
         position = (step * self.batch_size)[..., None] + offset
         pool = size.clamp(min=1)[:, None]
-        drawn = self._epochs(key, pool, sides, position) if self.reuse == "epochs" else self._replacement(key, pool, position)
+        drawn = (
+            self._epochs(key, pool, sides, position)
+            if self.reuse == "epochs"
+            else self._replacement(key, pool, position)
+        )
         return torch.where(size[:, None] > 0, drawn, fresh) if self.has_fresh else drawn
 
     def _replacement(self, key: Tensor, pool: Tensor, position: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ State = dict[str, Tensor]
 
 
 class Steps:
-    """The training dataloader: yields ``(first step, number of steps)``; its position is the trainer's step, nothing else."""
+    """The training dataloader: yields ``(first step, number of steps)``; its position is the trainer's step."""
 
     def __init__(self, data: ReuseDataModule) -> None:
         self.data = data
@@ -41,8 +41,8 @@ class Steps:
 class ReuseDataModule(pl.LightningDataModule, ABC):
     """A rule ``(key, step, replica) -> indices`` over a task: one strategy of data reuse.
 
-    A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`initial_state` and :meth:`advance`. All are pure
-    functions of tensors whose first axis is the replica, so the compiled training step calls them itself.
+    A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`initial_state` and :meth:`advance`. All
+    are pure functions of tensors whose first axis is the replica, so the compiled training step calls them itself.
 
     Args:
         task: what is learned.
@@ -75,7 +75,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         """Indices of the examples of micro-batch ``micro`` of step ``step``."""
 
@@ -84,7 +89,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return None
 
     def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
-        """The state after a step whose train accuracy was ``accuracy``: the one arrow from training back to the data."""
+        """The state after a step of this train accuracy: the one arrow from training back to the data."""
         return state
 
     def micro_batches(self, numbers: Numbers) -> int:
@@ -106,7 +111,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return {"seed": torch.tensor(replicas.seed), **self.numbers(replicas)}
 
     def batch(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
         """Inputs, targets and weights of one micro-batch of every replica."""
         index = self.indices(numbers, state, key, step, micro)
@@ -118,7 +128,9 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
             targets = _choose(population, all_targets, targets)
         return inputs, targets, self.weights(numbers, index)
 
-    def test_batch(self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int) -> tuple[Tensor, Tensor]:
+    def test_batch(
+        self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int
+    ) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``start`` to ``start + count - 1`` of every replica's test set."""
         index = (TEST_START + start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
         return self.task.examples(key, index)

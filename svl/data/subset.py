@@ -20,7 +20,8 @@ class Subset(ReuseDataModule):
 
     Args:
         task: what is learned.
-        size: N; or ``online`` for fresh data, or ``population`` for every input of an enumerable task. Can vary by replica.
+        size: N; or ``online`` for fresh data, or ``population`` for every input of an enumerable task. Can vary by
+            replica.
         reuse: ``epochs`` (a new order each epoch, every example once) or ``replacement`` (uniform on [0, N)).
         batch_size: examples of one step.
         test_size: examples of the test set.
@@ -48,6 +49,11 @@ class Subset(ReuseDataModule):
         return numbers["enumerated"] if self._enumerates else None
 
     def indices(
-        self, numbers: Numbers, state: State, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
         return self.pool.indices(key, numbers["size"], numbers["sides"], step, step)

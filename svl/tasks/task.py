@@ -31,7 +31,10 @@ class Task(ABC):
         """Inputs ``[replica, batch, *input_shape]`` and targets ``[replica, batch, ...]`` of the given counters."""
 
     def population(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
-        """Inputs and targets number ``index`` of the enumerated population; ``key`` fixes what is drawn once a replica."""
+        """Inputs and targets number ``index`` of the enumerated population.
+
+        ``key`` is that of :meth:`examples`: it fixes what is drawn once a replica.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
 
     def correct(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> Bool[Tensor, "..."] | None:

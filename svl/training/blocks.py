@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import sysconfig
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -39,33 +34,6 @@ def view(tree: Any, block: slice) -> Any:
     return pytree.tree_map(lambda tensor: tensor[block], tree)
 
 
-def can_compile() -> bool:
-    """Whether a C++ compiler and Python's headers are at hand for the compiled step; a GPU brings its own (Triton)."""
-    if torch.cuda.is_available():
-        return True
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
-    include = sysconfig.get_path("include")
-    if " " in torch.__file__ + include:  # torch's own linker command does not quote its paths
-        return False
-    try:
-        return shutil.which(get_cpp_compiler()) is not None and Path(include, "Python.h").is_file()
-    except Exception:  # the compiler search raises errors of several unrelated kinds
-        return False
-
-
-def compiled(function: Callable, wanted: bool) -> Callable:
-    """A function or bound method compiled for fixed shapes where wanted; one thread per call, since blocks run side by side."""
-    if not wanted:
-        return function
-    # Compiled variants are kept by code object, up to a limit: with code of its own a stack shares that with no other.
-    plain: FunctionType = getattr(function, "__func__", function)
-    own = FunctionType(plain.__code__.replace(), plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
-    bound = MethodType(own, function.__self__) if isinstance(function, MethodType) else own
-    # fullgraph=True counts compiled frames in a global, which blocks on several threads would confuse.
-    return torch.compile(bound, dynamic=False, options={"cpp.threads": 1, "size_asserts": False, "alignment_asserts": False})
-
-
 class BlockRunner:
     """Runs one function per block, blocks side by side on the cores.
 
@@ -78,7 +46,7 @@ class BlockRunner:
         available = threads or torch.get_num_threads()
         self.workers = max(1, min(blocks, available))
         self._intra_op = max(1, available // self.workers)
-        # The number of threads is a setting of each thread, and compiled code is bound to the one it was compiled under.
+        # The number of threads is a setting of each thread.
         initial = {"initializer": torch.set_num_threads, "initargs": (self._intra_op,)}
         self._pool = ThreadPoolExecutor(self.workers, **initial) if self.workers > 1 else None
 
@@ -103,10 +71,3 @@ class BlockRunner:
                 list(self._pool.map(one, range(blocks)))
         finally:
             torch.set_num_threads(before)
-
-
-def warn_eager() -> None:
-    """One line that says why the fit is slow."""
-    message = "no C++ compiler with Python's headers found: training runs in eager mode, several times slower"
-    # Line 0 has no source text, which Python would otherwise print as a second line.
-    warnings.warn_explicit(message, UserWarning, "svl", 0)

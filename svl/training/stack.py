@@ -19,7 +19,8 @@ from svl.optim.rule import UpdateRule, over
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 from svl.training import fused_mlp
-from svl.training.blocks import BlockRunner, can_compile, partition, view, warn_eager
+from svl.training.blocks import BlockRunner, partition, view
+from svl.training.compilation import Block, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LOSSES, LossName
 from svl.training.step import EVALUATION_ROWS, Step, copy_into
@@ -28,8 +29,6 @@ Build = Callable[[tuple[int, ...], int], nn.Module]
 Compile = Literal["auto", "always", "never"]
 _ROWS_PER_BLOCK = 8192
 _CALLS_WORTH_COMPILING = 1000
-# One count only for whatever length, so that one compiled function serves a fit; the second is for the rest.
-_STEPS_PER_CALL = (5, 1)
 
 
 class ReplicaStack(nn.Module):
@@ -101,9 +100,8 @@ class ReplicaStack(nn.Module):
             "steps": torch.zeros(count, dtype=torch.int64),
         }
         self.data_state = data.initial_state(self.numbers)
-        self._blocks: list[dict[str, Any]] | None = None
-        self._seen: set[int] = set()
-        self._has_evaluated = False
+        self._blocks: list[Block] | None = None
+        self._has_trained = self._has_evaluated = False
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -123,33 +121,25 @@ class ReplicaStack(nn.Module):
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
-        per_call = next(n for n in _STEPS_PER_CALL if count % n == 0) if self.step.is_compiled else 1
-        steps = list(torch.arange(start, start + count, per_call, device=self.key.device))
-
-        def advance(number: int, steps: list[Tensor]) -> None:
-            for step in steps:
-                self._advance(blocks[number], step, per_call)
-
-        if per_call not in self._seen:
-            self._runner.run(lambda number: advance(number, steps[:1]), len(blocks), in_turn=True)
-            steps = steps[1:]
-            self._seen.add(per_call)
-        self._runner.run(lambda number: advance(number, steps), len(blocks))
+        steps = list(torch.arange(start, start + count, device=self.key.device))
+        if not self._has_trained:
+            # The first step may compile, which blocks must not do side by side.
+            self._runner.run(lambda number: self._advance(blocks[number], steps[:1]), len(blocks), in_turn=True)
+            steps, self._has_trained = steps[1:], True
+        self._runner.run(lambda number: self._advance(blocks[number], steps), len(blocks))
         self.record["samples"] += self.data.samples(self.numbers, self.data_state, count)
 
-    def _advance(self, block: dict[str, Any], first: Int[Tensor, ""], count: int) -> None:
-        tensors = block["tensors"]
-        if block["micro_batches"] == 1:
-            self.step.steps(count)(tensors, first, self._zero)
-            return
-        for step in range(count):
-            total = {name: torch.zeros_like(p) for name, p in tensors["params"].items()}
-            sums = torch.zeros(2, len(tensors["key"]), device=first.device)
-            for micro in range(block["micro_batches"]):
-                self.step.accumulate(tensors, total, sums, first + step, torch.tensor(micro, device=first.device))
-            self.step.apply(tensors, total, sums, first + step)
+    def _advance(self, block: Block, steps: list[Int[Tensor, ""]]) -> None:
+        micro = list(torch.arange(block.micro_batches, device=self.key.device))
+        for step in steps:
+            if len(micro) == 1:
+                self.step.whole(block, step, micro[0])
+                continue
+            for number in micro:
+                self.step.accumulate(block, step, number)
+            self.step.apply(block, step)
 
-    def _prepare(self) -> list[dict[str, Any]]:
+    def _prepare(self) -> list[Block]:
         """Blocks as views into the stack's tensors, and the step compiled for them; made at the first step."""
         if self._blocks is not None:
             return self._blocks
@@ -170,16 +160,21 @@ class ReplicaStack(nn.Module):
             "hyper": self.hyper.rule,
             "frozen": self.hyper.frozen,
         }
-        self._blocks = [{"rows": s, "tensors": view(everything, s), "micro_batches": micro[s.start]} for s in slices]
-        self._zero = torch.zeros((), dtype=torch.int64, device=device)
+        if max(micro) > 1:
+            everything["total"] = {
+                "gradients": {name: torch.zeros_like(p) for name, p in everything["params"].items()},
+                "loss": torch.zeros(count, device=device),
+                "correct": torch.zeros(count, device=device),
+            }
+        self._blocks = [Block(rows, view(everything, rows), micro[rows.start]) for rows in slices]
         self.step = self._make_step(self._blocks)
         # functional_call swaps the template's parameters, so eager blocks cannot share it between threads.
         side_by_side = self.step.is_compiled and device.type == "cpu"
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
         return self._blocks
 
-    def _make_step(self, blocks: list[dict[str, Any]]) -> Step:
-        calls = sum(block["micro_batches"] for block in blocks) * self.data.total_steps
+    def _make_step(self, blocks: list[Block]) -> Step:
+        calls = sum(block.micro_batches for block in blocks) * self.data.total_steps
         wanted = self.compile == "always" or (self.compile == "auto" and calls >= _CALLS_WORTH_COMPILING)
         if wanted and not can_compile():
             warn_eager()
@@ -202,9 +197,8 @@ class ReplicaStack(nn.Module):
         total = torch.zeros(2, len(self.replicas), device=self.key.device)
 
         def one(number: int) -> None:
-            block = blocks[number]
-            for start in range(0, self.data.test_size, EVALUATION_ROWS):
-                total[:, block["rows"]] += self.step.evaluate(block["tensors"], torch.tensor(start, device=self.key.device))
+            for start in torch.arange(0, self.data.test_size, EVALUATION_ROWS, device=self.key.device):
+                total[:, blocks[number].rows] += self.step.evaluate(blocks[number], start)[0]
 
         self._runner.run(one, len(blocks), in_turn=not self._has_evaluated)
         self._has_evaluated = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from svl.data.reuse import ReuseDataModule
 from svl.optim.rule import UpdateRule, over
 from svl.training import fused_mlp
-from svl.training.blocks import compiled
+from svl.training.compilation import BlockFunction
 from svl.training.losses import LOSSES
 
 EVALUATION_ROWS = 1024
@@ -26,7 +25,7 @@ class Step:
     """What happens to a block's tensors, a nest of dicts that it changes in place.
 
     ``params`` and ``rule`` hold each parameter and its optimizer state, ``data`` the strategy's state, ``record`` what is
-    remembered of the training; ``numbers``, ``hyper``, ``frozen`` and ``key`` are constant.
+    remembered of the training, ``total`` the sums over micro-batches where there are several; ``numbers``, ``hyper``, ``frozen`` and ``key`` are constant.
 
     Args:
         data: the reuse strategy.
@@ -48,42 +47,40 @@ class Step:
     ) -> None:
         self.data, self.network, self.loss, self.rule = data, network, loss, rule
         self.is_compiled, self.is_fused = is_compiled, is_fused
-        self._steps: dict[int, Callable] = {}
-        self.accumulate = compiled(self._accumulate, is_compiled)
-        self.apply = compiled(self._apply, is_compiled)
-        self.evaluate = compiled(self._evaluate, is_compiled)
+        self.whole = BlockFunction(self._whole, is_compiled)
+        self.accumulate = BlockFunction(self._accumulate, is_compiled)
+        self.apply = BlockFunction(self._apply, is_compiled)
+        self.evaluate = BlockFunction(self._evaluate, is_compiled)
 
-    def steps(self, count: int) -> Callable[[Tensors, Int[Tensor, ""], Int[Tensor, ""]], None]:
-        """The function for ``count`` whole steps of one micro-batch each: a compiled call has a price, whatever it does.
+    def _whole(self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]) -> tuple[()]:
+        """A step of one micro-batch."""
+        self._update(tensors, *self._gradients(tensors, step, micro), step)
+        return ()
 
-        Its arguments are the block's tensors, the first step's number, and 0.
-        """
-        if count not in self._steps:
-
-            def steps(tensors: Tensors, first: Tensor, micro: Tensor) -> None:
-                for number in range(count):
-                    self._update(tensors, *self._gradients(tensors, first + number, micro), first + number)
-
-            self._steps[count] = compiled(steps, self.is_compiled)
-        return self._steps[count]
-
-    def _accumulate(self, tensors: Tensors, total: Tensors, sums: Tensor, step: Tensor, micro: Tensor) -> None:
-        """Add one micro-batch's gradients to ``total``, its loss and accuracy to ``sums``."""
+    def _accumulate(self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]) -> tuple[()]:
+        """Add one micro-batch's gradients, loss and accuracy to the block's ``total``."""
         gradients, loss, correct = self._gradients(tensors, step, micro)
+        total = tensors["total"]
         for name, gradient in gradients.items():
-            total[name].add_(gradient)
-        sums.add_(torch.stack((loss, correct)))
+            total["gradients"][name].add_(gradient)
+        total["loss"].add_(loss)
+        total["correct"].add_(correct)
+        return ()
 
-    def _apply(self, tensors: Tensors, total: Tensors, sums: Float[Tensor, "2 replica"], step: Tensor) -> None:
-        """The step that the accumulated gradients make."""
-        self._update(tensors, total, sums[0], sums[1], step)
+    def _apply(self, tensors: Tensors, step: Int[Tensor, ""]) -> tuple[()]:
+        """The step that the accumulated gradients make; ``total`` is zero again after it."""
+        total = tensors["total"]
+        self._update(tensors, total["gradients"], total["loss"], total["correct"], step)
+        for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
+            tensor.zero_()
+        return ()
 
-    def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> Float[Tensor, "2 replica"]:
+    def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "2 replica"]]:
         """Sums of loss and accuracy over the test examples from ``start`` on."""
         inputs, targets = self.data.test_batch(tensors["key"], start, EVALUATION_ROWS)
         valid = (start + torch.arange(EVALUATION_ROWS, device=start.device)) < self.data.test_size
         weights = valid.to(torch.float32).expand(len(inputs), -1)
-        return torch.stack(vmap(self._mean_loss)(tensors["params"], inputs, targets, weights))
+        return (torch.stack(vmap(self._mean_loss)(tensors["params"], inputs, targets, weights)),)
 
     def _gradients(
         self, tensors: Tensors, step: Tensor, micro: Tensor

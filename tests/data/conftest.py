@@ -39,3 +39,12 @@ class Rule:
 @pytest.fixture(scope="session")
 def lab():
     return SimpleNamespace(Rule=Rule)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors this small gain nothing from a second core, and tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

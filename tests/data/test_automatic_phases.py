@@ -43,16 +43,19 @@ def test_each_replica_advances_as_a_plain_simulation_of_it_does(lab, data):
     batch_size = data.draw(st.integers(1, 12), "batch_size")
     phases = data.draw(st.integers(2, 4), "phases")
     ends = sorted(data.draw(st.lists(st.integers(1, 50), min_size=2, max_size=2, unique=True), "ends"))
-    thresholds = data.draw(st.lists(st.sampled_from([0.5, 0.7, 0.75, 0.9, 1.0]), min_size=1, max_size=2, unique=True))
-    epochs = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=2, unique=True), "max_epochs")
+    some = {"min_size": 1, "max_size": 2, "unique": True}
+    thresholds = data.draw(st.lists(st.sampled_from([0.5, 0.7, 0.75, 0.9, 1.0]), **some), "accuracy")
+    epochs = data.draw(st.lists(st.integers(1, 6), **some), "max_epochs")
     strategy = AutomaticPhases(BIG, phases, *ends, batch_size=batch_size)
     rule = lab.Rule(strategy, seeds=2, vary={"data.accuracy": thresholds, "data.max_epochs": epochs})
     count = len(rule.replicas)
     hit = st.integers(batch_size // 2, batch_size)
     hits = [data.draw(st.lists(hit, min_size=40, max_size=40), "hits") for _ in range(count)]
     sizes = rule.numbers["sizes"].tolist()
-    settings = zip(sizes, rule.replicas.column("data.accuracy", 0), rule.replicas.column("data.max_epochs", 0), hits)
-    expected = [simulate(s, batch_size, Fraction(str(a)), m, h) for s, a, m, h in settings]
+    accuracy, limit = (rule.replicas.column(f"data.{name}", None) for name in ("accuracy", "max_epochs"))
+    expected = [
+        simulate(s, batch_size, Fraction(str(a)), m, h) for s, a, m, h in zip(sizes, accuracy, limit, hits, strict=True)
+    ]
     assert follow(rule, hits) == [[list(pair) for pair in replica] for replica in expected]
 
 

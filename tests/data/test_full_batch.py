@@ -52,7 +52,7 @@ def test_the_population_is_every_input_with_its_label(lab):
 def test_a_subset_and_the_population_in_one_fit(lab):
     rule = lab.Rule(FullBatch(Parity(6, 3), 64, 64), vary={"data.size": ["population", 64]})
     inputs, _, weights = rule.batch(0)
-    assert [len(x.unique(dim=0)) for x in inputs][0] == 64
+    assert len(inputs[0].unique(dim=0)) == 64
     assert len(inputs[1].unique(dim=0)) < 64
     assert torch.equal(inputs[1:], lab.Rule(Online(Parity(6, 3), batch_size=64)).batch(0)[0])
     assert torch.equal(weights[0], weights[1])

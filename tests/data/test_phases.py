@@ -13,7 +13,7 @@ PHASES = st.lists(st.tuples(st.integers(1, 200), st.integers(1, 6)), min_size=1,
 
 
 @given(phases=PHASES, batch_size=st.integers(1, 40), nested=st.booleans(), unit=st.sampled_from(["steps", "epochs"]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_each_phase_draws_from_its_own_set_for_its_own_time(lab, phases, batch_size, nested, unit):
     sizes, durations = [size for size, _ in phases], [duration for _, duration in phases]
     if nested:
@@ -23,11 +23,11 @@ def test_each_phase_draws_from_its_own_set_for_its_own_time(lab, phases, batch_s
     rule, step, first = lab.Rule(data), 0, 0
     for phase, (size, duration) in enumerate(zip(sizes, durations, strict=True)):
         steps = duration if unit == "steps" else duration * -(-size // batch_size)
-        # at most 40 steps of each phase, from its first
-        stream = rule.stream(range(step, step + min(steps, 40)))[0]
+        # the first steps of each phase are enough
+        stream = rule.stream(range(step, step + min(steps, 12)))[0]
         epochs = len(stream) // size
         whole = np.sort(stream[: epochs * size].reshape(epochs, size), axis=1)
-        np.testing.assert_array_equal(whole, [first + np.arange(size)] * epochs)
+        np.testing.assert_array_equal(whole, np.tile(first + np.arange(size), (epochs, 1)))
         rest = stream[epochs * size :]
         assert len(np.unique(rest)) == len(rest)
         assert ((rest >= first) & (rest < first + size)).all()

@@ -20,7 +20,7 @@ def draw(sizes, batch_size, reuse, steps, fresh_start=0, pools=None):
 
 
 @given(sizes=SIZES, others=SIZES, batch_size=st.integers(1, 60), reuse=st.sampled_from(["epochs", "replacement"]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_pool_does_not_depend_on_the_others_in_the_fit(sizes, others, batch_size, reuse):
     together = draw(sizes, batch_size, reuse, range(5), pools=sizes + others)
     for row, size in enumerate(sizes):
@@ -29,8 +29,9 @@ def test_a_pool_does_not_depend_on_the_others_in_the_fit(sizes, others, batch_si
 
 
 @given(size=st.integers(1, 100), reuse=st.sampled_from(["epochs", "replacement"]))
+@settings(max_examples=30)
 def test_how_many_examples_a_step_has_does_not_change_their_order(size, reuse):
-    streams = [draw([size], batch_size, reuse, range(240 // batch_size)) for batch_size in (1, 8, 80, 240)]
+    streams = [draw([size], batch_size, reuse, range(240 // batch_size)) for batch_size in (16, 80, 240)]
     assert all((stream == streams[0]).all() for stream in streams)
 
 

@@ -67,7 +67,9 @@ def test_supports_are_uniform_over_coordinates_and_their_pairs():
     together = mask.T @ mask
     hits = np.diag(together)
     # coordinates exclude each other, which makes the plain statistic too small by this factor
-    statistic = ((hits - count * degree / dim) ** 2).sum() / (count * degree / dim * (1 - degree / dim)) * (dim - 1) / dim
+    statistic = (
+        ((hits - count * degree / dim) ** 2).sum() / (count * degree / dim * (1 - degree / dim)) * (dim - 1) / dim
+    )
     assert 1e-3 < stats.chi2.sf(statistic, dim - 1) < 1 - 1e-3
     chance = degree * (degree - 1) / (dim * (dim - 1))
     z = (together[np.triu_indices(dim, 1)] / count - chance) / np.sqrt(chance * (1 - chance) / count)

@@ -53,7 +53,7 @@ def plain_examples(task, seed: int, index: Iterable[int], split: str = "train") 
 def plain_loop(
     network: nn.Module, optimizer: torch.optim.Optimizer, loss: str, batches: Iterable[tuple[Tensor, Tensor]]
 ):
-    """The textbook loop: one network, one optimizer, autograd. Returns each batch's loss and accuracy before its step."""
+    """The textbook loop with autograd; returns each batch's loss and accuracy before its step."""
     losses, accuracies = [], []
     for x, y in batches:
         outputs = network(x).squeeze(-1)

@@ -12,7 +12,8 @@ from svl.data import FullBatch, Subset
 from svl.optim import AdamW
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training.blocks import can_compile, partition, view
+from svl.training.blocks import partition, view
+from svl.training.compilation import can_compile
 
 STEPS = 10
 LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=6)

@@ -38,11 +38,8 @@ def adamw(parameters, lr=3e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1
 )
 def test_every_loss_and_activation(lab, optimizer, loss, depth, activation, lr):
     task, network = Parity(10, 3, "drawn"), lab.network(depth=depth, activation=activation)
-    if optimizer == "SGD":
-        rule = SGD(lr, momentum=0.8, weight_decay=1e-3)
-    else:
-        rule = AdamW(lr, beta2=0.99, weight_decay=0.1)
-    stack = lab.stack(Online(task, BATCH), STEPS, network, loss, rule, replicas=Replicas(2, first_seed=5))
+    rules = {"SGD": SGD(lr, momentum=0.8, weight_decay=1e-3), "AdamW": AdamW(lr, beta2=0.99, weight_decay=0.1)}
+    stack = lab.stack(Online(task, BATCH), STEPS, network, loss, rules[optimizer], replicas=Replicas(2, first_seed=5))
     stack.train_steps(0, STEPS)
     metrics = stack.train_metrics()
     for replica, seed in enumerate([5, 6]):

@@ -1,0 +1,129 @@
+"""Whatever a setting is given that it cannot use, one exception says which and what is allowed.
+
+The shape checks would refuse many of these first, so the settings are tried in a process without them.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+NO_NUMBER = ["'5'", "None", "1.5", "True", "[3]", "float('nan')"]
+NO_WHOLE_NUMBER = [*NO_NUMBER, "0", "-1"]
+NO_WORD = ["'x'", "None", "3", "True", "['first']"]
+SIZE_OF_20 = [*NO_WHOLE_NUMBER, "2**20 + 1", "2**21", "'everything'", "4096.0"]
+
+T = "Parity(20, 6)"
+CASES: dict[str, tuple[str, list[str]]] = {
+    "Parity(dim={})": ("data.task.dim", [*NO_WHOLE_NUMBER, "129"]),
+    "Parity(20, degree={})": ("data.task.degree", [*NO_WHOLE_NUMBER, "21"]),
+    "Parity(support={})": ("data.task.support", NO_WORD),
+    "Replicas(seeds={})": ("replicas.seeds", NO_WHOLE_NUMBER),
+    "Replicas(first_seed={})": ("replicas.first_seed", [*NO_NUMBER, "-1", "2**62"]),
+    "Replicas(vary={})": ("replicas.vary", ["[1]", "'data.size'", "{1: [2]}", "0.5"]),
+    "Replicas(vary=dict(a={}))": (
+        "replicas.vary.a",
+        ["[]", "5", "'x'", "None", "(1, 2)", "[1, 1]", "[1, 1.0]", "['a', 'a']"],
+    ),
+    f"Online({T}, batch_size={{}})": ("data.batch_size", NO_WHOLE_NUMBER),
+    f"Online({T}, test_size={{}})": ("data.test_size", NO_WHOLE_NUMBER),
+    f"Subset({T}, size={{}})": ("data.size", SIZE_OF_20),
+    "Subset(Parity(41, 6), size={})": ("data.size", ["'population'", "2**62 + 1", "10**30"]),
+    f"Subset({T}, 64, reuse={{}})": ("data.reuse", NO_WORD),
+    f"Subset({T}, 64, batch_size={{}})": ("data.batch_size", NO_WHOLE_NUMBER),
+    f"FullBatch({T}, size={{}})": ("data.size", [*SIZE_OF_20, "'online'"]),
+    "FullBatch(Parity(41, 6), size={})": ("data.size", ["'population'"]),
+    f"FullBatch({T}, 64, micro_batch_size={{}})": ("data.micro_batch_size", NO_WHOLE_NUMBER),
+    f"FullBatch({T}, 64, test_size={{}})": ("data.test_size", NO_WHOLE_NUMBER),
+    "Population({})": ("data.size", ["Parity(41, 6)"]),
+    f"Phases({T}, {{}}, [10])": (
+        "data.sizes",
+        [
+            "[]",
+            "None",
+            "5",
+            "'online'",
+            "[5, 5]",
+            "[6, 5]",
+            "['online', 5]",
+            "['online', 'population']",
+            "[0.2, 0.1]",
+            "[0.0, 5]",
+        ]
+        + [f"[{size}, 2**20]" for size in SIZE_OF_20],
+    ),
+    f"Phases({T}, [5, 6, 7], {{}})": (
+        "data.durations",
+        ["[]", "None", "7", "[1]", "[1, 1, 1, 1]", *(f"[4, {duration}]" for duration in [*NO_WHOLE_NUMBER, "10**30"])],
+    ),
+    f"Phases({T}, [5, 6], [7], unit={{}})": ("data.unit", NO_WORD),
+    f"Phases({T}, {{}}, [7, 7], unit='epochs', nested=False)": ("data.unit", ["['online', 5, 6]", "[5, 'online', 6]"]),
+    f"Phases({T}, [5, 6], [7], nested={{}})": ("data.nested", ["'no'", "None", "0", "1.0"]),
+    f"Phases({T}, [5, 6], [7], reuse={{}})": ("data.reuse", NO_WORD),
+    f"numbers(Phases({T}, {{}}, [7], batch_size=100))": ("data.sizes", ["[0.2, 19]", "[0.01, 0.0101]"]),
+    f"numbers(Phases({T}, [0.5, 0.9], [7], batch_size={{}}))": ("data.sizes", ["2**20"]),
+    f"numbers(Phases({T}, [5, 6], [7]), {{}})": ("data.sizes", ["{'data.sizes': [[5, 6], [6, 5]]}"]),
+    f"numbers(Phases({T}, [5, 6], [7, 8]), {{}})": (
+        "replicas.vary.data.sizes",
+        ["{'data.sizes': [[5, 6], [5, 6, 7]]}"],
+    ),
+    f"numbers(Subset({T}, 5), {{}})": ("data.size", [f"{{'data.size': [{size}]}}" for size in SIZE_OF_20]),
+    f"AutomaticPhases({T}, phases={{}})": ("data.phases", [*NO_WHOLE_NUMBER, "1"]),
+    f"AutomaticPhases({T}, first={{}})": (
+        "data.first",
+        ["'5'", "None", "1.5", "True", "0", "-1", "0.0", "2**21", "'online'", "'population'"],
+    ),
+    f"AutomaticPhases({T}, last={{}})": (
+        "data.last",
+        ["'5'", "None", "1.5", "True", "0", "-1", "-0.5", "2**21", "'online'"],
+    ),
+    f"AutomaticPhases({T}, accuracy={{}})": (
+        "data.accuracy",
+        ["'0.5'", "None", "True", "0", "-0.1", "1.01", "75", "[0.5]", "float('nan')"],
+    ),
+    f"AutomaticPhases({T}, max_epochs={{}})": ("data.max_epochs", [*NO_WHOLE_NUMBER, "10**30"]),
+    f"AutomaticPhases({T}, reuse={{}})": ("data.reuse", NO_WORD),
+    f"numbers(AutomaticPhases({T}, 3, first={{}}, last=50))": ("data.first", ["50", "51", "0.5"]),
+}
+PARAMETERS = [(call.format(given), key) for call, (key, values) in CASES.items() for given in values]
+
+TRY = """
+import json, sys
+from svl.data import *
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks import *
+
+def numbers(data, vary=None):
+    data.schedule(10, 1)
+    data.setting_numbers(Replicas(1, vary=vary))
+
+def outcome(call):
+    try:
+        eval(call)
+    except SettingError as error:
+        return [error.key, str(error)]
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+    return ["accepted", ""]
+
+json.dump([outcome(call) for call in json.load(sys.stdin)], sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    calls = [call for call, _ in PARAMETERS]
+    words = [sys.executable, "-W", "ignore", "-c", TRY]
+    done = subprocess.run(words, input=json.dumps(calls), capture_output=True, text=True, check=True, timeout=120)
+    return dict(zip(calls, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize(("call", "key"), PARAMETERS)
+def test_a_setting_that_cannot_be_used_is_named(outcomes, call, key):
+    refused, message = outcomes[call]
+    assert refused == key, message
+    assert message.startswith(f"{key}: got ")
+    assert "; allowed: " in message
+    assert "\n" not in message
