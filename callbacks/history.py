@@ -32,7 +32,7 @@ class History(pl.Callback):
         self._rows: list[pd.DataFrame] = []
         self.latest: pd.DataFrame | None = None
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.global_step == 0:
             history.discard_after(self.run_dir, -1)
             self._measure(trainer, pl_module)
@@ -42,7 +42,7 @@ class History(pl.Callback):
             self.latest = rows[rows["step"] == rows["step"].max()]
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps:
             self._measure(trainer, pl_module)
@@ -53,7 +53,7 @@ class History(pl.Callback):
             history.append(self.run_dir, pd.concat(self._rows, ignore_index=True))
             self._rows.clear()
 
-    def _measure(self, trainer: pl.Trainer, module: ReplicaModule) -> None:
+    def _measure(self, trainer: Any, module: ReplicaModule) -> None:
         stack, replicas = module.stack, module.replicas
         metrics = {**stack.train_metrics(), **stack.evaluate()}
         for callback in trainer.callbacks:

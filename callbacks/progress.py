@@ -52,10 +52,10 @@ class Progress(pl.callbacks.ProgressBar):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._enabled and sys.stderr.isatty():
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
+            columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
             left = (TextColumn("and"), TimeRemainingColumn(), TextColumn("left"))
             # Standard output stays as it is: what a program prints there is not the bar's to move.
-            self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False)
+            self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False, expand=True)
             self._bar.status = "preparing"
             self._bar.start()
             self._task = self._bar.add_task("", total=trainer.max_steps, start=False)

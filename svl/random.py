@@ -22,11 +22,10 @@ _FEISTEL_ROUNDS = 8
 _MAX_CANDIDATES = 2**16
 
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
+Counter = tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int]
 
 
-def philox(
-    counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int], key: Int[Tensor, "*#shape 2"]
-) -> Words:
+def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
     """One block of Philox-4x32-10: four 32-bit words per counter.
 
     Args:
@@ -59,7 +58,7 @@ def fold(parent: Int[Tensor, "*#shape 2"], data: str | int | Int[Tensor, "*#shap
     """An independent key derived from ``parent`` and a name or number, for one purpose each ("data", "test", ...)."""
     # A tag in the last counter word keeps derived keys apart from every example's counters.
     if isinstance(data, str):
-        counter = (_tag(data), 0, 1, MASK32)
+        counter: Counter = (_tag(data), 0, 1, MASK32)
     else:
         data = torch.as_tensor(data, dtype=torch.int64, device=parent.device)
         counter = (data & MASK32, (data >> 32) & MASK32, 0, MASK32)

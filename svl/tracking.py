@@ -50,8 +50,6 @@ def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> Wa
         silent=True, console="off", init_timeout=_PATIENCE, finish_timeout=_PATIENCE, finish_timeout_raises=False
     )
     wandb.setup(wandb.Settings(silent=True))
-    if mode == "auto":
-        mode = "online" if wandb.login(prompt=False) else "offline"
     options = {
         "name": f"{run.path.parent.name}/{run.id}",
         "id": run.id,
@@ -65,9 +63,11 @@ def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> Wa
         "settings": settings,
     }
     try:
+        if mode == "auto":
+            mode = "online" if wandb.login(prompt=False) else "offline"
         experiment = wandb.init(mode=mode, **options)
-    except wandb.errors.CommError as error:
-        print(f"W&B cannot be reached, so this run is kept offline ({str(error).splitlines()[0]})", file=sys.stderr)
+    except wandb.errors.Error as error:
+        print(f"W&B: {' '.join(str(error).split())}; this run is kept offline, for wandb sync", file=sys.stderr)
         experiment = wandb.init(mode="offline", **options)
     experiment.define_metric("*", step_metric="step")
     return WandbLogger(experiment=experiment)

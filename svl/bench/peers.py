@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,7 +46,7 @@ def plain_loop(steps: int = 1500) -> Peer:
     return run
 
 
-def stack(replicas: int, steps: int, **engine: object) -> Peer:
+def stack(replicas: int, steps: int, **engine: Any) -> Peer:
     """The replica stack with data generation, under some engine settings."""
     data = Online(Parity(DIM, DEGREE), batch_size=BATCH)
     data.schedule(10**9, 1)

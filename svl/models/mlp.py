@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -19,7 +20,7 @@ def quadratic(x: Tensor) -> Tensor:
     return 0.5 * x * x
 
 
-ACTIVATIONS = {"relu": nn.functional.relu, "gelu": nn.functional.gelu, "sigmoid": torch.sigmoid, "quadratic": quadratic}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": nn.functional.relu, "gelu": nn.functional.gelu, "sigmoid": torch.sigmoid, "quadratic": quadratic}
 
 
 class MLP(nn.Module):

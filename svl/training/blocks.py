@@ -47,8 +47,8 @@ class BlockRunner:
         self.workers = max(1, min(blocks, available))
         self._intra_op = max(1, available // self.workers)
         # The number of threads is a setting of each thread.
-        initial = {"initializer": torch.set_num_threads, "initargs": (self._intra_op,)}
-        self._pool = ThreadPoolExecutor(self.workers, **initial) if self.workers > 1 else None
+        pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self._intra_op,))
+        self._pool = pool if self.workers > 1 else None
 
     def run(self, function: Callable[[int], None], blocks: int, in_turn: bool = False) -> None:
         """Call ``function(block)`` for every block; the first error is raised.

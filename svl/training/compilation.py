@@ -71,7 +71,7 @@ class BlockFunction:
         def flat_function(*tensors: Tensor) -> tuple[Tensor, ...]:
             return self.function(block.nest(list(tensors[len(more) :])), *tensors[: len(more)])
 
-        inputs = [*more, *block.flat]
+        inputs: list[Any] = [*more, *block.flat]
         # Fake tensors: tracing must not train.
         graph = make_fx(flat_function, tracing_mode="fake")(*inputs)
         # The backend caches on disk only what was traced under a shape environment.

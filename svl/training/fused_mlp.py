@@ -20,7 +20,7 @@ def supports(network: nn.Module, loss: str) -> bool:
     """Whether the kernel computes this network and loss: an MLP with one output, and all but GELU."""
     if type(network) is not MLP or network.activation not in ACTIVATIONS or loss not in LOSSES:
         return False
-    return network.layers[-1].out_features == 1 and all(p.dtype == torch.float32 for p in network.parameters())
+    return bool(network.layers[-1].out_features == 1) and all(p.dtype == torch.float32 for p in network.parameters())
 
 
 def is_available() -> bool:

@@ -32,7 +32,7 @@ class StepClock(torch.optim.Optimizer):
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         return None if closure is None else closure()
 
 
@@ -52,6 +52,8 @@ class ReplicaModule(pl.LightningModule):
         threads: cores to use; all if left out.
     """
 
+    stack: ReplicaStack  # from prepare()
+
     def __init__(
         self,
         network: Callable[[tuple[int, ...], int], nn.Module] = MLP,
@@ -69,12 +71,11 @@ class ReplicaModule(pl.LightningModule):
         self.automatic_optimization = False
         self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
-        self.engine = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
+        self.engine: dict[str, Any] = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
         for name in ("block_size", "threads"):
             value = self.engine[name]
             if isinstance(value, int) and value < 1:
                 raise SettingError(f"model.{name}", value, "at least 1")
-        self.stack: ReplicaStack | None = None
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""
@@ -86,7 +87,8 @@ class ReplicaModule(pl.LightningModule):
         """The settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
         # The command line wraps the network's class in partial functions.
         network = [self.build, getattr(self.build, "func", None), *getattr(self.build, "args", ())]
-        parts = {"data.": type(data), "data.task.": type(data.task), "model.": type(self), "model.optimizer.": type(self.optimizer)}
+        parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
+        parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
         parts |= {"model.network.": part for part in network if isinstance(part, type)}
         return {prefix + name for prefix, part in parts.items() for name in inspect.signature(part).parameters}
 
@@ -108,15 +110,17 @@ class ReplicaModule(pl.LightningModule):
         data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
 
     def configure_model(self) -> None:
-        if self.stack is None:
-            self.prepare(self.trainer.datamodule, self.trainer.max_steps, self.trainer.log_every_n_steps)
+        if not hasattr(self, "stack"):
+            trainer: Any = self.trainer
+            self.prepare(trainer.datamodule, trainer.max_steps, trainer.log_every_n_steps)
 
     def configure_optimizers(self) -> StepClock:
         return StepClock(self.parameters())
 
     def training_step(self, batch: Int[Tensor, "2"], batch_idx: int) -> None:
         start, count = batch.tolist()
-        self.optimizers().step(closure=lambda: self.stack.train_steps(start, count))
+        clock: Any = self.optimizers()
+        clock.step(closure=lambda: self.stack.train_steps(start, count))
         # Lightning counted one step of the clock; the trainer's global step counts optimisation steps.
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for counter in (progress.total, progress.current):

@@ -70,7 +70,7 @@ class ReplicaStack(nn.Module):
     ) -> None:
         super().__init__()
         self.data, self.loss, self.rule, self.replicas = data, loss, rule, replicas
-        self.compile, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
+        self.compilation, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         if loss not in LOSSES:
@@ -150,7 +150,7 @@ class ReplicaStack(nn.Module):
         runs = [len(list(run)) for _, run in groupby(micro)]
         target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
         slices = partition(runs, target)
-        everything = {
+        everything: dict[str, Any] = {
             "params": self.parameters_by_name(),
             "rule": self.rule_state,
             "record": {k: v for k, v in self.record.items() if k != "samples"},
@@ -175,7 +175,7 @@ class ReplicaStack(nn.Module):
 
     def _make_step(self, blocks: list[Block]) -> Step:
         calls = sum(block.micro_batches for block in blocks) * self.data.total_steps
-        wanted = self.compile == "always" or (self.compile == "auto" and calls >= _CALLS_WORTH_COMPILING)
+        wanted = self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)
         if wanted and not can_compile():
             warn_eager()
             wanted = False

@@ -89,7 +89,8 @@ class Step:
         inputs, targets, weights = self.data.batch(tensors["numbers"], tensors["data"], tensors["key"], step, micro)
         weighted = None if weights is None else 0
         if self.is_fused:
-            gradients, outputs = fused_mlp.gradients(self.network, self.loss, tensors["params"], inputs, targets, weights)
+            network: Any = self.network  # an MLP, else it would not be fused
+            gradients, outputs = fused_mlp.gradients(network, self.loss, tensors["params"], inputs, targets, weights)
             means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
             return gradients, *means
         per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims=(0, 0, 0, weighted))

@@ -35,7 +35,7 @@ def test_blocks_of_a_run_are_of_one_size_where_it_has_a_fitting_divisor(length, 
         assert len(set(sizes)) == 1
     # Otherwise only the last is smaller, and no more blocks are made than are needed.
     assert len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
-    assert len(sizes) <= max(-(-length // target), length // max(-(-target // 2), 1))
+    assert len(sizes) <= max(-(-length // target), length // max(target // 2, 1))
 
 
 def test_a_view_shares_memory_with_the_stack():

@@ -58,7 +58,7 @@ def test_every_loss_and_activation(lab, optimizer, loss, depth, activation, lr):
 
 
 def test_arms_that_vary_size_rate_and_momentum(lab):
-    # With N = 32 or 16 and a batch of 32 an epoch is a batch or half of one, so its order cannot matter but by rounding.
+    # With N = 32 or 16 and a batch of 32 an epoch is a batch or half of one, so its order matters by rounding alone.
     task = Parity(10, 2)
     vary = {"data.size": [16, 32, "online"], "model.optimizer.lr": [0.05, 0.4], "model.optimizer.momentum": [0, 0.9]}
     stack = lab.stack(

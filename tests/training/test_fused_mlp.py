@@ -1,0 +1,94 @@
+"""The C++ kernel against autograd on the same network."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.func import functional_call, grad, vmap
+
+from svl.models import MLP
+from svl.training import fused_mlp
+from svl.training.losses import LOSSES
+
+pytestmark = pytest.mark.skipif(not fused_mlp.is_available(), reason="the kernel needs a C++ compiler")
+
+
+def stacked(network, replicas, scale=1.0):
+    return {name: scale * torch.randn(replicas, *p.shape) / p.shape[-1] ** 0.5 for name, p in network.named_parameters()}
+
+
+def autograd(network, loss, params, x, y, weights):
+    def mean(params, x, y, weights):
+        outputs = functional_call(network, params, (x,))
+        return (LOSSES[loss](outputs, y) * weights).sum(), outputs[:, 0]
+
+    return vmap(grad(mean, has_aux=True))(params, x, y, weights)
+
+
+def compare(network, loss, params, x, y, weights):
+    gradients, outputs = fused_mlp.gradients(network, loss, params, x, y, weights)
+    replicas, batch = y.shape
+    uniform = torch.full((replicas, batch), 1 / batch) if weights is None else weights
+    expected, expected_outputs = autograd(network, loss, params, x, y, uniform)
+    torch.testing.assert_close(outputs, expected_outputs, rtol=2e-5, atol=2e-5)
+    size = max(float(g.abs().max()) for g in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=2e-5 * max(size, 1e-3), msg=name)
+
+
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=4).map(tuple),
+    st.sampled_from(sorted(fused_mlp.ACTIVATIONS)),
+    st.sampled_from(sorted(fused_mlp.LOSSES)),
+    st.integers(1, 40),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_gradients_and_outputs_equal_autograd(dims, activation, loss, batch, bias, weighted, seed):
+    torch.manual_seed(seed)
+    # An MLP's hidden layers are of one width; the kernel's need not be.
+    network = MLP((dims[0],), 1, width=dims[-1], depth=len(dims), activation=activation, bias=bias)
+    x, y = torch.randn(3, batch, dims[0]), torch.randint(0, 2, (3, batch)) * 2.0 - 1.0
+    if loss == "hinge":  # its kink is where rounding decides
+        y = y + 0.123
+    compare(network, loss, stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None)
+
+
+def test_large_pre_activations_neither_overflow_nor_lose_the_sign():
+    network = MLP((20,), 1, width=64, activation="sigmoid")
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 33, 20), torch.randint(0, 2, (2, 33)) * 2.0 - 1.0
+    compare(network, "logistic", stacked(network, 2, scale=60.0), x, y, None)
+
+
+@pytest.mark.parametrize("activation", sorted(fused_mlp.ACTIVATIONS))
+def test_what_is_not_finite_stays_visible_and_in_its_replica(activation):
+    network = MLP((5,), 1, width=17, activation=activation)
+    torch.manual_seed(0)
+    params = stacked(network, 3)
+    x, y = torch.randn(3, 9, 5), torch.ones(3, 9)
+    expected, _ = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    params["layers.0.weight"][1] = float("nan")
+    gradients, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    assert outputs[1].isnan().all()
+    for name, gradient in gradients.items():
+        assert torch.equal(gradient[[0, 2]], expected[name][[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("network", "loss"),
+    [
+        (MLP((4,), 1, activation="gelu"), "logistic"),
+        (MLP((4,), 2), "logistic"),
+        (torch.nn.Linear(4, 1), "logistic"),
+        (MLP((4,), 1), "cross_entropy"),
+        (MLP((4,), 1).double(), "logistic"),
+    ],
+)
+def test_what_the_kernel_does_not_compute_it_refuses(network, loss):
+    assert not fused_mlp.supports(network, loss)
+
+
+def test_it_supports_the_papers_network():
+    assert fused_mlp.supports(MLP((20,), 1, width=64), "logistic")
