@@ -19,9 +19,9 @@ from svl.training.replica_module import ReplicaModule
 class History(pl.Callback):
     """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
 
-    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means. Doing all of
-    this at the end of a Lightning batch, before the checkpoint, makes a measurement and its checkpoint one event: no kill can
-    come between an evaluation and the steps it belongs to.
+    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means.
+    Doing all of this at the end of a Lightning batch, before the checkpoint, makes a measurement and its checkpoint
+    one event: no kill can come between an evaluation and the steps it belongs to.
 
     Args:
         run_dir: the run directory.
@@ -41,9 +41,7 @@ class History(pl.Callback):
             rows = history.read(self.run_dir)
             self.latest = rows[rows["step"] == rows["step"].max()]
 
-    def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps:
             self._measure(trainer, pl_module)
 

@@ -18,7 +18,7 @@ from callbacks.history import History
 from svl.results.arms import short_names
 from svl.results.quantity import quantity, setting
 
-_MAX_ARMS = 4
+_MAX_ARMS = 6
 
 
 class _Bar(RichProgress):
@@ -92,13 +92,10 @@ class Progress(pl.callbacks.ProgressBar):
         arms = []
         for number, arm in enumerate(replicas.arms[:_MAX_ARMS]):
             mean = frame[metric].iloc[number * replicas.seeds : (number + 1) * replicas.seeds].mean()
-            label = " ".join(
-                setting(value) if len(arm) == 1 else f"{name} {setting(value)}"
-                for name, value in zip(names, arm.values(), strict=True)
-            )
-            arms.append(f"{label}: {mean:.3f}".removeprefix(": "))
-        more = f" and {len(replicas.arms) - _MAX_ARMS} more arms" if len(replicas.arms) > _MAX_ARMS else ""
-        return f"{quantity(int(frame['samples'].max()))} samples, {metric} {', '.join(arms)}{more}"
+            arms.append(f"{'/'.join(map(setting, arm.values()))} {mean:.3f}".strip())
+        by = f" by {'/'.join(names)}:" if names else ""
+        more = f" and {len(replicas.arms) - _MAX_ARMS} more" if len(replicas.arms) > _MAX_ARMS else ""
+        return f"{quantity(int(frame['samples'].max()))} samples, {metric}{by} {', '.join(arms)}{more}"
 
     def _stop(self) -> None:
         if self._bar:

@@ -15,7 +15,13 @@ from svl.errors import SettingError
 _VARY = "replicas.vary"
 _PACKAGE = Path(__file__).resolve().parent
 # Python's own spelling of floats: YAML 1.1 takes 1e-3, without a point, for a string.
-_FLOAT = r"[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)|[-+]?(?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_FLOAT = "|".join(
+    (
+        r"[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+",
+        r"[-+]?(?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)",
+        r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    )
+)
 
 
 class _Nothing:
@@ -83,7 +89,7 @@ def read_config(path: str) -> dict[str, Any]:
 
 def load_yaml(text: str) -> Any:
     """The value that a text stands for in YAML; ``1e-3`` is a number."""
-    return yaml.load(text, _Loader)  # noqa: S506 - derived from the safe loader
+    return yaml.load(text, _Loader)
 
 
 def prepare(arguments: list[str]) -> Arguments:
@@ -118,7 +124,9 @@ def prepare(arguments: list[str]) -> Arguments:
             merged = {key: value for key, value in merged.items() if value is not None or key not in overrides}
         given = {key: value for key, value in given.items() if not key.startswith(_VARY)}
         given |= dict(flatten({_VARY: merged}))
-        text = yaml.dump(merged, Dumper=_Dumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(
+            merged, Dumper=_Dumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True
+        )
         words += [f"--{_VARY}", text.strip()]
     return Arguments(words, given)
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 HELP = """usage: svl [-h] [--version] {fit,validate,test} ...
 
-The laboratory for one question: when does training again and again on a small sample beat training on fresh data, and why?
+The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
+and why?
 
 subcommands:
   fit        train the arms of an experiment:  svl fit --config configs/quickstart.yaml
@@ -18,14 +19,14 @@ subcommands:
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
   --replicas.seeds N                   replicas of each arm
-  --replicas.vary.KEY "[a, b, ...]"    settings whose values make the arms, e.g. --replicas.vary.data.size "[4096, online]"
+  --replicas.vary.KEY "[a, b, ...]"    settings whose values make the arms: --replicas.vary.data.size "[4096, online]"
   --trainer.max_steps N                optimisation steps
   --print_config                       the resolved config
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 2 for a setting that cannot be used, or 128 + the signal that stopped a fit."""
+    """Run one command; returns 0, 2 for a setting that cannot be used, or 128 + the signal that stopped a fit."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")

@@ -16,14 +16,21 @@ from svl.arguments import NOTHING
 from svl.errors import SettingError, nearest
 
 # Whose classes are named as examples; those of the engine can't be chosen in a config.
-_OURS, _ENGINE = ("svl", "callbacks"), ("svl.training", "callbacks.checkpoint", "callbacks.history", "callbacks.progress")
+_OURS, _ENGINE = (
+    ("svl", "callbacks"),
+    ("svl.training", "callbacks.checkpoint", "callbacks.history", "callbacks.progress"),
+)
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 _UNKNOWN = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
     r"Option '([^']+)' is not accepted",
     r"does not accept option '([^']+)'",
 )
-_CLASS_NAME = (r"dot import path string: (\S+)", r"given class_path '([^']+)'", r"callable class: .*Got value: (?:Namespace\(class_path=')?([\w.]+)")
+_CLASS_NAME = (
+    r"dot import path string: (\S+)",
+    r"given class_path '([^']+)'",
+    r"callable class: .*Got value: (?:Namespace\(class_path=')?([\w.]+)",
+)
 _NO_SETTING = r"^(help|config|print_config|print_shtab|subcommand)$|\.help$"
 _LIST_ALL = 12
 # A given value is repeated in the message, which is to stay one line.
@@ -55,7 +62,7 @@ class _Diagnosis:
     messages: list[str] = field(default_factory=list)
 
     def search(self, *patterns: str) -> re.Match[str] | None:
-        """The innermost match of a pattern; a message quotes those of its causes, reworded, so these are asked first."""
+        """The innermost match of a pattern: a message quotes those of its causes, reworded, so these come first."""
         found = (re.search(pattern, message) for pattern in patterns for message in reversed(self.messages))
         return next((match for match in found if match), None)
 
@@ -103,7 +110,9 @@ def explain(message: str, error: BaseException | None, parser: Any, given: Mappi
         return SettingError(_dotted(found.path), NOTHING, f"{_classes(found.hint)}; it has settings of its own")
     if key not in given and below:
         key = f"{key}.{below[1]}"
-        return SettingError(key, short(given.get(key, NOTHING)), f"nothing: {_dotted(found.path)} is {describe(found.hint)}")
+        return SettingError(
+            key, short(given.get(key, NOTHING)), f"nothing: {_dotted(found.path)} is {describe(found.hint)}"
+        )
     value = given.get(key, NOTHING if below else value)
     if found.hint is None:
         return SettingError(key or "settings", short(value), " ".join(message.split()))
@@ -161,7 +170,8 @@ def _unknown(key: str, found: _Diagnosis, given: Mapping[str, Any]) -> SettingEr
     prefix, _, last = key.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in names if inner or name.rpartition(".")[0] == prefix}
     full = {last_part: f"{prefix}.{name}" if inner else name for last_part, name in siblings.items()}
-    elsewhere = [name for name in [*names, *given] if name != key and name.rpartition(".")[2] == last]
+    others = (name.removeprefix("replicas.vary.") for name in [*names, *given])
+    elsewhere = [name for name in others if name != key and name.rpartition(".")[2] == last]
     if elsewhere and last != "class_path":
         close = f" (did you mean {elsewhere[0]!r}?)"
     elif siblings:

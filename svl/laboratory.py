@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
@@ -41,7 +41,9 @@ _PURPOSE = {
     "validate": "Measure a checkpoint on the test set.",
     "test": "Measure a checkpoint on the test set.",
 }
-_HELP = "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP; ..."
+_HELP = (
+    "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
+)
 _CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
@@ -86,16 +88,16 @@ class Target:
 class Parser(LightningArgumentParser):
     """Says in one line what is wrong with a setting."""
 
-    given: dict[str, Any] = {}
+    given: ClassVar[dict[str, Any]] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         if not self.exit_on_error:
             raise NestedError(str(message), self) from ex
         raise explain(str(message), ex, self, self.given) from ex
 
-    def format_help(self) -> str:
+    def format_help(self, *formatter: Any) -> str:
         """Without the dozens of Lightning's own classes that a setting could be."""
-        return re.sub(r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)", ")", super().format_help())
+        return re.sub(r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)", ")", super().format_help(*formatter))
 
 
 class Laboratory(LightningCLI):
@@ -108,7 +110,7 @@ class Laboratory(LightningCLI):
 
     exit_status = 0
     finished = False
-    run_directory: RunDirectory | None = None
+    run_directory: RunDirectory
 
     def __init__(self, given: dict[str, Any], words: list[str], **kwargs: Any) -> None:
         self.given, self.words = given, words
@@ -147,7 +149,7 @@ class Laboratory(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the settings at hand that an error is to name."""
-        parsers = [parser, *self._subcommand_parsers.values()]
+        parsers: list[Any] = [parser, *self._subcommand_parsers.values()]
         try:
             for one in parsers:
                 one.given = self.given
@@ -190,7 +192,7 @@ class Laboratory(LightningCLI):
 
     def leave_nothing(self) -> None:
         """Remove the run directory of a fit that never began."""
-        if self.run_directory:
+        if hasattr(self, "run_directory"):
             self.run_directory.discard()
 
     @property
@@ -205,7 +207,9 @@ class Laboratory(LightningCLI):
         trainer = self.settings.trainer
         check_trainer(trainer)
         check_experiment(self.settings.experiment)
-        check_network(self.model, self.datamodule, self.given.get("model.network", self.given.get("model.network.class_path")))
+        check_network(
+            self.model, self.datamodule, self.given.get("model.network", self.given.get("model.network.class_path"))
+        )
         interval = min(trainer.log_every_n_steps, trainer.max_steps)
         self.model.prepare(self.datamodule, trainer.max_steps, interval)
         user_callbacks = trainer.callbacks or []
@@ -233,7 +237,9 @@ class Laboratory(LightningCLI):
         except (MisconfigurationException, ValueError) as error:
             key = "max_time" if "Timer(" in str(error) else "accelerator"
             reason = " ".join(str(error).split())
-            raise SettingError(f"trainer.{key}", getattr(trainer, key), f"what this machine and Lightning allow ({reason})") from None
+            raise SettingError(
+                f"trainer.{key}", getattr(trainer, key), f"what this machine and Lightning allow ({reason})"
+            ) from None
 
     def resolved_config(self) -> str:
         """The whole config with every default, as YAML."""
@@ -281,7 +287,10 @@ class Laboratory(LightningCLI):
         received = self.checkpoint.received
         if step < steps:
             saved = torch.load(path / CHECKPOINT, weights_only=True)["global_step"] if received else step
-            print(f"stopped at step {step:,} of {steps:,} by {received.name if received else 'a callback or max_time'};", end=" ")
+            print(
+                f"stopped at step {step:,} of {steps:,} by {received.name if received else 'a callback or max_time'};",
+                end=" ",
+            )
             print(f"to go on from step {saved:,}, give the same command with --ckpt_path {path / CHECKPOINT}")
             if received:
                 self.exit_status = 128 + received

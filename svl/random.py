@@ -134,8 +134,10 @@ def feistel_shape(n: int) -> tuple[int, int]:
 
 def round_keys(key: Int[Tensor, "*shape 2"]) -> list[Int[Tensor, "*shape"]]:
     """The round keys of one keyed permutation, drawn once however many positions it is asked for."""
-    blocks = [bits(key, torch.zeros_like(key[..., 0]), block) for block in range(_FEISTEL_ROUNDS // 4)]
-    return [word for block in blocks for word in block]
+    # All blocks in one call, along an axis of their own: a quarter of the code to compile.
+    block = torch.arange(_FEISTEL_ROUNDS // 4, device=key.device)
+    words = philox((0, 0, block, 0), key[..., None, :])
+    return [words[number % 4][..., number // 4] for number in range(_FEISTEL_ROUNDS)]
 
 
 def permutation(

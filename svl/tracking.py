@@ -33,14 +33,14 @@ class Tracking:
 def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> WandbLogger | None:
     """Start the fit's W&B run, whose id is the run directory's name, so that a resumed fit goes on in the same run.
 
-    ``WANDB_MODE`` decides where the mode is ``auto``. A server that cannot be reached makes the run an offline one, which
-    ``wandb sync`` uploads later.
+    ``WANDB_MODE`` decides where the mode is ``auto``. A server that cannot be reached makes the run an offline one,
+    which ``wandb sync`` uploads later.
 
     Args:
         run: the run directory; W&B's own files go below it.
         config: the resolved config, uploaded whole.
     """
-    mode = os.environ.get("WANDB_MODE", "auto") if tracking.mode == "auto" else tracking.mode
+    mode: Any = os.environ.get("WANDB_MODE", "auto") if tracking.mode == "auto" else tracking.mode
     if mode == "disabled":
         return None
     import wandb
@@ -50,7 +50,7 @@ def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> Wa
         silent=True, console="off", init_timeout=_PATIENCE, finish_timeout=_PATIENCE, finish_timeout_raises=False
     )
     wandb.setup(wandb.Settings(silent=True))
-    options = {
+    options: dict[str, Any] = {
         "name": f"{run.path.parent.name}/{run.id}",
         "id": run.id,
         "resume": "allow",

@@ -1,10 +1,4 @@
-"""Shapes and types in signatures are checked in every test."""
-
-from hypothesis import settings
-from jaxtyping import install_import_hook
-
-# The tower lets a whole number stand where a float is asked for, as type checkers do.
-install_import_hook(["svl", "callbacks"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+"""Shapes and types in signatures are checked in every test; a tiny fit for tests of the whole command."""
 
 import contextlib
 import io
@@ -13,14 +7,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from jaxtyping import install_import_hook
+
+# The tower lets a whole number stand where a float is asked for, as type checkers do.
+install_import_hook(["svl", "callbacks"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 # Times vary with what else the machine does.
 hypothesis.settings.register_profile("svl", deadline=None)
 hypothesis.settings.load_profile("svl")
-
-# A first call traces and allocates, and machines are shared: how long one example takes says nothing.
-settings.register_profile("svl", deadline=None)
-settings.load_profile("svl")
 
 # A fit of a fraction of a second.
 TINY = [

@@ -28,11 +28,14 @@ def config(tmp_path):
 @given(st.floats(allow_nan=False))
 def test_every_python_spelling_of_a_float_is_a_number(number):
     assert load_yaml(repr(number).replace("inf", ".inf")) == number
-    assert load_yaml(f"[{number:.3e}]") == [float(f"{number:.3e}".replace(".inf", "inf"))] or abs(number) == float("inf")
+    assert load_yaml(f"[{number:.3e}]") == [float(f"{number:.3e}".replace(".inf", "inf"))] or abs(number) == float(
+        "inf"
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("1e-3", 0.001), ("5E4", 5e4), ("-.5", -0.5), ("3.", 3.0), ("10", 10), ("1e", "1e"), ("e3", "e3")]
+    ("text", "value"),
+    [("1e-3", 0.001), ("5E4", 5e4), ("-.5", -0.5), ("3.", 3.0), ("10", 10), ("1e", "1e"), ("e3", "e3")],
 )
 def test_numbers_without_a_point_are_numbers_and_words_are_words(text, value):
     assert load_yaml(text) == value
@@ -59,18 +62,30 @@ def test_the_command_line_varies_over_the_config(config):
     assert vary_of(words) == {"data.size": [4, "online"], "model.optimizer.lr": [0.1]}
     # The order of the config is the order of the arms.
     assert list(vary_of(words)) == ["data.size", "model.optimizer.lr"]
-    words = prepare(["fit", "--config", path, "--replicas.vary.data.size", "null", "--replicas.vary.data.task.dim", "[1e-3]"]).words
+    words = prepare(
+        ["fit", "--config", path, "--replicas.vary.data.size", "null", "--replicas.vary.data.task.dim", "[1e-3]"]
+    ).words
     assert vary_of(words) == {"model.optimizer.lr": [0.1], "data.task.dim": [0.001]}
 
 
 def test_a_whole_vary_replaces_what_stands_before_it(config):
     path = config("replicas: {vary: {a: [1]}}\n")
     assert vary_of(prepare(["--config", path, "--replicas.vary", "{b: [2]}"]).words) == {"b": [2]}
-    assert vary_of(prepare(["--config", path, "--replicas.vary={b: [2]}", "--replicas.vary.c", "[3]"]).words) == {"b": [2], "c": [3]}
+    assert vary_of(prepare(["--config", path, "--replicas.vary={b: [2]}", "--replicas.vary.c", "[3]"]).words) == {
+        "b": [2],
+        "c": [3],
+    }
     assert "--replicas.vary" not in prepare(["--config", path]).words
 
 
-values = st.lists(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["online", "population", "no", "1e3"])), min_size=1)
+values = st.lists(
+    st.one_of(
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from(["online", "population", "no", "1e3"]),
+    ),
+    min_size=1,
+)
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,5}){0,3}", fullmatch=True), values, min_size=1))

@@ -51,7 +51,11 @@ UNKNOWN = [
     ("--data.degree 5", "data.degree", "'data.task.degree'"),
     ("--data.batchsize 5", "data.batchsize", "'data.batch_size'"),
     ("--data.init_args.batchsize 5", "data.batchsize", "'data.batch_size'"),
-    ("--data.task.degre 5", "data.task.degre", "got '5'; allowed: dim, degree, support (did you mean 'data.task.degree'?)"),
+    (
+        "--data.task.degre 5",
+        "data.task.degre",
+        "got '5'; allowed: dim, degree, support (did you mean 'data.task.degree'?)",
+    ),
     ("--model.network.widht 5", "model.network.widht", "'model.network.width'"),
     ("--model.optimizer.momentun 5", "model.optimizer.momentun", "'model.optimizer.momentum'"),
     ("--replicas.seed 5", "replicas.seed", "'replicas.seeds'"),
@@ -73,7 +77,11 @@ TYPES = [
     ("--model.loss foo", "model.loss", "'logistic', 'hinge', 'squared', 'correlation'"),
     ("--model.block_size x", "model.block_size", "a whole number or null"),
     ("--model.groups [1]", "model.groups", "a mapping or null"),
-    ("--model.groups {a:{params:layers.0.*},b:{params:layers.1.*,lr:x}}", "model.groups.b.lr", "got 'x'; allowed: a number or null"),
+    (
+        "--model.groups {a:{params:layers.0.*},b:{params:layers.1.*,lr:x}}",
+        "model.groups.b.lr",
+        "got 'x'; allowed: a number or null",
+    ),
     ("--replicas.seeds x", "replicas.seeds", "a whole number"),
     ("--replicas.vary [3]", "replicas.vary", "a mapping"),
     ("--replicas.vary.data.size 4096", "replicas.vary.data.size", "a list of one or more values"),
@@ -93,7 +101,11 @@ CLASSES = [
     ("--data.task Parit", "data.task", "(did you mean 'Parity'?)"),
     ("--data.task svl.models.MLP", "data.task", "got 'svl.models.MLP'; allowed: Parity"),
     ("--model.network svl.models.MPL", "model.network", "(did you mean 'MLP'?)"),
-    ("--model.network torch.nn.Linear", "model.network", "got 'torch.nn.Linear'; allowed: a class that can be built from"),
+    (
+        "--model.network torch.nn.Linear",
+        "model.network",
+        "got 'torch.nn.Linear'; allowed: a class that can be built from",
+    ),
     ("--model.optimizer Adam", "model.optimizer", "(did you mean 'AdamW'?)"),
     ("--trainer.callbacks [NormRatio,NormRatoi]", "trainer.callbacks", "(did you mean 'NormRatio'?)"),
 ]
@@ -113,7 +125,11 @@ VALUES = [
     ("--replicas.vary.model.network.width [1,2]", "replicas.vary.model.network.width", "sweep"),
     ("--replicas.vary.model.optimizer [SGD]", "replicas.vary.model.optimizer", "sweep"),
     ("--target.metric val/acuracy", "target.metric", "(did you mean 'val/accuracy'?)"),
-    ("--trainer.callbacks null --target.metric norm_ratio", "target.metric", "val/accuracy, train/accuracy, val/loss, train/loss"),
+    (
+        "--trainer.callbacks null --target.metric norm_ratio",
+        "target.metric",
+        "val/accuracy, train/accuracy, val/loss, train/loss",
+    ),
     ("--target.value 90", "target.value", "at most 1"),
     ("--trainer.max_steps 0", "trainer.max_steps", "at least 1"),
     ("--trainer.max_steps -1", "trainer.max_steps", "at least 1"),
@@ -143,7 +159,11 @@ def test_a_wrong_setting_is_one_line(svl, tmp_path, words, key, fragment):
         ("fit", "data", "AutomaticPhases, FullBatch, Online, Phases, Population, Subset; this setting has no default"),
         ("fit --data Subset", "data.task", "Parity; this setting has no default"),
         ("fit --data.task Parity", "data", "got nothing"),
-        ("fit --data FullBatch --data.task Parity", "data.size", "got nothing; allowed: a value; this setting has no default"),
+        (
+            "fit --data FullBatch --data.task Parity",
+            "data.size",
+            "got nothing; allowed: a value; this setting has no default",
+        ),
         ("fitt", "subcommand", "(did you mean 'fit'?)"),
         ("validate --data Online --data.task Parity", "ckpt_path", "'last'"),
         ("test --data Online --data.task Parity --ckpt_path last", "ckpt_path", "there is none"),
@@ -156,13 +176,29 @@ def test_a_missing_setting_is_one_line(svl, tmp_path, words, key, fragment):
 @pytest.mark.parametrize(
     ("content", "key", "fragment"),
     [
-        ("experimnt: x", "experimnt", "got 'x'; allowed: a setting that 'svl fit --help' lists (did you mean 'experiment'?)"),
+        (
+            "experimnt: x",
+            "experimnt",
+            "got 'x'; allowed: a setting that 'svl fit --help' lists (did you mean 'experiment'?)",
+        ),
         ("trainer: {max_stepz: 3}", "trainer.max_stepz", "got 3; "),
         ("trainer: 3", "trainer", "a mapping with settings of trainer"),
         ("data: 3", "data", "got 3; "),
-        ("data: {class_path: Subset, init_args: {batchsize: 3, task: {class_path: Parity}}}", "data.batchsize", "got 3; "),
-        ("data: {class_path: Subset, init_args: {task: {class_path: Parity, init_args: {dim: two}}}}", "data.task.dim", "got 'two'; "),
-        ("data: {class_path: Subset, init_args: {task: {class_path: Parity, init_args: {dmi: 2}}}}", "data.task.dmi", "'data.task.dim'"),
+        (
+            "data: {class_path: Subset, init_args: {batchsize: 3, task: {class_path: Parity}}}",
+            "data.batchsize",
+            "got 3; ",
+        ),
+        (
+            "data: {class_path: Subset, init_args: {task: {class_path: Parity, init_args: {dim: two}}}}",
+            "data.task.dim",
+            "got 'two'; ",
+        ),
+        (
+            "data: {class_path: Subset, init_args: {task: {class_path: Parity, init_args: {dmi: 2}}}}",
+            "data.task.dmi",
+            "'data.task.dim'",
+        ),
         ("data: {class_path: Subsets}", "data", "got 'Subsets'; "),
         ("trainer: {callbacks: [{class_path: NormRatoi}]}", "trainer.callbacks.0", "'NormRatio'"),
         ("replicas: {vary: {data.sizzle: [1, 2]}}", "replicas.vary.data.sizzle", "'data.size'"),
@@ -177,15 +213,43 @@ def test_a_wrong_config_is_one_line(svl, tmp_path, content, key, fragment):
 
 
 def number_settings():
-    whole = ["data.batch_size", "data.test_size", "data.task.dim", "data.task.degree", "model.network.width", "model.network.depth"]
-    whole += ["replicas.seeds", "trainer.max_steps", "trainer.log_every_n_steps", "checkpoint.every_n_steps", "model.block_size"]
-    real = ["model.optimizer.lr", "model.optimizer.momentum", "model.optimizer.weight_decay", "checkpoint.every_n_seconds"]
+    whole = [
+        "data.batch_size",
+        "data.test_size",
+        "data.task.dim",
+        "data.task.degree",
+        "model.network.width",
+        "model.network.depth",
+    ]
+    whole += [
+        "replicas.seeds",
+        "trainer.max_steps",
+        "trainer.log_every_n_steps",
+        "checkpoint.every_n_steps",
+        "model.block_size",
+    ]
+    real = [
+        "model.optimizer.lr",
+        "model.optimizer.momentum",
+        "model.optimizer.weight_decay",
+        "checkpoint.every_n_seconds",
+    ]
     words = st.sampled_from(["many", "[1, 2]", "{a: 1}", "true", "-1", "-7.5", "-.inf", ".nan"])
-    return st.one_of(st.tuples(st.sampled_from(whole), st.one_of(words, st.just("1.5"), st.just("0"))), st.tuples(st.sampled_from(real), words))
+    return st.one_of(
+        st.tuples(st.sampled_from(whole), st.one_of(words, st.just("1.5"), st.just("0"))),
+        st.tuples(st.sampled_from(real), words),
+    )
 
 
 def misspelt():
-    known = ["data.size", "data.task.support", "model.network.activation", "model.optimizer.lr", "trainer.max_steps", "target.metric"]
+    known = [
+        "data.size",
+        "data.task.support",
+        "model.network.activation",
+        "model.optimizer.lr",
+        "trainer.max_steps",
+        "target.metric",
+    ]
     return st.tuples(st.sampled_from(known), st.integers(0, 30), st.sampled_from("xyz_")).map(
         lambda drawn: (drawn[0].rpartition(".")[0] + "." + insert(drawn[0].rpartition(".")[2], *drawn[1:]), "1")
     )
@@ -231,7 +295,9 @@ def test_a_callback_that_cannot_measure_the_network_leaves_nothing(svl, tiny, tm
 
 
 def test_help_needs_no_torch():
-    program = "import sys; from svl.cli import main; main(['--help']); main(['--version']); print('torch' in sys.modules)"
+    program = (
+        "import sys; from svl.cli import main; main(['--help']); main(['--version']); print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert "svl fit --config configs/quickstart.yaml" in done.stdout
     assert done.stdout.endswith("False\n")
@@ -242,7 +308,15 @@ def test_help_of_a_subcommand_is_a_page_that_names_every_group(svl, tmp_path):
     assert outcome.status == 0
     assert len(outcome.out.splitlines()) < 160
     assert "lightning.pytorch" not in outcome.out
-    for name in ("--trainer.max_steps", "--model.optimizer", "--data", "--replicas.vary", "--target.value", "--ckpt_path", "--wandb.mode"):
+    for name in (
+        "--trainer.max_steps",
+        "--model.optimizer",
+        "--data",
+        "--replicas.vary",
+        "--target.value",
+        "--ckpt_path",
+        "--wandb.mode",
+    ):
         assert name in outcome.out
 
 
@@ -267,7 +341,14 @@ def test_a_fit_writes_its_run_directory_and_prints_its_path_last(svl, tiny, tmp_
 
 
 def test_the_resolved_config_runs_to_the_same_history(svl, tiny, tmp_path):
-    vary = ["--replicas.vary.model.optimizer.lr", "[1e-3, 0.5]", "--data.reuse", "replacement", "--model.init", "gaussian"]
+    vary = [
+        "--replicas.vary.model.optimizer.lr",
+        "[1e-3, 0.5]",
+        "--data.reuse",
+        "replacement",
+        "--model.init",
+        "gaussian",
+    ]
     first = svl(tmp_path, *tiny, *vary)
     (tmp_path / "elsewhere").mkdir()
     again = svl(tmp_path / "elsewhere", "fit", "--config", str(first.path / "config.yaml"))
@@ -285,7 +366,11 @@ def test_the_quickstart_runs_from_any_working_directory_with_other_arms(svl, tmp
     words = ["--replicas.seeds", "2", "--trainer.max_steps", "3", "--data.test_size", "32"]
     outcome = svl(tmp_path, *QUICKSTART, *words, "--replicas.vary.data.size", "[4096, population, online]")
     assert outcome.status == 0
-    assert list(pd.read_parquet(outcome.path / "history.parquet")["data.size"].unique()) == ["4096", "population", "online"]
+    assert list(pd.read_parquet(outcome.path / "history.parquet")["data.size"].unique()) == [
+        "4096",
+        "population",
+        "online",
+    ]
 
 
 def test_a_diverged_arm_is_reported_and_harms_no_other(svl, tiny, tmp_path):
@@ -305,11 +390,25 @@ def test_commands_leave_the_process_as_it_was(svl, tiny, tmp_path):
     def state():
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
         levels = [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric", "lightning", "")]
-        return sys.argv[:], list(warnings.filters), handlers, levels, dict(os.environ), torch.get_num_threads(), Path.cwd()
+        return (
+            sys.argv[:],
+            list(warnings.filters),
+            handlers,
+            levels,
+            dict(os.environ),
+            torch.get_num_threads(),
+            Path.cwd(),
+        )
 
     svl(tmp_path, *tiny)
     before = state()
-    for words in (tiny, ["fit", "--nonsense"], ["fit", "--help"], [*tiny, "--ckpt_path", "last"], ["test", *tiny[1:], "--ckpt_path", "last"]):
+    for words in (
+        tiny,
+        ["fit", "--nonsense"],
+        ["fit", "--help"],
+        [*tiny, "--ckpt_path", "last"],
+        ["test", *tiny[1:], "--ckpt_path", "last"],
+    ):
         svl(tmp_path, *words)
         assert state() == before
 
@@ -331,7 +430,10 @@ def test_a_time_limit_ends_a_fit_with_its_results_and_it_can_go_on(svl, tiny, tm
 
 
 def contract_files(path):
-    return {file: (path / file).read_bytes() for file in ("config.yaml", "history.parquet", "history.csv", "checkpoints/last.ckpt")}
+    return {
+        file: (path / file).read_bytes()
+        for file in ("config.yaml", "history.parquet", "history.csv", "checkpoints/last.ckpt")
+    }
 
 
 def test_resuming_a_finished_run_changes_nothing(svl, tiny, tmp_path):
@@ -368,7 +470,12 @@ def test_measuring_a_checkpoint_prints_its_table_and_writes_nothing(svl, tiny, t
 
 def test_a_checkpoint_keeps_its_settings(svl, tiny, tmp_path):
     svl(tmp_path, *tiny)
-    for key, value in {"data.batch_size": "17", "model.optimizer.lr": "0.7", "trainer.max_steps": "21", "replicas.seeds": "3"}.items():
+    for key, value in {
+        "data.batch_size": "17",
+        "model.optimizer.lr": "0.7",
+        "trainer.max_steps": "21",
+        "replicas.seeds": "3",
+    }.items():
         outcome = svl(tmp_path, *tiny, f"--{key}", value, "--ckpt_path", "last")
         assert outcome.status == 2
         assert outcome.err.startswith(f"svl: error: {key}: got ")

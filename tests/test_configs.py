@@ -11,7 +11,16 @@ import svl.data
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
 SHORT = [
-    *("--replicas.seeds", "2", "--trainer.max_steps", "3", "--trainer.log_every_n_steps", "2", "--model.compile", "never"),
+    *(
+        "--replicas.seeds",
+        "2",
+        "--trainer.max_steps",
+        "64",
+        "--trainer.log_every_n_steps",
+        "32",
+        "--model.compile",
+        "never",
+    ),
     *("--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false"),
 ]
 
@@ -21,7 +30,7 @@ def test_every_config_runs(svl, config, tmp_path):
     done = svl(tmp_path, "fit", "--config", str(config.relative_to(ROOT)), *SHORT)
     assert done.status == 0, done.err
     history = pd.read_parquet(done.path / "history.parquet")
-    assert sorted(history["step"].unique()) == [0, 2, 3]
+    assert sorted(history["step"].unique()) == [0, 32, 64]
     assert history["val/loss"].notna().all()
 
 

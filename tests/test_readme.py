@@ -17,7 +17,12 @@ def test_the_first_command_runs_from_any_directory(svl, tmp_path):
     command = next(line for line in blocks("sh")[1].splitlines() if "max_steps 50" in line)
     done = svl(tmp_path, *shlex.split(command, comments=True)[1:], *QUIET)
     assert done.status == 0, done.err
-    assert {path.name for path in done.path.iterdir()} >= {"config.yaml", "history.parquet", "history.csv", "summary.json"}
+    assert {path.name for path in done.path.iterdir()} >= {
+        "config.yaml",
+        "history.parquet",
+        "history.csv",
+        "summary.json",
+    }
     assert (done.path / "figures" / "curves.png").stat().st_size > 10_000
 
 
@@ -34,7 +39,16 @@ def test_the_task_of_the_readme_works_in_a_config(svl, tmp_path, monkeypatch):
     (tmp_path / "mypackage.py").write_text(blocks("python")[0])
     monkeypatch.syspath_prepend(tmp_path)
     words = ["--data", "Subset", "--data.task", "mypackage.Majority", "--data.size", "online", "--model.network", "MLP"]
-    words += ["--model.optimizer", "SGD", "--model.optimizer.lr", "0.5", "--model.compile", "never", "--replicas.seeds", "2"]
+    words += [
+        "--model.optimizer",
+        "SGD",
+        "--model.optimizer.lr",
+        "0.5",
+        "--model.compile",
+        "never",
+        "--replicas.seeds",
+        "2",
+    ]
     done = svl(tmp_path, "fit", *words, "--trainer.max_steps", "60", "--trainer.log_every_n_steps", "20", *QUIET)
     sys.modules.pop("mypackage", None)
     assert done.status == 0, done.err

@@ -58,7 +58,13 @@ def test_nobody_logged_in_means_an_offline_run_with_config_and_metrics_of_every_
     assert first.name == second.name == f"run-{lines[-1].split('/')[-1]}.wandb"
     for path in (first, second):
         text = inspect(path)
-        for expected in ("svl.tasks.Parity", "batch_size", "val/accuracy/data.size=32", "val/accuracy/data.size=online", "samples/data.size=online"):
+        for expected in (
+            "svl.tasks.Parity",
+            "batch_size",
+            "val/accuracy/data.size=32",
+            "val/accuracy/data.size=online",
+            "samples/data.size=online",
+        ):
             assert expected in text
 
 
@@ -76,5 +82,7 @@ def test_a_server_that_does_not_answer_costs_little_and_loses_nothing(tiny, tmp_
 def test_switched_off_it_is_not_even_imported(tiny, tmp_path):
     program = "import sys; from svl.cli import main; main(sys.argv[1:]); sys.exit('wandb.sdk' in sys.modules)"
     words = [*tiny, "--wandb.mode", "disabled"]
-    done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr

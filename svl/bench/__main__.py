@@ -44,7 +44,12 @@ def main() -> None:
 def _lines(rates: dict[str, list[float]], names: list[str]) -> list[tuple[str, str, str, str]]:
     plain, jax = rates[names[0]], rates.get(names[-1])
     return [
-        (name, _spread(rates[name], "{:,.0f}"), _ratio(rates[name], plain), _ratio(rates[name], jax) if jax else "not measured")
+        (
+            name,
+            _spread(rates[name], "{:,.0f}"),
+            _ratio(rates[name], plain),
+            _ratio(rates[name], jax) if jax else "not measured",
+        )
         for name in names
         if name in rates
     ]

@@ -78,7 +78,11 @@ def jax_scan(replicas: int, steps: int) -> Peer | None:
     script = Path(__file__).with_name("jax_peer.py")
     sizes = map(str, (replicas, BATCH, DIM, DEGREE, WIDTH, LR))
     process = subprocess.Popen(
-        [JAX_PYTHON, script, *sizes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [JAX_PYTHON, script, *sizes],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
 
     def run() -> float:

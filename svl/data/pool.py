@@ -96,9 +96,12 @@ class Pool:
         if self._epochs_spanned > _MAX_SCHEDULES:
             return random.round_keys(random.fold(key, epoch))
         first = epoch[..., :1]
-        schedules = [random.round_keys(random.fold(key, first + n)) for n in range(self._epochs_spanned)]
-        round_keys = schedules[0]
-        for number, schedule in enumerate(schedules[1:], start=1):
+        spanned = random.round_keys(random.fold(key, first + torch.arange(self._epochs_spanned, device=key.device)))
+        round_keys = [word[..., :1] for word in spanned]
+        for number in range(1, self._epochs_spanned):
             later: Bool[Tensor, "replica batch"] = epoch - first == number
-            round_keys = [torch.where(later, b, a) for a, b in zip(round_keys, schedule, strict=True)]
+            round_keys = [
+                torch.where(later, word[..., number : number + 1], kept)
+                for word, kept in zip(spanned, round_keys, strict=True)
+            ]
         return round_keys

@@ -20,7 +20,12 @@ def quadratic(x: Tensor) -> Tensor:
     return 0.5 * x * x
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": nn.functional.relu, "gelu": nn.functional.gelu, "sigmoid": torch.sigmoid, "quadratic": quadratic}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": nn.functional.relu,
+    "gelu": nn.functional.gelu,
+    "sigmoid": torch.sigmoid,
+    "quadratic": quadratic,
+}
 
 
 class MLP(nn.Module):

@@ -53,7 +53,9 @@ def _build(compiler: str, source: Path, path: Path) -> None:
     for target in _TARGETS:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             built = Path(folder) / path.name
-            done = subprocess.run([compiler, *_FLAGS, *target, str(source), "-o", str(built)], capture_output=True, text=True)
+            done = subprocess.run(
+                [compiler, *_FLAGS, *target, str(source), "-o", str(built)], capture_output=True, text=True
+            )
             if done.returncode == 0:
                 built.replace(path)
                 return

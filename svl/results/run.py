@@ -129,7 +129,9 @@ class RunDirectory:
         if ckpt_path == "last":
             found = [path for path in folder.glob(f"*/{CHECKPOINT}") if (path.parent.parent / CONFIG).is_file()]
             if not found:
-                raise SettingError("ckpt_path", ckpt_path, f"an experiment with a checkpoint; there is none in {folder}")
+                raise SettingError(
+                    "ckpt_path", ckpt_path, f"an experiment with a checkpoint; there is none in {folder}"
+                )
             path = max(found, key=lambda path: _began(path.parent.parent))
         else:
             path = Path(ckpt_path)
@@ -145,14 +147,16 @@ class RunDirectory:
         """
         allowed = "a run directory that no other fit is writing to"
         try:
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held beyond this method
+            self._lock = (self.path / ".lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
             raise SettingError("ckpt_path", str(self.path), allowed) from None
         except OSError as error:
             self.close()
-            raise SettingError("ckpt_path", str(self.path), f"{allowed}, and that can be written ({error.strerror})") from None
+            raise SettingError(
+                "ckpt_path", str(self.path), f"{allowed}, and that can be written ({error.strerror})"
+            ) from None
 
     def close(self) -> None:
         """Let other fits in."""
@@ -185,7 +189,11 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
     """
     packages = ("torch", "lightning", "numpy")
     return {
-        "versions": {"svl": version("svl"), "python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": {
+            "svl": version("svl"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain")),

@@ -2,7 +2,8 @@
 
 ``torch.compile`` checks at every call that its many inputs are still what they were, under a lock, and counts frames in
 globals; blocks that run side by side need none of that, since a stack's tensors never change shape. So the function is
-traced once by ``make_fx`` and handed to the same backend, whose cache on disk serves the next run.
+traced once by ``make_fx``, relieved of what is the same at every step, and handed to the same backend, whose cache on disk
+serves the next run.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ import torch
 from torch import Tensor
 from torch._guards import TracingContext, tracing
 from torch._subclasses import FakeTensorMode
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 
 
-@dataclass
+# What of a block's tensors no step changes.
+CONSTANT = ("numbers", "hyper", "frozen", "key")
+
+
+@dataclass(eq=False)
 class Block:
     """Replicas that are trained together: a slice of the stack.
 
@@ -42,6 +48,8 @@ class Block:
     def __post_init__(self) -> None:
         self.flat, self._structure = pytree.tree_flatten(self.tensors)
         self.shapes = tuple(tensor.shape for tensor in self.flat)
+        constant = {part: pytree.tree_map(lambda _: part in CONSTANT, nest) for part, nest in self.tensors.items()}
+        self.is_constant: list[bool] = pytree.tree_leaves(constant)
 
     def nest(self, flat: list[Tensor]) -> dict[str, Any]:
         """The nest of dicts that a flat list stands for."""
@@ -58,26 +66,83 @@ class BlockFunction:
 
     def __init__(self, function: Callable[..., tuple[Tensor, ...]], is_compiled: bool) -> None:
         self.function, self.is_compiled = function, is_compiled
-        self._compiled: dict[Any, Callable[..., tuple[Tensor, ...]]] = {}
+        self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
+        self._by_block: dict[Block, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
     def __call__(self, block: Block, *more: Tensor) -> tuple[Tensor, ...]:
         if not self.is_compiled:
             return self.function(block.tensors, *more)
-        if block.shapes not in self._compiled:
-            self._compiled[block.shapes] = self._compile(block, more)
-        return self._compiled[block.shapes](*more, *block.flat)
+        if block not in self._by_block:
+            self._by_block[block] = self._prepare(block, more)
+        compiled, inputs = self._by_block[block]
+        return compiled(*more, *inputs)
 
-    def _compile(self, block: Block, more: tuple[Tensor, ...]) -> Callable[..., tuple[Tensor, ...]]:
+    def _prepare(
+        self, block: Block, more: tuple[Tensor, ...]
+    ) -> tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]:
+        """The compiled function and its inputs after ``more``, for one block."""
+        graph = None
+        if block.shapes not in self._by_shapes:
+            graph = self._trace(block, more)
+            constants, graph = hoist(graph, [*(False for _ in more), *block.is_constant])
+        else:
+            constants, compiled = self._by_shapes[block.shapes]
+        changing = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if not fixed]
+        fixed = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if fixed]
+        inputs = [*changing, *constants(*fixed)]
+        if graph is not None:
+            compiled = _compile(graph, [*more, *inputs])
+            self._by_shapes[block.shapes] = constants, compiled
+        return compiled, inputs
+
+    def _trace(self, block: Block, more: tuple[Tensor, ...]) -> GraphModule:
         def flat_function(*tensors: Tensor) -> tuple[Tensor, ...]:
             return self.function(block.nest(list(tensors[len(more) :])), *tensors[: len(more)])
 
-        inputs: list[Any] = [*more, *block.flat]
         # Fake tensors: tracing must not train.
-        graph = make_fx(flat_function, tracing_mode="fake")(*inputs)
-        # The backend caches on disk only what was traced under a shape environment.
-        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-            options = {"cpp.threads": 1, "size_asserts": False, "alignment_asserts": False}
-            return torch._inductor.compile(graph, inputs, options=options)
+        return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
+
+
+def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:
+    """Split a traced function into what depends on constant inputs alone and the rest.
+
+    Keys of streams, supports, grids: a good half of a step's operations give the same at every step, and need to be neither
+    compiled nor run again.
+
+    Args:
+        graph: a functional trace but for in-place operations on inputs that are not constant.
+        is_constant: of each input.
+
+    Returns:
+        A function of the constant inputs, and one of the other inputs followed by the first one's outputs.
+    """
+    nodes = list(graph.graph.nodes)
+    inputs = [node for node in nodes if node.op == "placeholder"]
+    constant = {node for node, fixed in zip(inputs, is_constant, strict=True) if fixed}
+    for node in nodes:
+        if node.op == "get_attr" or (node.op == "call_function" and constant.issuperset(node.all_input_nodes)):
+            constant.add(node)
+    needed = [node for node in nodes if node in constant and any(user not in constant for user in node.users)]
+
+    first, second = Graph(), Graph()
+    copied: dict[Node, Node] = {}
+    for node in nodes:
+        if node in constant:
+            copied[node] = first.node_copy(node, copied.__getitem__)
+    first.output(tuple(copied[node] for node in needed))
+    moved = {node: second.node_copy(node) for node in inputs if node not in constant}
+    moved |= {node: second.placeholder(f"constant_{number}") for number, node in enumerate(needed)}
+    for node in nodes:
+        if node not in constant and node not in moved:
+            moved[node] = second.node_copy(node, moved.__getitem__)
+    return GraphModule(graph, first), GraphModule(graph, second)
+
+
+def _compile(graph: GraphModule, inputs: list[Any]) -> Callable[..., tuple[Tensor, ...]]:
+    options = {"cpp.threads": 1, "size_asserts": False, "alignment_asserts": False}
+    # The backend caches on disk only what it compiles under a shape environment.
+    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
+        return torch._inductor.compile(graph, inputs, options=options)
 
 
 def can_compile() -> bool:

@@ -47,14 +47,18 @@ def gradients(
     """
     codes = ACTIVATIONS[network.activation], LOSSES[loss]
     x = inputs.flatten(2)
-    outputs, flat = mlp_gradients(x, targets, weights, list(params.values()), network.layers[0].bias is not None, *codes)
+    outputs, flat = mlp_gradients(
+        x, targets, weights, list(params.values()), network.layers[0].bias is not None, *codes
+    )
     sizes = [p[0].numel() for p in params.values()]
     parts = flat.split(sizes, dim=1)
     return {name: part.view_as(p) for (name, p), part in zip(params.items(), parts, strict=True)}, outputs
 
 
 # Spelled out: a function that a type checker has wrapped does not tell its own.
-_SCHEMA = "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
+_SCHEMA = (
+    "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
+)
 
 
 @torch.library.custom_op("svl::mlp_gradients", mutates_args=(), device_types="cpu", schema=_SCHEMA)

@@ -58,7 +58,9 @@ class StackHyper:
     group: dict[str, str] = field(default_factory=dict)
 
 
-def stack_hyper(names: list[str], rule: UpdateRule, groups: dict[str, ParameterGroup], replicas: Replicas) -> StackHyper:
+def stack_hyper(
+    names: list[str], rule: UpdateRule, groups: dict[str, ParameterGroup], replicas: Replicas
+) -> StackHyper:
     """Hyperparameters of every parameter.
 
     Args:
@@ -93,7 +95,9 @@ def _assign(names: list[str], groups: dict[str, ParameterGroup]) -> dict[str, st
             for name in matched:
                 if group_of[name] not in ("", group_name):
                     raise SettingError(
-                        f"model.groups.{group_name}.params", pattern, f"parameters in one group; {name} is in {group_of[name]}"
+                        f"model.groups.{group_name}.params",
+                        pattern,
+                        f"parameters in one group; {name} is in {group_of[name]}",
                     )
                 group_of[name] = group_name
     return group_of

@@ -76,7 +76,9 @@ class ReplicaStack(nn.Module):
         if loss not in LOSSES:
             raise SettingError("model.loss", loss, ", ".join(LOSSES))
         task = data.task
-        one = {s: initial_network(lambda: build(task.input_shape, task.output_dim), s, init) for s in set(replicas.seed)}
+        one = {
+            s: initial_network(lambda: build(task.input_shape, task.output_dim), s, init) for s in set(replicas.seed)
+        }
         template = one[replicas.first_seed]
         names = [name for name, _ in template.named_parameters()]
         self.hyper = stack_hyper(names, rule, groups or {}, replicas)
@@ -113,7 +115,11 @@ class ReplicaStack(nn.Module):
         return {"rule": self.rule_state, "record": self.record, "data": self.data_state}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        for mine, saved in ((self.rule_state, state["rule"]), (self.record, state["record"]), (self.data_state, state["data"])):
+        for mine, saved in (
+            (self.rule_state, state["rule"]),
+            (self.record, state["record"]),
+            (self.data_state, state["data"]),
+        ):
             copy_into(mine, saved)
 
     # Training -----------------------------------------------------------------------------------------------------------

@@ -110,7 +110,9 @@ class Step:
             return losses.mean(), hits.mean()
         return (losses * weights).sum(), (hits * weights).sum()
 
-    def _update(self, tensors: Tensors, gradients: dict[str, Tensor], loss: Tensor, correct: Tensor, step: Tensor) -> None:
+    def _update(
+        self, tensors: Tensors, gradients: dict[str, Tensor], loss: Tensor, correct: Tensor, step: Tensor
+    ) -> None:
         """Apply one optimizer step in place; a replica whose loss is not finite stays as it is from now on."""
         record = tensors["record"]
         was_alive = record["diverged_at"] < 0

@@ -40,7 +40,7 @@ for attempt, number in enumerate(numbers):
     deadline = time.monotonic() + 60
     while checkpoint() == before and time.monotonic() < deadline:
         time.sleep(0.005)
-    time.sleep(generator.uniform(0, 0.4))
+    time.sleep(generator.uniform(0, 0.25))
     os.kill(child, number)
     statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 last = fit(True, "log")
@@ -49,7 +49,18 @@ print(json.dumps(statuses))
 """
 
 HARD = [
-    *("--data", "AutomaticPhases", "--data.phases", "3", "--data.first", "24", "--data.last", "96", "--data.max_epochs", "7"),
+    *(
+        "--data",
+        "AutomaticPhases",
+        "--data.phases",
+        "3",
+        "--data.first",
+        "24",
+        "--data.last",
+        "96",
+        "--data.max_epochs",
+        "7",
+    ),
     *("--data.accuracy", "0.6", "--model.optimizer", "AdamW"),
     *("--replicas.vary.model.optimizer.lr", "[0.01, 1e30]", "--model.loss", "squared"),
     *("--trainer.max_steps", "500", "--trainer.log_every_n_steps", "10", "--checkpoint.every_n_steps", "15"),
@@ -90,7 +101,7 @@ def test_a_fit_killed_at_random_moments_has_the_history_of_an_undisturbed_one(sv
 
 @pytest.mark.slow
 def test_signals_stop_at_the_end_of_a_batch_and_say_how_to_go_on(svl, tiny, tmp_path):
-    words = [*tiny, "--trainer.max_steps", "1500", "--trainer.log_every_n_steps", "20", "--replicas.seeds", "1"]
+    words = [*tiny, "--trainer.max_steps", "600", "--trainer.log_every_n_steps", "20", "--replicas.seeds", "1"]
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
     statuses, run = kill(tmp_path / "stopped", numbers, words)
     assert statuses[-1] == 0
@@ -104,8 +115,8 @@ def test_signals_stop_at_the_end_of_a_batch_and_say_how_to_go_on(svl, tiny, tmp_
         assert status == 128 + number
         steps.append(int(said[0].split()[3].replace(",", "")))
         assert said == [
-            f"stopped at step {steps[-1]:,} of 1,500 by {number.name}; to go on from step {steps[-1]:,}, give the same command "
-            f"with --ckpt_path runs/tiny/{run.name}/checkpoints/last.ckpt",
+            f"stopped at step {steps[-1]:,} of 600 by {number.name}; to go on from step {steps[-1]:,}, "
+            f"give the same command with --ckpt_path runs/tiny/{run.name}/checkpoints/last.ckpt",
             f"runs/tiny/{run.name}",
         ]
     assert steps == sorted(set(steps)) and steps[0] % 20 == 0
@@ -116,10 +127,14 @@ def test_signals_stop_at_the_end_of_a_batch_and_say_how_to_go_on(svl, tiny, tmp_
 def test_wall_seconds_add_up_over_resumptions(svl, tiny, tmp_path):
     words = [*tiny, "--trainer.max_steps", "3000"]
     path = svl(tmp_path, *words, "--trainer.max_time", "00:00:00:01").path
-    seconds = [torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoint"]["wall_seconds"]]
+    seconds = [
+        torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoint"]["wall_seconds"]
+    ]
     for limit in ("00:00:00:02", "00:00:00:03"):
         svl(tmp_path, *words, "--trainer.max_time", limit, "--ckpt_path", "last")
-        seconds.append(torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoint"]["wall_seconds"])
+        seconds.append(
+            torch.load(path / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Checkpoint"]["wall_seconds"]
+        )
         assert json.loads((path / "summary.json").read_text())["wall_seconds"] == pytest.approx(seconds[-1], abs=1e-3)
     assert 0.5 < seconds[0] < seconds[1] < seconds[2]
 

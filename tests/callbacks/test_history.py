@@ -29,7 +29,12 @@ def test_one_row_a_measurement_and_replica_in_the_order_of_arms(history):
     assert rows["model.optimizer.lr"].tolist() == [0.5, 0.5, 0.25, 0.25] * 10
     assert rows[["val/loss", "val/accuracy", "norm_ratio"]].notna().all(axis=None)
     # Nothing has been trained on at step 0.
-    assert rows.dtypes.astype(str)[["step", "samples", "seed", "diverged"]].tolist() == ["int64", "int64", "int64", "bool"]
+    assert rows.dtypes.astype(str)[["step", "samples", "seed", "diverged"]].tolist() == [
+        "int64",
+        "int64",
+        "int64",
+        "bool",
+    ]
     # One seed starts as one network in all arms.
     start = rows[rows["step"] == 0]
     assert (start.groupby("seed")["val/loss"].nunique() == 1).all()

@@ -1,5 +1,6 @@
 """The norm ratio equals that of NumPy's matrices."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,7 @@ def module(**parameters):
 @given(replicas=st.integers(1, 5), widths=st.lists(st.integers(1, 7), min_size=2, max_size=5), seed=st.integers(0, 99))
 def test_it_is_the_last_frobenius_norm_over_the_first_biases_aside(replicas, widths, seed):
     generator = torch.Generator().manual_seed(seed)
-    weights = [torch.randn(replicas, b, a, generator=generator) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    weights = [torch.randn(replicas, b, a, generator=generator) for a, b in itertools.pairwise(widths)]
     parameters = {}
     for number, weight in enumerate(weights):
         parameters[f"layers.{number}.weight"] = weight

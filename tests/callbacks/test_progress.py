@@ -40,15 +40,17 @@ def test_elsewhere_a_line_every_tenth_of_the_run(svl, tiny, tmp_path):
     assert len(lines) == 4
     for step, line in zip((5, 10, 15, 20), lines, strict=True):
         assert re.fullmatch(
-            rf"step {step} of 20, \d:\d\d:\d\d left: {16 * step} samples, val/accuracy 32: 0\.\d{{3}}, online: 0\.\d{{3}}", line
+            rf"step {step} of 20, \d:\d\d:\d\d left: {16 * step} samples, "
+            r"val/accuracy by size: 32 0\.\d{3}, online 0\.\d{3}",
+            line,
         )
 
 
 def test_many_arms_are_summed_up(svl, tiny, tmp_path):
-    vary = ["--replicas.vary.data.size", "[8, 16, 32]", "--replicas.vary.model.optimizer.lr", "[0.1, 0.2]"]
+    vary = ["--replicas.vary.data.size", "[8, 16, 32]", "--replicas.vary.model.optimizer.lr", "[0.1, 0.2, 0.3]"]
     line = svl(tmp_path, *tiny, *SHOWN, *vary).err.splitlines()[-1]
-    assert "size 8 lr 0.1: 0." in line
-    assert line.endswith(" and 2 more arms")
+    assert "val/accuracy by size/lr: 8/0.1 0." in line
+    assert line.endswith(" and 3 more")
 
 
 def test_without_a_progress_bar_nothing_is_shown(svl, tiny, tmp_path):
@@ -73,7 +75,7 @@ def test_on_a_terminal_a_bar_that_fits_it(tiny, tmp_path, columns, monkeypatch, 
     assert max(map(len, lines)) <= columns
     assert "320 samples, val/accuracy" in text
     if columns == 80:
-        assert "320 samples, val/accuracy 8: 0." in text
+        assert "320 samples, val/accuracy by size: 8 0." in text
         assert "20/20 steps" in text
         assert re.search(r"0:00:\d\d and 0:00:00 left", text)
     assert capsys.readouterr().out.splitlines()[-1].startswith("runs/tiny/")

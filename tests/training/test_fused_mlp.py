@@ -14,7 +14,9 @@ pytestmark = pytest.mark.skipif(not fused_mlp.is_available(), reason="the kernel
 
 
 def stacked(network, replicas, scale=1.0):
-    return {name: scale * torch.randn(replicas, *p.shape) / p.shape[-1] ** 0.5 for name, p in network.named_parameters()}
+    return {
+        name: scale * torch.randn(replicas, *p.shape) / p.shape[-1] ** 0.5 for name, p in network.named_parameters()
+    }
 
 
 def autograd(network, loss, params, x, y, weights):
