@@ -68,11 +68,12 @@ def _page(lines: list[tuple[str, str, str, str]]) -> str:
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"""# Benchmark
 
-Written by `make bench`. (20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated; {REPLICAS} replicas where there is
-a stack. Median of {ROUNDS} rounds, in each of which every line is measured once, with the smallest and the largest in brackets; the
-ratios are taken within a round.
+Written by `make bench`. (20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated; {REPLICAS} replicas
+where there is a stack. Median of {ROUNDS} rounds, in each of which every line is measured once, with the smallest and
+the largest in brackets; the ratios are taken within a round.
 
-{platform.platform()}, {_processor()}, {torch.get_num_threads()} cores, Python {platform.python_version()}, torch {torch.__version__}.
+{platform.platform()}, {_processor()}, {torch.get_num_threads()} cores,
+Python {platform.python_version()}, torch {torch.__version__}.
 
 | | replica-steps / s | times plain loop | times JAX |
 |---|---|---|---|

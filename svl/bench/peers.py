@@ -1,4 +1,4 @@
-"""The same training done in several ways; each peer trains some steps and says how many replica-steps a second that was."""
+"""The same training done in several ways; each peer trains some steps and gives its replica-steps a second."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def stack(replicas: int, steps: int, **engine: Any) -> Peer:
     """The replica stack with data generation, under some engine settings."""
     data = Online(Parity(DIM, DEGREE), batch_size=BATCH)
     data.schedule(10**9, 1)
-    trained = ReplicaStack(data, MLP_of_width, "logistic", SGD(float(LR)), Replicas(seeds=replicas), **engine)
+    trained = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(seeds=replicas), **engine)
     position = 0
 
     def run() -> float:
@@ -66,7 +66,7 @@ def stack(replicas: int, steps: int, **engine: Any) -> Peer:
     return run
 
 
-def MLP_of_width(input_shape: tuple[int, ...], output_dim: int) -> MLP:  # noqa: N802 - stands for a class
+def narrow_mlp(input_shape: tuple[int, ...], output_dim: int) -> MLP:
     """The benchmark's network."""
     return MLP(input_shape, output_dim, width=WIDTH)
 

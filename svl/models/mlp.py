@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -64,7 +65,7 @@ class MLP(nn.Module):
         dims = [math.prod(input_shape), *[width] * (depth - 1), output_dim]
         self.activation = activation
         self.input_axes = len(input_shape)
-        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in zip(dims[:-1], dims[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in pairwise(dims))
 
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch output"]:
         """Outputs for a batch of inputs ``[batch, *input_shape]``."""

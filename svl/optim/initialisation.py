@@ -22,8 +22,8 @@ def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisat
     Args:
         build: makes the plain network; its own constructor initialises it.
         seed: the replica's seed.
-        init: ``pytorch`` keeps what the constructor drew (uniform, bound 1/sqrt(fan_in), for linear layers; Liu et al. 2026,
-            section 3). ``gaussian`` draws weights N(0, 1/fan_in) and sets biases to zero.
+        init: ``pytorch`` keeps what the constructor drew (uniform, bound 1/sqrt(fan_in), for linear layers; Liu et al.
+            2026, section 3). ``gaussian`` draws weights N(0, 1/fan_in) and sets biases to zero.
     """
     word, more = random.fold(random.key(seed), "init").tolist()
     with torch.random.fork_rng(devices=[]):

@@ -17,8 +17,8 @@ Hyper = dict[str, Tensor]
 class UpdateRule(ABC):
     """An optimizer as a pure function over a stack: every hyperparameter is a vector over replicas.
 
-    Unlike a ``torch.optim.Optimizer`` it holds hyperparameters and no state; :meth:`state` says what is to be kept for each
-    parameter. Its attributes have the names of its constructor's arguments.
+    Unlike a ``torch.optim.Optimizer`` it holds hyperparameters and no state; :meth:`state` says what is to be kept for
+    each parameter. Its attributes have the names of its constructor's arguments.
     """
 
     per_replica: ClassVar[frozenset[str]]

@@ -13,7 +13,8 @@ from torch.utils import _pytree as pytree
 def partition(lengths: Iterable[int], target: int) -> list[slice]:
     """Contiguous blocks of about ``target`` replicas that do not cross a boundary between runs.
 
-    Blocks of one run are of one size where the run has a divisor in [target / 2, target], so that one compiled step serves all.
+    Blocks of one run are of one size where the run has a divisor in [target / 2, target], so that one compiled step
+    serves all.
 
     Args:
         lengths: replicas in each run of replicas that can share a block.

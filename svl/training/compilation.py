@@ -2,8 +2,8 @@
 
 ``torch.compile`` checks at every call that its many inputs are still what they were, under a lock, and counts frames in
 globals; blocks that run side by side need none of that, since a stack's tensors never change shape. So the function is
-traced once by ``make_fx``, relieved of what is the same at every step, and handed to the same backend, whose cache on disk
-serves the next run.
+traced once by ``make_fx``, relieved of what is the same at every step, and handed to the same backend, whose cache on
+disk serves the next run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
-
 
 # What of a block's tensors no step changes.
 CONSTANT = ("numbers", "hyper", "frozen", "key")
@@ -48,8 +47,7 @@ class Block:
     def __post_init__(self) -> None:
         self.flat, self._structure = pytree.tree_flatten(self.tensors)
         self.shapes = tuple(tensor.shape for tensor in self.flat)
-        constant = {part: pytree.tree_map(lambda _: part in CONSTANT, nest) for part, nest in self.tensors.items()}
-        self.is_constant: list[bool] = pytree.tree_leaves(constant)
+        self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
 
     def nest(self, flat: list[Tensor]) -> dict[str, Any]:
         """The nest of dicts that a flat list stands for."""
@@ -106,8 +104,8 @@ class BlockFunction:
 def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:
     """Split a traced function into what depends on constant inputs alone and the rest.
 
-    Keys of streams, supports, grids: a good half of a step's operations give the same at every step, and need to be neither
-    compiled nor run again.
+    Keys of streams, supports, grids: a good half of a step's operations give the same at every step, and need to be
+    neither compiled nor run again.
 
     Args:
         graph: a functional trace but for in-place operations on inputs that are not constant.

@@ -65,7 +65,7 @@ _SCHEMA = (
 def mlp_gradients(
     x: Tensor, y: Tensor, weight: Tensor | None, params: list[Tensor], bias: bool, activation: int, loss: int
 ) -> tuple[Tensor, Tensor]:
-    """The kernel on contiguous float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
+    """The kernel on float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
     replicas, batch, _ = x.shape
     x, y, params = x.contiguous(), y.contiguous(), [p.contiguous() for p in params]
     weight = None if weight is None else weight.contiguous()

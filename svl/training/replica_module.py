@@ -27,7 +27,7 @@ _WORK_PER_BATCH = 3e10
 
 
 class StepClock(torch.optim.Optimizer):
-    """What Lightning sees of the optimizer: it runs a closure that advances the stack. The update rule is the stack's own."""
+    """What Lightning sees of the optimizer: it runs a closure that advances the stack, whose update rule is its own."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {})
@@ -84,12 +84,12 @@ class ReplicaModule(pl.LightningModule):
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
-        """The settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
+        """Settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
         # The command line wraps the network's class in partial functions.
         network = [self.build, getattr(self.build, "func", None), *getattr(self.build, "args", ())]
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
         parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
-        parts |= {"model.network.": part for part in network if isinstance(part, type)}
+        parts.update(("model.network.", part) for part in network if isinstance(part, type))
         return {prefix + name for prefix, part in parts.items() for name in inspect.signature(part).parameters}
 
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:

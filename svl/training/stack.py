@@ -34,8 +34,8 @@ _CALLS_WORTH_COMPILING = 1000
 class ReplicaStack(nn.Module):
     """R replicas of one network with their optimizer states and records; all of a fit but Lightning.
 
-    A replica equals the same network trained alone with the same key. A replica whose loss becomes non-finite is frozen as
-    it was; it never touches the others.
+    A replica equals the same network trained alone with the same key. A replica whose loss becomes non-finite is frozen
+    as it was; it never touches the others.
 
     Args:
         data: the reuse strategy, whose run length is fixed (:meth:`~svl.data.reuse.ReuseDataModule.schedule`).
@@ -122,7 +122,7 @@ class ReplicaStack(nn.Module):
         ):
             copy_into(mine, saved)
 
-    # Training -----------------------------------------------------------------------------------------------------------
+    # Training -------------------------------------------------------------------------------------------------------
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
@@ -195,7 +195,7 @@ class ReplicaStack(nn.Module):
         self.key = self.key.to(device)
         self._template[0].to(device)
 
-    # Measuring --------------------------------------------------------------------------------------------------------------
+    # Measuring ------------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, Float[Tensor, "replica"]]:
         """Loss and accuracy of every replica on its own test set."""
@@ -211,7 +211,7 @@ class ReplicaStack(nn.Module):
         return self._named("val", *(total / self.data.test_size))
 
     def train_metrics(self) -> dict[str, Float[Tensor, "replica"]]:
-        """Mean loss and accuracy of the batches since the last call, each measured before the step that used it; NaN if none."""
+        """Mean loss and accuracy of the batches since the last call, each before the step that used it; NaN if none."""
         steps = self.record["steps"]
         metrics = self._named("train", self.record["loss"] / steps, self.record["correct"] / steps)
         for name in ("loss", "correct", "steps"):

@@ -24,8 +24,9 @@ Tensors = dict[str, Any]
 class Step:
     """What happens to a block's tensors, a nest of dicts that it changes in place.
 
-    ``params`` and ``rule`` hold each parameter and its optimizer state, ``data`` the strategy's state, ``record`` what is
-    remembered of the training, ``total`` the sums over micro-batches where there are several; ``numbers``, ``hyper``, ``frozen`` and ``key`` are constant.
+    ``params`` and ``rule`` hold each parameter and its optimizer state, ``data`` the strategy's state, ``record`` what
+    is remembered of the training, ``total`` the sums over micro-batches where there are several; ``numbers``,
+    ``hyper``, ``frozen`` and ``key`` are constant.
 
     Args:
         data: the reuse strategy.
