@@ -60,14 +60,19 @@ class Parity(Task):
         return self._label(key, (index & random.MASK32, index >> 32))
 
     def _label(self, key: Tensor, words: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        columns = [
-            (word[..., None] >> torch.arange(min(32, self.dim - 32 * number), device=key.device)) & 1
-            for number, word in enumerate(words)
-            if self.dim > 32 * number
-        ]
+        mask = self.support_mask(key)
+        columns, odd = [], torch.zeros_like(words[0])
+        for number, word in enumerate(words[: -(-self.dim // 32)]):
+            coordinate = torch.arange(min(32, self.dim - 32 * number), device=key.device)
+            # 32-bit shifts fill a vector register twice as well as 64-bit ones.
+            columns.append((word.to(torch.int32)[..., None] >> coordinate.to(torch.int32)) & 1)
+            chosen = mask[:, 32 * number : 32 * (number + 1)]
+            odd = odd ^ (word & (chosen.to(torch.int64) << coordinate).sum(1)[:, None])
+        # Folding a word onto itself leaves the parity of its digits in the last one.
+        for shift in (16, 8, 4, 2, 1):
+            odd = odd ^ (odd >> shift)
         bit = torch.cat(columns, dim=-1) if len(columns) > 1 else columns[0]
-        odd = (bit * self.support_mask(key)[:, None]).sum(-1) & 1
-        return (1 - 2 * bit).to(torch.float32), (1 - 2 * odd).to(torch.float32)
+        return (1 - 2 * bit).to(torch.float32), (1 - 2 * (odd & 1)).to(torch.float32)
 
     def correct(self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]) -> Bool[Tensor, "..."]:
         """The sign of the output equals the label; an output of exactly 0 counts as wrong."""

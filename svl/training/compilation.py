@@ -89,7 +89,7 @@ class BlockFunction:
         fixed = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if fixed]
         inputs = [*changing, *constants(*fixed)]
         if graph is not None:
-            compiled = _compile(graph, [*more, *inputs])
+            compiled = _compile(graph, [*more, *inputs], torch.get_num_threads())
             self._by_shapes[block.shapes] = constants, compiled
         return compiled, inputs
 
@@ -136,11 +136,13 @@ def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, Gra
     return GraphModule(graph, first), GraphModule(graph, second)
 
 
-def _compile(graph: GraphModule, inputs: list[Any]) -> Callable[..., tuple[Tensor, ...]]:
-    options = {"cpp.threads": 1, "size_asserts": False, "alignment_asserts": False}
-    # The backend caches on disk only what it compiles under a shape environment.
-    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):
-        return torch._inductor.compile(graph, inputs, options=options)
+def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable[..., tuple[Tensor, ...]]:
+    # The backend caches on disk only what it compiles under a shape environment, which must not make shapes dynamic.
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fake: list[Any] = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
+    options = {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
+    with tracing(TracingContext(mode)):
+        return torch._inductor.compile(graph, fake, options=options)
 
 
 def can_compile() -> bool:
