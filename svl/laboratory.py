@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
 import yaml
-from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
@@ -27,10 +23,19 @@ import callbacks.history
 from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
 from svl import arguments, optim, tasks
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError, check_whole, nearest
+from svl.errors import SettingError
 from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
 from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, provenance
+from svl.settings import (
+    Target,
+    TrainerSettings,
+    check_checkpoint,
+    check_experiment,
+    check_network,
+    check_target,
+    check_trainer,
+)
 from svl.tracking import Tracking, tracker
 from svl.training.replica_module import ReplicaModule
 
@@ -45,44 +50,6 @@ _HELP = (
     "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
 )
 _CHATTY = ("lightning.pytorch", "lightning.fabric")
-
-
-@dataclass
-class TrainerSettings:
-    """What of Lightning's trainer means something for a stack of replicas.
-
-    Args:
-        max_steps: optimisation steps.
-        log_every_n_steps: steps between two measurements; step 0 and the last are always measured.
-        max_time: stop when the run has lasted this long, DD:HH:MM:SS; with more time it can go on.
-        accelerator: auto, cpu, gpu, ...
-        devices: 1, or a list of the one device to use.
-        callbacks: measurements such as NormRatio, and any callback of Lightning.
-        logger: loggers instead of W&B; false for none.
-        enable_progress_bar: a bar on a terminal, and a line every tenth of the run elsewhere.
-    """
-
-    max_steps: int = 1000
-    log_every_n_steps: int = 50
-    max_time: str | None = None
-    accelerator: str = "auto"
-    devices: int | list[int] = 1
-    callbacks: list[pl.Callback] | None = None
-    logger: Logger | list[Logger] | bool | None = None
-    enable_progress_bar: bool = True
-
-
-@dataclass
-class Target:
-    """What counts as learned.
-
-    Args:
-        metric: column of the history.
-        value: to be reached from below (accuracies) or from above (losses).
-    """
-
-    metric: str = "val/accuracy"
-    value: float = 0.9
 
 
 class Parser(LightningArgumentParser):
@@ -321,89 +288,6 @@ class Laboratory(LightningCLI):
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
         Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
-
-
-def check_trainer(trainer: TrainerSettings) -> None:
-    """Refuse what a stack cannot be trained with.
-
-    Raises:
-        SettingError: naming the setting.
-    """
-    check_whole("trainer.max_steps", trainer.max_steps, 1)
-    check_whole("trainer.log_every_n_steps", trainer.log_every_n_steps, 1)
-    known = {"auto", "gpu", *AcceleratorRegistry.available_accelerators()}
-    if trainer.accelerator not in known:
-        raise SettingError("trainer.accelerator", trainer.accelerator, ", ".join(sorted(known)))
-    devices = trainer.devices
-    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
-        raise SettingError("trainer.devices", devices, "1, or a list of one device: a fit uses one")
-
-
-def check_experiment(name: str) -> None:
-    """Refuse a name that leads out of the folder of all runs.
-
-    Raises:
-        SettingError: for an empty one, an absolute path, or one with ``..``.
-    """
-    path = Path(name)
-    if not name.strip() or path.is_absolute() or ".." in path.parts or path == Path():
-        raise SettingError("experiment", name, "a name for a folder below that of all runs")
-
-
-def check_network(model: ReplicaModule, data: ReuseDataModule, name: str | None) -> None:
-    """Refuse a network that cannot be built for the task.
-
-    Args:
-        name: what the user called it.
-
-    Raises:
-        SettingError: with the reason.
-    """
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model.build(data.task.input_shape, data.task.output_dim)
-    except SettingError:
-        raise
-    except Exception as error:
-        allowed = f"a class that can be built from (input_shape, output_dim); {type(error).__name__}: {error}"
-        raise SettingError("model.network", name, allowed) from error
-
-
-def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) -> None:
-    """Refuse a target that is never measured.
-
-    Raises:
-        SettingError: naming the setting.
-    """
-    known = ["val/accuracy", "train/accuracy"] if model.stack.has_accuracy else []
-    known += ["val/loss", "train/loss"]
-    for measurement in measurements:
-        known += getattr(measurement, "metrics", ()) if isinstance(measurement, callbacks.Measurement) else ()
-    if target.metric not in known:
-        raise SettingError("target.metric", target.metric, ", ".join(known) + nearest(target.metric, known))
-    if not math.isfinite(target.value) or (target.metric.endswith("accuracy") and not 0 < target.value <= 1):
-        allowed = "above 0, at most 1: a share" if target.metric.endswith("accuracy") else "a finite number"
-        raise SettingError("target.value", target.value, allowed)
-
-
-def check_checkpoint(path: Path, model: ReplicaModule) -> int:
-    """The step of a checkpoint; refuses a file that is not a whole checkpoint of this experiment.
-
-    Raises:
-        SettingError: saying what is wrong with it.
-    """
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        saved, own = checkpoint["state_dict"], model.state_dict()
-        fits = "loops" in checkpoint and saved.keys() == own.keys()
-        step = int(checkpoint["global_step"])
-    except Exception as error:  # a file that is no checkpoint fails in many ways
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SettingError("ckpt_path", str(path), f"a whole checkpoint ({reason[:120]})") from None
-    fits = fits and all(getattr(saved[name], "shape", None) == getattr(own[name], "shape", None) for name in own)
-    if not fits:
-        raise SettingError("ckpt_path", str(path), "a checkpoint of this experiment")
-    return step
 
 
 def _parser_settings(subcommand: str) -> dict[str, Any]:
