@@ -117,7 +117,11 @@ def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, Gra
     nodes = list(graph.graph.nodes)
     inputs = [node for node in nodes if node.op == "placeholder"]
     constant = {node for node, fixed in zip(inputs, is_constant, strict=True) if fixed}
+    written = _written(nodes)
     for node in nodes:
+        # A tensor that the step makes and then writes to, or draws, is a new one at every step.
+        if node in written or torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            continue
         if node.op == "get_attr" or (node.op == "call_function" and constant.issuperset(node.all_input_nodes)):
             constant.add(node)
     needed = [node for node in nodes if node in constant and any(user not in constant for user in node.users)]
@@ -134,6 +138,27 @@ def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, Gra
         if node not in constant and node not in moved:
             moved[node] = second.node_copy(node, moved.__getitem__)
     return GraphModule(graph, first), GraphModule(graph, second)
+
+
+def _written(nodes: list[Node]) -> set[Node]:
+    """Nodes whose memory an in-place operation changes, directly or through a view."""
+    written: set[Node] = set()
+    for node in nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is None or not schema.is_mutable:
+            continue
+        changed = [a for a, argument in zip(node.args, schema.arguments, strict=False) if _is_written(argument)]
+        written.add(node)
+        while changed:
+            source = changed.pop()
+            if isinstance(source, Node) and source not in written:
+                written.add(source)
+                changed += source.all_input_nodes[:1]  # what a view is a view of
+    return written
+
+
+def _is_written(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
 
 
 def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable[..., tuple[Tensor, ...]]:
