@@ -16,8 +16,6 @@ from svl.replicas import Replicas
 from svl.tasks.task import Task
 
 ONLINE, POPULATION = "online", "population"
-# Test examples are numbered from here, beyond every training index: one key, so one task, and no example in common.
-TEST_START = 2**62
 Size = int | str
 Numbers = dict[str, Tensor]
 State = dict[str, Tensor]
@@ -132,8 +130,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int
     ) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``start`` to ``start + count - 1`` of every replica's test set."""
-        index = (TEST_START + start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
-        return self.task.examples(key, index)
+        index = (start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
+        return self.task.test_examples(key, index)
 
     # Lightning ------------------------------------------------------------------------------------------------------
 

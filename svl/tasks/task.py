@@ -1,34 +1,70 @@
-"""What is learned: a pure function from a key and a counter to an example."""
+"""What is learned: a pure function from a key and counters to an example."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from svl import random
+
+# Test examples are numbered from here, beyond every training index: one key, so one task, and no example in common.
+TEST_START = 2**62
+
 
 class Task(ABC):
-    """A task: the same key and index give the same example on any device, in any order, in any process.
+    """A task: the same key and counters give the same example on any device, in any order, in any process.
 
-    A subclass sets the attributes below and writes :meth:`examples`; an enumerable task also writes :meth:`population`.
+    A subclass sets the attributes below and writes :meth:`examples`; what else it writes is up to what the task has.
+    Attributes named in ``per_replica`` are numbers, or tensors ``[replica, 1]`` where they differ by replica, so
+    :meth:`examples` uses them in arithmetic that broadcasts over ``[replica, batch]``, and never in an ``if``.
 
     Attributes:
-        input_shape: shape of one input, without replica and batch axes.
+        input_shape: shape of one input, without replica and batch axes; of discrete tokens ``(position,)``.
         output_dim: number of outputs that a network for this task has.
+        vocabulary: number of distinct tokens where inputs are discrete (int64), else ``None``.
+        per_position: whether there is a target at each position: outputs ``[batch, position, output]``, targets
+            ``[batch, position]``, where NaN (regression) or -100 (classes) says that a position has none.
+        losses: names of the losses that fit the targets.
         population_size: number of distinct inputs where they can be enumerated, else ``None``.
+        train_size: number of training examples where they run out (a stored dataset), else ``None``.
+        test_size: number of test examples where the task fixes it, else ``None``.
+        axes: counters beside the example's own that an example depends on, such as its context; for each the number
+            of values it has, ``None`` for one without end. A strategy can restrict any of them to a pool.
+        has_perplexity: whether exp(loss) is reported.
         per_replica: constructor arguments that may differ by replica (see ``replicas.vary``).
     """
 
     input_shape: tuple[int, ...]
     output_dim: int = 1
+    vocabulary: int | None = None
+    per_position: bool = False
+    losses: tuple[str, ...] = ("logistic", "hinge", "squared", "correlation")
     population_size: int | None = None
+    train_size: int | None = None
+    test_size: int | None = None
+    axes: Mapping[str, int | None] = {}  # noqa: RUF012 - replaced, never changed
+    has_perplexity: bool = False
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
-        """Inputs ``[replica, batch, *input_shape]`` and targets ``[replica, batch, ...]`` of the given counters."""
+        """Inputs ``[replica, batch, *input_shape]`` and targets ``[replica, batch, ...]`` of the given counters.
+
+        A task with ``axes`` takes a further argument ``[replica, batch]`` named after each, ``None`` by default, which
+        stands for the whole axis: see :func:`axis_index`.
+        """
+
+    def test_examples(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the test set, numbered from 0."""
+        return self.examples(key, TEST_START + index)
 
     def population(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``index`` of the enumerated population.
@@ -37,6 +73,47 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
 
-    def correct(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> Bool[Tensor, "..."] | None:
-        """Which outputs count as correct; ``None`` for a task without accuracy (regression)."""
+    def correct(
+        self, outputs: Float[Tensor, "... output"], targets: Tensor
+    ) -> Bool[Tensor, "..."] | Float[Tensor, "..."] | None:
+        """Which outputs count as correct, or which share of an example; ``None`` for a task without accuracy."""
         return None
+
+    def measures(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> dict[str, Float[Tensor, "..."]]:
+        """Further numbers about each test example, by name; their means are measured as ``val/<name>``."""
+        return {}
+
+    def references(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Tensor,
+        targets: Tensor,
+        pools: Mapping[str, Int[Tensor, "replica"]],
+    ) -> dict[str, Float[Tensor, "replica"]]:
+        """Test losses of reference predictors, by name; measured once and drawn as lines.
+
+        Args:
+            inputs: some test examples ``[replica, batch, *input_shape]``.
+            targets: theirs.
+            pools: the size of the pool that the strategy restricts an axis to; 0 for none.
+        """
+        return {}
+
+    def bind(self, numbers: Mapping[str, Tensor]) -> Task:
+        """This task with settings that differ by replica: tensors ``[replica]`` by name."""
+        if not numbers:
+            return self
+        bound = copy.copy(self)
+        for name, value in numbers.items():
+            setattr(bound, name, value[:, None])
+        return bound
+
+
+def axis_index(
+    key: Int[Tensor, "replica 2"],
+    name: str,
+    index: Int[Tensor, "replica batch"],
+    size: int | Int[Tensor, "replica 1"],
+) -> Int[Tensor, "replica batch"]:
+    """Each example's place on an axis of diversity: uniform among ``size`` values, a function of its own counter."""
+    return random.integers(random.bits(random.fold(random.fold(key, "axis"), name)[:, None], index), size)
