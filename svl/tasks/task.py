@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -48,7 +47,7 @@ class Task(ABC):
     population_size: int | None = None
     train_size: int | None = None
     test_size: int | None = None
-    axes: Mapping[str, int | None] = {}  # noqa: RUF012 - replaced, never changed
+    axes: Mapping[str, int | None] = {}
     has_perplexity: bool = False
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
