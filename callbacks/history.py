@@ -53,7 +53,7 @@ class History(pl.Callback):
 
     def _measure(self, trainer: Any, module: ReplicaModule) -> None:
         stack, replicas = module.stack, module.replicas
-        metrics = {**stack.train_metrics(), **stack.evaluate()}
+        metrics = {**stack.train_metrics(), **stack.evaluate(), **stack.references()}
         for callback in trainer.callbacks:
             if isinstance(callback, Measurement):
                 metrics |= callback.measure(module)

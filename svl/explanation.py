@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -225,17 +226,24 @@ def _classes(hint: Any, given: Any = None) -> str:
 
 
 def class_names(hint: Any) -> list[str]:
-    """Names of svl's own classes that a type accepts: subclasses, also of what a callable returns."""
-    names = set()
+    """Names of svl's own classes that a type accepts: subclasses, also of what a callable returns.
+
+    A name that another class has too (torch's own Transformer) is an import path.
+    """
+    names, others = {}, []
     for base in _bases(hint):
         below = [base]
         while below:
             one = below.pop()
             below += [] if one is type else one.__subclasses__()
+            package = one.__module__.rpartition(".")[0]
+            exported = getattr(sys.modules.get(package), one.__name__, None) is one
             ours = one.__module__.partition(".")[0] in _OURS and not one.__module__.startswith(_ENGINE)
-            if ours and not inspect.isabstract(one) and not one.__name__.startswith("_"):
-                names.add(one.__name__)
-    return sorted(names)
+            if ours and exported and not inspect.isabstract(one):
+                names[one.__name__] = package
+            elif not ours:
+                others.append(one.__name__)
+    return sorted(f"{package}.{name}" if name in others else name for name, package in names.items())
 
 
 def _bases(hint: Any) -> list[type]:

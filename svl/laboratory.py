@@ -32,7 +32,6 @@ from svl.settings import (
     TrainerSettings,
     check_checkpoint,
     check_experiment,
-    check_network,
     check_target,
     check_trainer,
 )
@@ -174,9 +173,6 @@ class Laboratory(LightningCLI):
         trainer = self.settings.trainer
         check_trainer(trainer)
         check_experiment(self.settings.experiment)
-        check_network(
-            self.model, self.datamodule, self.given.get("model.network", self.given.get("model.network.class_path"))
-        )
         interval = min(trainer.log_every_n_steps, trainer.max_steps)
         self.model.prepare(self.datamodule, trainer.max_steps, interval)
         user_callbacks = trainer.callbacks or []

@@ -13,7 +13,6 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.loggers import Logger
 
 from callbacks.measurement import Measurement
-from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, check_whole, nearest
 from svl.training.replica_module import ReplicaModule
 
@@ -83,33 +82,13 @@ def check_experiment(name: str) -> None:
         raise SettingError("experiment", name, "a name for a folder below that of all runs")
 
 
-def check_network(model: ReplicaModule, data: ReuseDataModule, name: str | None) -> None:
-    """Refuse a network that cannot be built for the task.
-
-    Args:
-        name: what the user called it.
-
-    Raises:
-        SettingError: with the reason.
-    """
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model.build(data.task.input_shape, data.task.output_dim)
-    except SettingError:
-        raise
-    except Exception as error:
-        allowed = f"a class that can be built from (input_shape, output_dim); {type(error).__name__}: {error}"
-        raise SettingError("model.network", name, allowed) from error
-
-
 def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) -> None:
     """Refuse a target that is never measured.
 
     Raises:
         SettingError: naming the setting.
     """
-    known = ["val/accuracy", "train/accuracy"] if model.stack.has_accuracy else []
-    known += ["val/loss", "train/loss"]
+    known = model.stack.metrics
     for measurement in measurements:
         known += getattr(measurement, "metrics", ()) if isinstance(measurement, Measurement) else ()
     if target.metric not in known:

@@ -1,6 +1,7 @@
 """How data is reused: one LightningDataModule a strategy."""
 
 from svl.data.automatic_phases import AutomaticPhases
+from svl.data.axes import Axis
 from svl.data.full_batch import FullBatch
 from svl.data.online import Online
 from svl.data.phases import Phases
@@ -8,4 +9,4 @@ from svl.data.population import Population
 from svl.data.reuse import ReuseDataModule
 from svl.data.subset import Subset
 
-__all__ = ["AutomaticPhases", "FullBatch", "Online", "Phases", "Population", "ReuseDataModule", "Subset"]
+__all__ = ["AutomaticPhases", "Axis", "FullBatch", "Online", "Phases", "Population", "ReuseDataModule", "Subset"]

@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.data.axes import Axis
 from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
 from svl.data.pool import REUSES, Pool, Reuse
-from svl.data.reuse import Numbers, ReuseDataModule, State, check_size
+from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.size import check_size
 from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
@@ -34,6 +36,7 @@ class AutomaticPhases(ReuseDataModule):
         reuse: ``epochs`` or ``replacement`` within a phase.
         batch_size: examples of one step.
         test_size: examples of the test set.
+        axes: pools on the task's axes of diversity.
 
     Raises:
         SettingError: for a threshold or a size out of range.
@@ -52,8 +55,9 @@ class AutomaticPhases(ReuseDataModule):
         reuse: Reuse = "epochs",
         batch_size: int = 128,
         test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
     ) -> None:
-        super().__init__(task, batch_size, test_size)
+        super().__init__(task, batch_size, test_size, axes)
         if type(task).correct is Task.correct:
             raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
         check_whole("data.phases", phases, 2)

@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.data.axes import Axis
 from svl.data.pool import extents
-from svl.data.reuse import ONLINE, POPULATION, Numbers, ReuseDataModule, Size, State, check_size
+from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.size import ONLINE, POPULATION, Size, check_size
 from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
@@ -23,13 +25,21 @@ class FullBatch(ReuseDataModule):
         size: N, or ``population`` for every input of an enumerable task. Can vary by replica.
         micro_batch_size: examples whose activations are held at once; changes no value but rounding.
         test_size: examples of the test set.
+        axes: pools on the task's axes of diversity.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
 
-    def __init__(self, task: Task, size: Size, micro_batch_size: int = 1024, test_size: int = 4096) -> None:
+    def __init__(
+        self,
+        task: Task,
+        size: Size,
+        micro_batch_size: int = 1024,
+        test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
+    ) -> None:
         check_whole("data.micro_batch_size", micro_batch_size, 1)
-        super().__init__(task, micro_batch_size, test_size)
+        super().__init__(task, micro_batch_size, test_size, axes)
         if size == ONLINE:
             raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
         self.size, self.micro_batch_size = check_size("data.size", size, task, (POPULATION,)), micro_batch_size

@@ -10,8 +10,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
+from svl.data.axes import Axis
 from svl.data.pool import REUSES, Pool, Reuse, extents
-from svl.data.reuse import ONLINE, POPULATION, Numbers, ReuseDataModule, State, check_size
+from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.size import ONLINE, POPULATION, check_fresh, check_size
 from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
@@ -35,6 +37,7 @@ class Phases(ReuseDataModule):
         reuse: ``epochs`` or ``replacement`` within a phase.
         batch_size: examples of one step.
         test_size: examples of the test set.
+        axes: pools on the task's axes of diversity.
 
     Raises:
         SettingError: for phases that are empty, not increasing (if nested), or of unequal number.
@@ -52,8 +55,9 @@ class Phases(ReuseDataModule):
         reuse: Reuse = "epochs",
         batch_size: int = 128,
         test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
     ) -> None:
-        super().__init__(task, batch_size, test_size)
+        super().__init__(task, batch_size, test_size, axes)
         if not isinstance(sizes, list) or not sizes:
             raise SettingError("data.sizes", sizes, "a list of one or more sizes")
         if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
@@ -87,13 +91,16 @@ class Phases(ReuseDataModule):
         self._enumerates = POPULATION in flat
         starts = torch.tensor([self._starts(e, d) for e, d in zip(extent.tolist(), columns["durations"], strict=True)])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
+        fresh_start = extent.max(1).values if self.nested else extent.sum(1)
+        if ONLINE in flat:
+            check_fresh("data.sizes", int(fresh_start.max()) + online, self.task)
         before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)
         return {
             "sizes": extent,
             "sides": self.pool.sides(extent),
             "starts": starts,
             "first_index": before,
-            "fresh_start": extent.max(1).values if self.nested else extent.sum(1),
+            "fresh_start": fresh_start,
             "enumerated": enumerated,
         }
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from svl import random
-from svl.data.reuse import ONLINE, POPULATION, Size
+from svl.data.size import ONLINE, POPULATION, Size
 from svl.tasks.task import Task
 
 Reuse = Literal["epochs", "replacement"]

@@ -11,12 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.errors import SettingError, check_whole
+from svl.data.axes import Axes, Axis
+from svl.errors import check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
-ONLINE, POPULATION = "online", "population"
-Size = int | str
 Numbers = dict[str, Tensor]
 State = dict[str, Tensor]
 
@@ -45,7 +44,9 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     Args:
         task: what is learned.
         batch_size: examples of one step.
-        test_size: examples of the test set, which has its own range of counters.
+        test_size: examples of the test set, which has its own range of counters; a task with a test set of its own
+            decides itself.
+        axes: pools on the task's axes of diversity, by name.
 
     Raises:
         SettingError: for a size below 1.
@@ -53,11 +54,15 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, task: Task, batch_size: int = 128, test_size: int = 4096) -> None:
+    def __init__(
+        self, task: Task, batch_size: int = 128, test_size: int = 4096, axes: dict[str, Axis] | None = None
+    ) -> None:
         super().__init__()
         check_whole("data.batch_size", batch_size, 1)
         check_whole("data.test_size", test_size, 1)
-        self.task, self.batch_size, self.test_size = task, batch_size, test_size
+        self.task, self.batch_size, self.axes = task, batch_size, axes or {}
+        self.test_size = task.test_size or test_size
+        self.pools = Axes(self.axes, task)
         self.total_steps = 0
         self.steps_per_batch = 1
 
@@ -105,8 +110,16 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     # What the training step calls ---------------------------------------------------------------------------------
 
     def setting_numbers(self, replicas: Replicas) -> Numbers:
-        """:meth:`numbers` and the seeds, which every strategy has."""
-        return {"seed": torch.tensor(replicas.seed), **self.numbers(replicas)}
+        """:meth:`numbers` and what every strategy has: seeds, pools, and the task's settings where they vary."""
+        varied = [name for name in self.task.per_replica if f"data.task.{name}" in replicas.vary]
+        columns = replicas.numbers("data.task.", self.task) if varied else {}
+        task = {f"task.{name}": torch.tensor(columns[name]) for name in varied}
+        return {"seed": torch.tensor(replicas.seed), **task, **self.pools.numbers(replicas), **self.numbers(replicas)}
+
+    def bound_task(self, numbers: Numbers) -> Task:
+        """The task with its settings that vary by replica."""
+        prefix = "task."
+        return self.task.bind({k.removeprefix(prefix): v for k, v in numbers.items() if k.startswith(prefix)})
 
     def batch(
         self,
@@ -118,20 +131,21 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
         """Inputs, targets and weights of one micro-batch of every replica."""
         index = self.indices(numbers, state, key, step, micro)
-        inputs, targets = self.task.examples(key, index)
+        task: Any = self.bound_task(numbers)  # its axes are arguments of its own
+        inputs, targets = task.examples(key, index, **self.pools.indices(numbers, key, index))
         population = self.enumerated(numbers, state, step)
         if population is not None:
-            all_inputs, all_targets = self.task.population(key, index)
+            all_inputs, all_targets = task.population(key, index)
             inputs = _choose(population, all_inputs, inputs)
             targets = _choose(population, all_targets, targets)
         return inputs, targets, self.weights(numbers, index)
 
     def test_batch(
-        self, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int
+        self, numbers: Numbers, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int
     ) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``start`` to ``start + count - 1`` of every replica's test set."""
         index = (start + torch.arange(count, device=key.device)).expand(key.shape[0], -1)
-        return self.task.test_examples(key, index)
+        return self.bound_task(numbers).test_examples(key, index)
 
     # Lightning ------------------------------------------------------------------------------------------------------
 
@@ -151,21 +165,3 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
 def _choose(replica: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return torch.where(replica.view(-1, *[1] * (first.dim() - 1)), first, second)
-
-
-def check_size(key: str, size: Any, task: Task, allow: tuple[str, ...] = (ONLINE, POPULATION)) -> Size:
-    """A dataset size: an integer, ``online`` or ``population``.
-
-    Raises:
-        SettingError: for anything else, or a size above that of an enumerable population.
-    """
-    total = task.population_size
-    limit = f"1 to {total} (the whole population)" if total else "1 to 2^62"
-    allowed = ", ".join([limit, *(repr(word) for word in allow if word != POPULATION or total)])
-    if isinstance(size, str) and size in allow:
-        if size == POPULATION and total is None:
-            raise SettingError(key, size, f"{allowed}; this task's population cannot be enumerated")
-        return size
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= (total or 2**62):
-        raise SettingError(key, size, allowed)
-    return size

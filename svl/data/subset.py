@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from svl.data.axes import Axis
 from svl.data.pool import REUSES, Pool, Reuse, extents
-from svl.data.reuse import POPULATION, Numbers, ReuseDataModule, Size, State, check_size
+from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.size import ONLINE, POPULATION, Size, check_fresh, check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks.task import Task
@@ -25,20 +27,29 @@ class Subset(ReuseDataModule):
         reuse: ``epochs`` (a new order each epoch, every example once) or ``replacement`` (uniform on [0, N)).
         batch_size: examples of one step.
         test_size: examples of the test set.
+        axes: pools on the task's axes of diversity.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
 
     def __init__(
-        self, task: Task, size: Size = "online", reuse: Reuse = "epochs", batch_size: int = 128, test_size: int = 4096
+        self,
+        task: Task,
+        size: Size = "online",
+        reuse: Reuse = "epochs",
+        batch_size: int = 128,
+        test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
     ) -> None:
-        super().__init__(task, batch_size, test_size)
+        super().__init__(task, batch_size, test_size, axes)
         if reuse not in REUSES:
             raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
         self.size, self.reuse = check_size("data.size", size, task), reuse
 
     def numbers(self, replicas: Replicas) -> Numbers:
         sizes = replicas.numbers("data.", self)["size"]
+        if ONLINE in sizes:
+            check_fresh("data.size", self.total_steps * self.batch_size, self.task)
         extent = extents(sizes, self.task)
         self.pool = Pool(extent, self.batch_size, self.reuse)
         self._enumerates = POPULATION in sizes

@@ -27,6 +27,7 @@ class AdamW(UpdateRule):
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "beta1", "beta2", "eps", "weight_decay"})
+    is_adaptive: ClassVar[bool] = True
 
     def __init__(
         self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01

@@ -22,6 +22,7 @@ class UpdateRule(ABC):
     """
 
     per_replica: ClassVar[frozenset[str]]
+    is_adaptive: ClassVar[bool] = False  # whether an update keeps its size when the gradient is scaled
 
     @abstractmethod
     def state(self, parameter: Float[Tensor, "replica ..."]) -> dict[str, Tensor]:

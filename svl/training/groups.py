@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from svl.errors import SettingError
+from svl.optim.parameterisation import Factors
 from svl.optim.rule import UpdateRule, check_number
 from svl.replicas import Replicas
 
@@ -59,12 +61,17 @@ class StackHyper:
 
 
 def stack_hyper(
-    names: list[str], rule: UpdateRule, groups: dict[str, ParameterGroup], replicas: Replicas
+    names: list[str],
+    rule: UpdateRule,
+    groups: dict[str, ParameterGroup],
+    replicas: Replicas,
+    factors: Mapping[str, Factors] | None = None,
 ) -> StackHyper:
     """Hyperparameters of every parameter.
 
     Args:
         names: the network's parameter names.
+        factors: the parameterisation's, by name; they multiply what a group sets, too.
 
     Raises:
         SettingError: for a pattern that matches nothing, a parameter in two groups, or a number out of range.
@@ -79,8 +86,11 @@ def stack_hyper(
         for key in ("lr", "weight_decay"):
             if key in own and key in base:
                 values[key] = [b if g is None else g for b, g in zip(base[key], own[key], strict=True)]
+        factor = (factors or {}).get(name, Factors())
         hyper.rule[name] = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
-        hyper.scale[name] = torch.tensor(own.get("scale", [1.0] * len(replicas)), dtype=torch.float64)
+        hyper.rule[name]["lr"] *= factor.lr
+        hyper.rule[name]["weight_decay"] *= factor.weight_decay
+        hyper.scale[name] = torch.tensor(own.get("scale", [1.0] * len(replicas)), dtype=torch.float64) * factor.scale
         hyper.frozen[name] = torch.tensor(own.get("frozen", [False] * len(replicas)))
     return hyper
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-LossName = Literal["logistic", "hinge", "squared", "correlation"]
+LossName = Literal["logistic", "hinge", "squared", "correlation", "cross_entropy"]
 
 
 def logistic(outputs: Float[Tensor, "batch output"], targets: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
@@ -22,9 +23,13 @@ def hinge(outputs: Float[Tensor, "batch output"], targets: Float[Tensor, "batch"
     return F.relu(1 - targets * outputs[..., 0])
 
 
-def squared(outputs: Float[Tensor, "batch output"], targets: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
-    """(f - y)^2."""
-    return (outputs[..., 0] - targets).square()
+def squared(
+    outputs: Float[Tensor, "batch *position output"], targets: Float[Tensor, "batch *position"]
+) -> Float[Tensor, "batch"]:
+    """(f - y)^2; its mean over the positions that have a target, where others are NaN."""
+    if targets.dim() == 1:
+        return (outputs[..., 0] - targets).square()
+    return _mean_over_positions((outputs[..., 0] - targets.nan_to_num()).square(), ~targets.isnan())
 
 
 def correlation(outputs: Float[Tensor, "batch output"], targets: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
@@ -32,9 +37,26 @@ def correlation(outputs: Float[Tensor, "batch output"], targets: Float[Tensor, "
     return -targets * outputs[..., 0]
 
 
+def cross_entropy(
+    outputs: Float[Tensor, "batch *position output"], targets: Int[Tensor, "batch *position"]
+) -> Float[Tensor, "batch"]:
+    """-log softmax(f)_y; its mean over the positions that have a target, where others are negative."""
+    log_probability = F.log_softmax(outputs, dim=-1)
+    loss = -log_probability.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+    return loss if targets.dim() == 1 else _mean_over_positions(loss, targets >= 0)
+
+
+def _mean_over_positions(
+    values: Float[Tensor, "batch *position"], valid: Bool[Tensor, "batch *position"]
+) -> Float[Tensor, "batch"]:
+    counted = torch.where(valid, values, 0.0).flatten(1).sum(1)
+    return counted / valid.flatten(1).sum(1).clamp(min=1)
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "logistic": logistic,
     "hinge": hinge,
     "squared": squared,
     "correlation": correlation,
+    "cross_entropy": cross_entropy,
 }

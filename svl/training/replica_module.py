@@ -15,6 +15,7 @@ from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.models.mlp import MLP
 from svl.optim.initialisation import Initialisation
+from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
@@ -40,11 +41,13 @@ class ReplicaModule(pl.LightningModule):
     """Trains R replicas of one network; one Lightning batch stands for several optimisation steps.
 
     Args:
-        network: makes one plain network from the task's input shape and output dimension.
-        loss: logistic, hinge, squared or correlation.
+        network: makes one plain network from the task's input shape and output dimension (and its vocabulary, if it has
+            one).
+        loss: logistic, hinge, squared, correlation or cross_entropy.
         optimizer: the update rule.
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
+        parameterisation: factors on initial values and rates: Alpha or MuP; none by default.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
         fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
@@ -61,6 +64,7 @@ class ReplicaModule(pl.LightningModule):
         optimizer: UpdateRule | None = None,
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
+        parameterisation: Parameterisation | None = None,
         replicas: Replicas | None = None,
         compile: Compile = "auto",
         fused: bool = True,
@@ -71,6 +75,7 @@ class ReplicaModule(pl.LightningModule):
         self.automatic_optimization = False
         self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
+        self.parameterisation = parameterisation
         self.engine: dict[str, Any] = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
         for name in ("block_size", "threads"):
             value = self.engine[name]
@@ -80,7 +85,8 @@ class ReplicaModule(pl.LightningModule):
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""
         names = {f"data.{name}" for name in data.per_replica} | {f"data.task.{name}" for name in data.task.per_replica}
-        names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica}
+        names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica} | data.pools.variable
+        names |= {f"model.parameterisation.{name}" for name in getattr(self.parameterisation, "per_replica", ())}
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
@@ -89,6 +95,8 @@ class ReplicaModule(pl.LightningModule):
         network = [self.build, getattr(self.build, "func", None), *getattr(self.build, "args", ())]
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
         parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
+        if self.parameterisation:
+            parts["model.parameterisation."] = type(self.parameterisation)
         parts.update(("model.network.", part) for part in network if isinstance(part, type))
         return {prefix + name for prefix, part in parts.items() for name in inspect.signature(part).parameters}
 
@@ -102,7 +110,15 @@ class ReplicaModule(pl.LightningModule):
         data.schedule(total_steps, measure_every)
         self.replicas.check_keys(self.variable_settings(data), self.structural_settings(data))
         self.stack = ReplicaStack(
-            data, self.build, self.loss, self.optimizer, self.replicas, self.groups, self.init, **self.engine
+            data,
+            self.build,
+            self.loss,
+            self.optimizer,
+            self.replicas,
+            self.groups,
+            self.init,
+            self.parameterisation,
+            **self.engine,
         )
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
         step = data.samples(self.stack.numbers, self.stack.data_state, 1).sum().item() * per_replica

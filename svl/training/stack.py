@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from typing import Any, Literal
 
@@ -15,20 +15,22 @@ from torch import Tensor, nn
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_network
+from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule, over
 from svl.replicas import Replicas
 from svl.tasks.task import Task
-from svl.training import fused_mlp
+from svl.training import fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
 from svl.training.compilation import Block, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
-from svl.training.losses import LOSSES, LossName
-from svl.training.step import EVALUATION_ROWS, Step, copy_into
+from svl.training.losses import LossName
+from svl.training.network import Build
+from svl.training.step import Step, copy_into
 
-Build = Callable[[tuple[int, ...], int], nn.Module]
 Compile = Literal["auto", "always", "never"]
 _ROWS_PER_BLOCK = 8192
 _CALLS_WORTH_COMPILING = 1000
+_REFERENCE_EXAMPLES = 512
 
 
 class ReplicaStack(nn.Module):
@@ -39,12 +41,13 @@ class ReplicaStack(nn.Module):
 
     Args:
         data: the reuse strategy, whose run length is fixed (:meth:`~svl.data.reuse.ReuseDataModule.schedule`).
-        build: makes one plain network from the task's input shape and output dimension.
+        build: makes one plain network from the task's input shape and output dimension; see :mod:`.network`.
         loss: name of the loss.
         rule: the optimizer.
         replicas: arms and seeds.
         groups: parameter groups by name.
         init: initial weights.
+        parameterisation: factors on initial values and rates.
         compile: ``auto`` compiles fits that are long enough to gain from it.
         fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
@@ -63,6 +66,7 @@ class ReplicaStack(nn.Module):
         replicas: Replicas,
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
+        parameterisation: Parameterisation | None = None,
         compile: Compile = "auto",
         fused: bool = True,
         block_size: int | None = None,
@@ -73,15 +77,12 @@ class ReplicaStack(nn.Module):
         self.compilation, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
-        if loss not in LOSSES:
-            raise SettingError("model.loss", loss, ", ".join(LOSSES))
-        task = data.task
-        one = {
-            s: initial_network(lambda: build(task.input_shape, task.output_dim), s, init) for s in set(replicas.seed)
-        }
+        one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
         template = one[replicas.first_seed]
+        self._example_numbers, self._measures = network.check(build, template, data.task, loss)
         names = [name for name, _ in template.named_parameters()]
-        self.hyper = stack_hyper(names, rule, groups or {}, replicas)
+        factors = self._factors(parameterisation, template, build) if parameterisation else {}
+        self.hyper = stack_hyper(names, rule, groups or {}, replicas, factors)
         self.numbers = data.setting_numbers(replicas)
         self.key = replicas.key()
         # In a list, so that the template's own parameters are not registered as this module's.
@@ -104,6 +105,16 @@ class ReplicaStack(nn.Module):
         self.data_state = data.initial_state(self.numbers)
         self._blocks: list[Block] | None = None
         self._has_trained = self._has_evaluated = False
+        self._references: dict[str, Tensor] | None = None
+
+    def _factors(self, parameterisation: Parameterisation, template: nn.Module, build: Build) -> dict[str, Factors]:
+        def make(**settings: Any) -> nn.Module:
+            with torch.random.fork_rng(devices=[]):
+                return network.make(partial(build, **settings), self.data.task)
+
+        columns = self.replicas.numbers("model.parameterisation.", parameterisation)
+        numbers = {name: torch.tensor(column, dtype=torch.float64) for name, column in columns.items()}
+        return parameterisation.factors(template, make, self.rule, numbers)
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -187,7 +198,7 @@ class ReplicaStack(nn.Module):
             wanted = False
         fusible = wanted and self.key.device.type == "cpu" and self.fused
         is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
-        return Step(self.data, self._template[0], self.loss, self.rule, wanted, is_fused)
+        return Step(self.data, self._template[0], self.loss, self.rule, self._example_numbers, wanted, is_fused)
 
     def _to(self, device: torch.device) -> None:
         for nest in (self.rule_state, self.record, self.data_state, self.numbers, self.hyper.rule, self.hyper.frozen):
@@ -198,17 +209,33 @@ class ReplicaStack(nn.Module):
     # Measuring ------------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, Float[Tensor, "replica"]]:
-        """Loss and accuracy of every replica on its own test set."""
+        """Loss, accuracy and the task's measures of every replica on its own test set."""
         blocks = self._prepare()
-        total = torch.zeros(2, len(self.replicas), device=self.key.device)
+        total = torch.zeros(2 + len(self._measures), len(self.replicas), device=self.key.device)
 
         def one(number: int) -> None:
-            for start in torch.arange(0, self.data.test_size, EVALUATION_ROWS, device=self.key.device):
+            for start in torch.arange(0, self.data.test_size, self.step.evaluation_rows, device=self.key.device):
                 total[:, blocks[number].rows] += self.step.evaluate(blocks[number], start)[0]
 
         self._runner.run(one, len(blocks), in_turn=not self._has_evaluated)
         self._has_evaluated = True
-        return self._named("val", *(total / self.data.test_size))
+        loss, accuracy, *measures = total / self.data.test_size
+        return self._named("val", loss, accuracy, dict(zip(self._measures, measures, strict=True)))
+
+    def references(self) -> dict[str, Float[Tensor, "replica"]]:
+        """Test losses of the task's reference predictors, as ``reference/<name>``; of some test examples, once."""
+        if self._references is None:
+            self._prepare()
+            count = min(self.data.test_size, _REFERENCE_EXAMPLES)
+            found: dict[str, list[Tensor]] = {}
+            for replica in range(len(self.replicas)):
+                numbers, key = view(self.numbers, slice(replica, replica + 1)), self.key[replica : replica + 1]
+                inputs, targets = self.data.test_batch(numbers, key, 0, count)
+                task, pools = self.data.bound_task(numbers), self.data.pools.pools(numbers)
+                for name, value in task.references(key, inputs, targets, pools).items():
+                    found.setdefault(f"reference/{name}", []).append(value.cpu())
+            self._references = {name: torch.cat(values) for name, values in found.items()}
+        return self._references
 
     def train_metrics(self) -> dict[str, Float[Tensor, "replica"]]:
         """Mean loss and accuracy of the batches since the last call, each before the step that used it; NaN if none."""
@@ -223,12 +250,23 @@ class ReplicaStack(nn.Module):
         """Whether the task says which outputs are correct."""
         return type(self.data.task).correct is not Task.correct
 
-    def _named(self, split: str, loss: Tensor, accuracy: Tensor) -> dict[str, Tensor]:
+    @property
+    def metrics(self) -> list[str]:
+        """Names of what is measured of every fit."""
+        own = ["accuracy"] if self.has_accuracy else []
+        own += ["loss", "perplexity"] if self.data.task.has_perplexity else ["loss"]
+        return [f"{split}/{name}" for name in own for split in ("val", "train")] + [f"val/{m}" for m in self._measures]
+
+    def _named(
+        self, split: str, loss: Tensor, accuracy: Tensor, measures: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         # Parameters can stop being finite a step before a train loss says so, and every answer would count as wrong.
         alive = (self.record["diverged_at"] < 0) & ~loss.isnan()
-        metrics = {f"{split}/loss": loss, f"{split}/accuracy": accuracy}
-        if not self.has_accuracy:
-            del metrics[f"{split}/accuracy"]
+        metrics = {f"{split}/loss": loss} | {f"{split}/{name}": value for name, value in (measures or {}).items()}
+        if self.has_accuracy:
+            metrics[f"{split}/accuracy"] = accuracy
+        if self.data.task.has_perplexity:
+            metrics[f"{split}/perplexity"] = loss.exp()
         return {name: torch.where(alive, value, math.nan).cpu() for name, value in metrics.items()}
 
 

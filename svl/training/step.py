@@ -15,8 +15,9 @@ from svl.optim.rule import UpdateRule, over
 from svl.training import fused_mlp
 from svl.training.compilation import BlockFunction
 from svl.training.losses import LOSSES
+from svl.training.network import attention
 
-EVALUATION_ROWS = 1024
+_EVALUATION_NUMBERS = 2**20
 
 Tensors = dict[str, Any]
 
@@ -33,6 +34,7 @@ class Step:
         network: one plain network, whose parameters are swapped for each replica's.
         loss: name of the loss.
         rule: the optimizer.
+        example_numbers: numbers that one example has at the network's input and output.
         is_compiled: whether the functions are compiled.
         is_fused: whether gradients come from the C++ kernel.
     """
@@ -43,9 +45,13 @@ class Step:
         network: nn.Module,
         loss: str,
         rule: UpdateRule,
+        example_numbers: int,
         is_compiled: bool,
         is_fused: bool,
     ) -> None:
+        # A power of two, so that few sizes of the test set make a ragged end.
+        self.evaluation_rows = min(1024, 1 << max(0, (_EVALUATION_NUMBERS // example_numbers).bit_length() - 1))
+        self.constraint: Any = getattr(network, "project", None)
         self.data, self.network, self.loss, self.rule = data, network, loss, rule
         self.is_compiled, self.is_fused = is_compiled, is_fused
         self.whole = BlockFunction(self._whole, is_compiled)
@@ -76,12 +82,19 @@ class Step:
             tensor.zero_()
         return ()
 
-    def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "2 replica"]]:
-        """Sums of loss and accuracy over the test examples from ``start`` on."""
-        inputs, targets = self.data.test_batch(tensors["key"], start, EVALUATION_ROWS)
-        valid = (start + torch.arange(EVALUATION_ROWS, device=start.device)) < self.data.test_size
-        weights = valid.to(torch.float32).expand(len(inputs), -1)
-        return (torch.stack(vmap(self._mean_loss)(tensors["params"], inputs, targets, weights)),)
+    def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
+        """Sums of loss, accuracy and the task's measures over the test examples from ``start`` on."""
+        rows = self.evaluation_rows
+        inputs, targets = self.data.test_batch(tensors["numbers"], tensors["key"], start, rows)
+        valid = (start + torch.arange(rows, device=start.device)) < self.data.test_size
+        with attention(start.device):
+            outputs = vmap(self._outputs)(tensors["params"], inputs)
+
+        def sums(outputs: Tensor, targets: Tensor) -> Tensor:
+            every = [*self._each(outputs, targets), *self.data.task.measures(outputs, targets).values()]
+            return torch.stack([torch.where(valid, one, 0.0).sum() for one in every])
+
+        return (vmap(sums, out_dims=1)(outputs, targets),)
 
     def _gradients(
         self, tensors: Tensors, step: Tensor, micro: Tensor
@@ -95,18 +108,27 @@ class Step:
             means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
             return gradients, *means
         per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims=(0, 0, 0, weighted))
-        gradients, (loss, correct) = per_replica(tensors["params"], inputs, targets, weights)
+        with attention(step.device):
+            gradients, (loss, correct) = per_replica(tensors["params"], inputs, targets, weights)
         return gradients, loss, correct
 
     def _mean_loss(
         self, params: dict[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        return self._means(functional_call(self.network, params, (inputs,)), targets, weights)
+        return self._means(self._outputs(params, inputs), targets, weights)
 
-    def _means(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self.network, params, (inputs,))
+        return outputs
+
+    def _each(self, outputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+        """Each example's loss, and 1 for a correct one or the share of it that is."""
         losses = LOSSES[self.loss](outputs, targets)
         correct = self.data.task.correct(outputs.detach(), targets)
-        hits = torch.full_like(losses, math.nan) if correct is None else correct.to(losses.dtype)
+        return losses, torch.full_like(losses, math.nan) if correct is None else correct.to(losses.dtype)
+
+    def _means(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        losses, hits = self._each(outputs, targets)
         if weights is None:
             return losses.mean(), hits.mean()
         return (losses * weights).sum(), (hits * weights).sum()
@@ -118,11 +140,17 @@ class Step:
         record = tensors["record"]
         was_alive = record["diverged_at"] < 0
         alive = was_alive & torch.isfinite(loss)
+        updates = {}
         for name, parameter in tensors["params"].items():
             state = tensors["rule"][name]
-            updated, new_state = self.rule.update(parameter, gradients[name], state, tensors["hyper"][name], step)
+            updates[name] = self.rule.update(parameter, gradients[name], state, tensors["hyper"][name], step)
+        moved = {name: updated for name, (updated, _) in updates.items()}
+        if self.constraint is not None:
+            moved = vmap(self.constraint)(moved)
+        for name, parameter in tensors["params"].items():
+            state, new_state = tensors["rule"][name], updates[name][1]
             moves = over(alive & ~tensors["frozen"][name], parameter) > 0
-            parameter.copy_(torch.where(moves, updated, parameter))
+            parameter.copy_(torch.where(moves, moved[name], parameter))
             for part, value in new_state.items():
                 state[part].copy_(torch.where(moves, value, state[part]))
         copy_into(tensors["data"], self.data.advance(tensors["numbers"], tensors["data"], correct))

@@ -1,0 +1,96 @@
+"""One plain network for a task: how it is made, and whether it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from svl.errors import SettingError
+from svl.tasks.task import Task
+from svl.training.losses import LOSSES
+
+Build = Callable[..., nn.Module]
+_KEY = "model.network"
+
+
+def make(build: Build, task: Task) -> nn.Module:
+    """The network for a task's inputs and outputs; a task of discrete tokens also gives its ``vocabulary``.
+
+    Raises:
+        SettingError: where it cannot be made.
+    """
+    tokens = {} if task.vocabulary is None else {"vocabulary": task.vocabulary}
+    try:
+        return build(task.input_shape, task.output_dim, **tokens)
+    except SettingError:
+        raise
+    except Exception as error:
+        arguments = ", ".join(["input_shape", "output_dim", *tokens])
+        raise SettingError(
+            _KEY, _name(build), f"a class that can be built from ({arguments}); {_why(error)}"
+        ) from error
+
+
+def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int, list[str]]:
+    """Try the network on two examples of two replicas; what breaks in training breaks here, in one line.
+
+    Returns:
+        Numbers that one example has at the network's input and output, and names of the task's further measures.
+
+    Raises:
+        SettingError: for a network, a readout or a loss that does not fit the task.
+    """
+    name, given = type(task).__name__, _name(build)
+    if loss not in LOSSES:
+        raise SettingError("model.loss", loss, ", ".join(LOSSES))
+    if loss not in task.losses:
+        raise SettingError("model.loss", loss, f"{', '.join(task.losses)}: what fits {name}")
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+            allowed = (
+                f"networks without running statistics, which {type(module).__name__} has: use LayerNorm or GroupNorm"
+            )
+            raise SettingError(_KEY, given, allowed)
+    key = torch.zeros(2, 2, dtype=torch.int64)
+    inputs, targets = task.examples(key, torch.arange(2).expand(2, -1))
+    params = {n: p.detach().expand(2, *p.shape) for n, p in network.named_parameters()}
+
+    def forward(params: dict[str, Tensor], inputs: Tensor) -> Any:
+        return functional_call(network, params, (inputs,))
+
+    try:
+        with torch.no_grad(), attention(key.device):
+            outputs = vmap(forward)(params, inputs)
+            shape = tuple(outputs.shape[2:])
+    except Exception as error:
+        allowed = f"a network for inputs {tuple(inputs.shape[1:])}, batch first, that draws nothing; {_why(error)}"
+        raise SettingError(_KEY, given, allowed) from error
+    wanted = (*((task.input_shape[0],) if task.per_position else ()), task.output_dim)
+    if shape != wanted:
+        readout = "; readout: all gives one" if task.per_position else ""
+        where = " at each position" if task.per_position else ""
+        allowed = f"a network whose outputs have shape {('batch', *wanted)}, {name} has a target{where}{readout}"
+        raise SettingError(_KEY, f"{given} with outputs {('batch', *shape)}", allowed)
+    return inputs[0, 0].numel() + outputs[0, 0].numel(), list(task.measures(outputs[0], targets[0]))
+
+
+def attention(device: torch.device) -> Any:
+    """The attention kernels that can be used inside vmap: on a CPU the fused one would run replica by replica."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    fused = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION] if device.type == "cuda" else []
+    return sdpa_kernel([*fused, SDPBackend.MATH])
+
+
+def _name(build: Any) -> str:
+    """What the user called the network."""
+    parts = [build, getattr(build, "func", None), *getattr(build, "args", ())]
+    return next((part.__name__ for part in parts if isinstance(part, type)), getattr(build, "__name__", str(build)))
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
