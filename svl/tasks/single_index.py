@@ -1,0 +1,74 @@
+"""Single-index models: a link function of one direction of a Gaussian input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError, check_whole
+from svl.optim.rule import check_number
+from svl.tasks.task import Task
+
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "he1": lambda z: z,
+    "he2": lambda z: z * z - 1,
+    "he3": lambda z: z * (z * z - 3),
+    "he4": lambda z: z * z * (z * z - 6) + 3,
+    "he5": lambda z: z * (z * z * (z * z - 10) + 15),
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "sign": torch.sign,
+}
+"""Link functions by name; he1 to he5 are the probabilists' Hermite polynomials, with E[He_k(z)^2] = k!."""
+
+
+class SingleIndex(Task):
+    """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
+
+    Labels are real, so there is no accuracy. Those of the link ``sign`` without noise are -1 and 1, and fit the losses
+    of labels too.
+
+    Source: Liu et al. 2026, section 2; He_3 and dim 40 or 50 in appendix B.1.
+
+    Args:
+        dim: number of coordinates.
+        link: he1 to he5, relu, sigmoid or sign.
+        noise: standard deviation of the label noise. Can differ by replica.
+
+    Raises:
+        SettingError: for a ``dim`` or ``noise`` out of range, or an unknown ``link``.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def __init__(self, dim: int = 40, link: str = "he3", noise: float = 0.0) -> None:
+        check_whole("data.task.dim", dim, 1)
+        if not isinstance(link, str) or link not in LINKS:
+            raise SettingError("data.task.link", link, ", ".join(LINKS))
+        self.dim, self.link = dim, link
+        self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
+        self.input_shape = (dim,)
+        self.losses = ("squared", "correlation")
+        if link == "sign" and self.noise == 0:
+            self.losses += ("logistic", "hinge")
+
+    def teacher(self, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica {self.dim}"]:
+        """Each replica's direction w."""
+        direction = random.normals(random.fold(key, "teacher"), torch.zeros_like(key[:, 0]), self.dim)
+        return direction / direction.norm(dim=1, keepdim=True)
+
+    def examples(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
+        x = random.normals(random.fold(key, "example")[:, None], index, self.dim)
+        y = LINKS[self.link]((x * self.teacher(key)[:, None]).sum(-1))
+        if isinstance(self.noise, float) and self.noise == 0:
+            return x, y
+        words = random.bits(random.fold(key, "noise")[:, None], index)
+        return x, y + self.noise * random.normal_pair(*words[:2])[0]
