@@ -1,6 +1,23 @@
 """What is learned: pure functions from counters to examples, one file a task."""
 
+from svl.tasks.facts import Facts
+from svl.tasks.in_context_regression import InContextRegression
+from svl.tasks.linear_regression import LinearRegression
+from svl.tasks.modular_addition import ModularAddition
 from svl.tasks.parity import Parity
+from svl.tasks.single_index import SingleIndex
+from svl.tasks.staircase import Staircase
 from svl.tasks.task import Task
+from svl.tasks.text import Text
 
-__all__ = ["Parity", "Task"]
+__all__ = [
+    "Facts",
+    "InContextRegression",
+    "LinearRegression",
+    "ModularAddition",
+    "Parity",
+    "SingleIndex",
+    "Staircase",
+    "Task",
+    "Text",
+]

@@ -1,0 +1,62 @@
+"""What a predictor that is told the rules would do in context: ridge, least squares, Bayes for a finite pool."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# Without noise the ridge is the limit from above, which in float64 this is.
+_SMALLEST_NOISE = 1e-6
+_EXAMPLES_AT_ONCE = 2**22
+
+
+def _moments(
+    x: Float[Tensor, "replica batch point dim"], y: Float[Tensor, "replica batch point"]
+) -> tuple[Float[Tensor, "replica batch point dim dim"], Float[Tensor, "replica batch point dim"]]:
+    """X^T X and X^T y of the points before each point."""
+    square, product = x[..., :, None] * x[..., None, :], x * y[..., None]
+    return square.cumsum(2) - square, product.cumsum(2) - product
+
+
+def ridge(
+    x: Float[Tensor, "replica batch point dim"],
+    y: Float[Tensor, "replica batch point"],
+    variance: Float[Tensor, "replica"],
+) -> Float[Tensor, "replica batch point dim"]:
+    """(X^T X + sigma^2 I)^(-1) X^T y from the points before each point: E[w | X, y] for w ~ N(0, I).
+
+    Source: Kotha et al. 2025, equation 3.
+    """
+    square, product = _moments(x, y)
+    penalty = variance.clamp(min=_SMALLEST_NOISE**2)[:, None, None, None, None]
+    return torch.linalg.solve(square + penalty * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device), product)
+
+
+def least_squares(
+    x: Float[Tensor, "replica batch point dim"], y: Float[Tensor, "replica batch point"]
+) -> Float[Tensor, "replica batch point dim"]:
+    """The least-squares solution of smallest norm from the points before each point."""
+    square, product = _moments(x, y)
+    return (torch.linalg.pinv(square, hermitian=True, rtol=1e-10) @ product[..., None])[..., 0]
+
+
+def pool_bayes(
+    x: Float[Tensor, "replica batch point dim"],
+    y: Float[Tensor, "replica batch point"],
+    noise: Float[Tensor, "replica"],
+    pool: Float[Tensor, "replica context dim"],
+) -> Float[Tensor, "replica batch point dim"]:
+    """E[w | X, y] from the points before each point, for w uniform on a finite pool.
+
+    Source: Kotha et al. 2025, equation 6: sum of w phi((y - X w) / sigma) over the pool, normalised.
+    """
+    precision = 0.5 / noise.clamp(min=_SMALLEST_NOISE).square()[:, None, None, None]
+    found = []
+    for part_x, part_y in zip(
+        *(t.split(max(1, _EXAMPLES_AT_ONCE // (pool.shape[1] * x.shape[2])), dim=1) for t in (x, y))
+    ):
+        residual = (part_y[..., None] - torch.einsum("rbpd,rcd->rbpc", part_x, pool)).square()
+        log_likelihood = -precision * (residual.cumsum(2) - residual)
+        found.append(torch.einsum("rbpc,rcd->rbpd", log_likelihood.softmax(-1), pool))
+    return torch.cat(found, dim=1)
