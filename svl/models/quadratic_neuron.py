@@ -15,8 +15,8 @@ from svl.models.mlp import quadratic
 class QuadraticNeuron(nn.Module):
     """f(x) = a (w.x)^2 / 2 - 1; after each update a is clipped to [-1, 1] and w normalised.
 
-    Source: Liu et al. 2026, section 4.2, equation 1: w starts uniform on the sphere, a from N(0, 1/width). Meant for the
-    correlation loss, under which the neurons of a wider network do not interact.
+    Source: Liu et al. 2026, section 4.2, equation 1: w starts uniform on the sphere, a from N(0, 1/width). Meant for
+    the correlation loss, under which the neurons of a wider network do not interact.
 
     Args:
         input_shape: shape of one input; flattened.

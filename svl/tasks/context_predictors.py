@@ -8,7 +8,7 @@ from torch import Tensor
 
 # Without noise the ridge is the limit from above, which in float64 this is.
 _SMALLEST_NOISE = 1e-6
-_EXAMPLES_AT_ONCE = 2**22
+_NUMBERS_AT_ONCE = 2**22
 
 
 def _moments(
@@ -53,9 +53,8 @@ def pool_bayes(
     """
     precision = 0.5 / noise.clamp(min=_SMALLEST_NOISE).square()[:, None, None, None]
     found = []
-    for part_x, part_y in zip(
-        *(t.split(max(1, _EXAMPLES_AT_ONCE // (pool.shape[1] * x.shape[2])), dim=1) for t in (x, y))
-    ):
+    rows = max(1, _NUMBERS_AT_ONCE // (pool.shape[1] * x.shape[2]))
+    for part_x, part_y in zip(x.split(rows, dim=1), y.split(rows, dim=1), strict=True):
         residual = (part_y[..., None] - torch.einsum("rbpd,rcd->rbpc", part_x, pool)).square()
         log_likelihood = -precision * (residual.cumsum(2) - residual)
         found.append(torch.einsum("rbpc,rcd->rbpd", log_likelihood.softmax(-1), pool))
