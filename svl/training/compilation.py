@@ -8,6 +8,7 @@ disk serves the next run.
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sysconfig
 import warnings
@@ -19,12 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._guards import TracingContext, tracing
+from torch._inductor.exc import InductorError
 from torch._subclasses import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 
+_SMALLER_FUSIONS = (4, 1)
 # What of a block's tensors no step changes.
 CONSTANT = ("numbers", "hyper", "frozen", "key")
 
@@ -166,8 +169,15 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fake: list[Any] = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
     options = {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
-    with tracing(TracingContext(mode)):
-        return torch._inductor.compile(graph, fake, options=options)
+    for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
+        try:
+            with tracing(TracingContext(mode)):
+                return torch._inductor.compile(copy.deepcopy(graph), fake, options=options | fusion)
+        except InductorError as error:
+            # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
+            reason = str(error).splitlines()[0]
+    _warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
+    return graph
 
 
 def can_compile() -> bool:
@@ -187,6 +197,9 @@ def can_compile() -> bool:
 
 def warn_eager() -> None:
     """One line that says why the fit is slow."""
-    message = "no C++ compiler with Python's headers found: training runs in eager mode, several times slower"
+    _warn("no C++ compiler with Python's headers found: training runs in eager mode, several times slower")
+
+
+def _warn(message: str) -> None:
     # Line 0 has no source text, which Python would otherwise print as a second line.
     warnings.warn_explicit(message, UserWarning, "svl", 0)

@@ -1,8 +1,13 @@
 """What a step computes is split into what never changes and the rest, without changing what it computes."""
 
+import inspect
+
+import pytest
 import torch
+from torch._inductor.exc import InductorError
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from svl.training import compilation
 from svl.training.compilation import hoist
 
 
@@ -41,3 +46,33 @@ def test_what_is_drawn_is_drawn_at_every_step():
     fixed, rest = split(lambda x: (x + torch.rand(8),), (torch.zeros(8),), [False])
     assert not fixed
     assert not torch.equal(rest(torch.zeros(8))[0], rest(torch.zeros(8))[0])
+
+
+def refuse(monkeypatch, below):
+    """A backend that can only compile fusions smaller than ``below``."""
+    real, tried = torch._inductor.compile, []
+
+    def compile(graph, inputs, options):
+        tried.append(options.get("max_fusion_size"))
+        if tried[-1] is None or tried[-1] >= below:
+            raise InductorError(KeyError("buf15"), inspect.currentframe())
+        return real(graph, inputs, options=options)
+
+    monkeypatch.setattr(torch._inductor, "compile", compile)
+    return tried
+
+
+def test_what_the_backend_cannot_fuse_is_compiled_with_smaller_fusions(monkeypatch):
+    tried = refuse(monkeypatch, below=2)
+    graph = make_fx(lambda x: (x.sin() + 1,), tracing_mode="fake")(torch.zeros(3))
+    compiled = compilation._compile(graph, [torch.zeros(3)], 1)
+    assert tried == [None, 4, 1]
+    torch.testing.assert_close(compiled(torch.ones(3))[0], torch.ones(3).sin() + 1)
+
+
+def test_what_the_backend_cannot_compile_runs_eager_and_says_so(monkeypatch):
+    refuse(monkeypatch, below=0)
+    graph = make_fx(lambda x: (x.sin() + 1,), tracing_mode="fake")(torch.zeros(3))
+    with pytest.warns(UserWarning, match=r"could not compile the training step.*buf15"):
+        compiled = compilation._compile(graph, [torch.zeros(3)], 1)
+    torch.testing.assert_close(compiled(torch.ones(3))[0], torch.ones(3).sin() + 1)
