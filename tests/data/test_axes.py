@@ -1,0 +1,202 @@
+"""Pools on an axis of diversity: whose values they are, how often each comes, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from svl import random
+from svl.data import Axis, FullBatch, Online, Subset
+from svl.data.axes import Axes
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.tasks import Facts, InContextRegression, Parity, Task
+
+POINTS = InContextRegression(dim=2, points=3)
+FACTS = Facts(subjects=30, relations=3, answers=4)
+
+
+class Grid(Task):
+    """An example is its own counters."""
+
+    input_shape = (3,)
+    axes = {"row": None, "column": 12}  # noqa: RUF012
+
+    def examples(self, key, index, row=None, column=None):
+        row = index if row is None else row
+        column = index % 12 if column is None else column
+        return torch.stack([index, row, column], -1).float(), index.float()
+
+
+def places(task, axes, index, seeds=1, vary=None):
+    """Each example's place on the restricted axes, by name."""
+    own, replicas = Axes(axes, task), Replicas(seeds, vary=vary)
+    index = torch.as_tensor(index).expand(len(replicas), -1)
+    return own.indices(own.numbers(replicas), replicas.key(), index)
+
+
+def unchecked(size):
+    """An axis of a size that the shape checks would refuse first."""
+    axis = Axis()
+    object.__setattr__(axis, "size", size)
+    return axis
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1000])
+def test_every_value_of_a_pool_comes_equally_often(size):
+    count = max(5_000, 20 * size)
+    drawn = places(POINTS, {"context": Axis(size)}, torch.arange(count))["context"][0].numpy()
+    hits = np.bincount(drawn, minlength=size)
+    assert len(hits) == size and hits.min() > 0
+    if size > 1:
+        assert 1e-3 < stats.chisquare(hits).pvalue < 1 - 1e-3
+
+
+def test_neighbours_and_seeds_are_independent():
+    size, count = 6, 7_200
+    first, second = places(POINTS, {"context": Axis(size)}, torch.arange(count), seeds=2)["context"].numpy()
+    for one, other in ((first[:-1], first[1:]), (first, second)):
+        table = np.zeros((size, size))
+        np.add.at(table, (one, other), 1)
+        assert 1e-3 < stats.chi2_contingency(table).pvalue < 1 - 1e-3
+
+
+@given(st.permutations(range(15)), st.integers(1, 2**61))
+@settings(max_examples=30)
+def test_an_example_s_place_is_a_function_of_its_own_counter(order, size):
+    index = torch.arange(15) * (2**40 + 3)
+    drawn = places(POINTS, {"context": Axis(size)}, index, seeds=2)["context"]
+    assert ((drawn >= 0) & (drawn < size)).all()
+    torch.testing.assert_close(
+        places(POINTS, {"context": Axis(size)}, index[order], seeds=2)["context"], drawn[:, order]
+    )
+    alone = places(POINTS, {"context": Axis(size)}, index[3:4])["context"]
+    assert alone.item() == drawn[0, 3]
+
+
+def test_the_values_of_a_pool_are_the_first():
+    """So a larger pool contains a smaller one, whatever the two choose for an example."""
+    vary = {"data.axes.context.size": [3, 10, 40]}
+    drawn = places(POINTS, {}, torch.arange(2000), vary=vary)["context"]
+    assert [set(row.tolist()) for row in drawn] == [set(range(3)), set(range(10)), set(range(40))]
+    key = random.key(torch.tensor([0]))
+    contexts = [{tuple(w) for w in POINTS.contexts(key, row[None])[0].tolist()} for row in drawn]
+    assert contexts[0] < contexts[1] < contexts[2]
+    assert [len(pool) for pool in contexts] == [3, 10, 40]
+
+
+def test_the_whole_of_an_axis_without_end_is_a_value_for_each_example():
+    index = torch.arange(50) + 2**45
+    drawn = places(POINTS, {}, index, vary={"data.axes.context.size": [4, "online"]})["context"]
+    assert torch.equal(drawn[1], index)
+    assert drawn[0].max() < 4
+
+
+def test_the_whole_of_a_finite_axis_is_uniform_over_it_and_equals_its_size():
+    index = torch.arange(6000)
+    vary = {"data.axes.subject.size": [5, "population", 30]}
+    drawn = places(FACTS, {}, index, vary=vary)["subject"]
+    assert torch.equal(drawn[1], drawn[2])
+    assert stats.chisquare(np.bincount(drawn[1], minlength=30)).pvalue > 1e-3
+    # What the task does by itself with no pool is the same.
+    key = random.key(torch.tensor([0]))
+    own, _ = FACTS.examples(key, index[None])
+    restricted, _ = FACTS.examples(key, index[None], drawn[1:2])
+    assert torch.equal(own, restricted)
+
+
+def test_numbers_are_the_pools_and_0_for_the_whole_axis():
+    def numbers(axes, task, vary=None):
+        found = Axes(axes, task).numbers(Replicas(2, vary=vary))
+        return {name: value.tolist() for name, value in found.items()}
+
+    assert numbers({}, POINTS) == numbers({"context": Axis()}, POINTS) == {}
+    assert numbers({}, FACTS) == numbers({"subject": Axis("population")}, FACTS) == {}
+    assert numbers({"context": Axis(7)}, POINTS) == {"axis.context": [7, 7]}
+    assert numbers({"subject": Axis(30)}, FACTS) == {"axis.subject": [30, 30]}
+    vary = {"data.axes.context.size": [8, "online"]}
+    assert numbers({}, POINTS, vary) == numbers({"context": Axis(3)}, POINTS, vary) == {"axis.context": [8, 8, 0, 0]}
+    assert numbers({"column": Axis(5)}, Grid()) == {"axis.column": [5, 5]}
+
+
+def test_pools_say_the_size_of_each_restricted_axis():
+    axes = Axes({"row": Axis(9)}, Grid())
+    pools = axes.pools(axes.numbers(Replicas(1, vary={"data.axes.column.size": [4, "population"]})))
+    assert {name: size.tolist() for name, size in pools.items()} == {"row": [9, 9], "column": [4, 0]}
+    assert Axes({}, Grid()).pools({}) == {}
+
+
+def test_every_size_of_an_axis_can_vary():
+    assert Axes({}, Grid()).variable == {"data.axes.row.size", "data.axes.column.size"}
+    assert Axes({}, Parity(5, 2)).variable == set()
+
+
+def test_the_pools_of_two_axes_are_chosen_independently():
+    drawn = places(Grid(), {"row": Axis(6), "column": Axis(6)}, torch.arange(7_200))
+    table = np.zeros((6, 6))
+    np.add.at(table, (drawn["row"][0].numpy(), drawn["column"][0].numpy()), 1)
+    assert 1e-3 < stats.chi2_contingency(table).pvalue < 1 - 1e-3
+    assert stats.chisquare(table.ravel()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        lambda axes: Online(Grid(), 20, axes=axes),
+        lambda axes: Subset(Grid(), 25, "epochs", 20, axes=axes),
+        lambda axes: Subset(Grid(), 25, "replacement", 20, axes=axes),
+        lambda axes: FullBatch(Grid(), 25, axes=axes),
+    ],
+)
+def test_an_example_keeps_its_place_however_it_is_reused(lab, data):
+    rule = lab.Rule(data({"row": Axis(4), "column": Axis(3)}), seeds=2)
+    inputs, _ = rule.inputs(range(3))
+    index, row, column = inputs.long().unbind(-1)
+    expected = places(Grid(), {"row": Axis(4), "column": Axis(3)}, torch.arange(4096), seeds=2)
+    for replica in range(2):
+        assert torch.equal(row[replica], expected["row"][replica, index[replica]])
+        assert torch.equal(column[replica], expected["column"][replica, index[replica]])
+    assert row.unique().tolist() == [0, 1, 2, 3]
+    assert column.unique().tolist() == [0, 1, 2]
+
+
+def test_test_examples_know_no_pool(lab):
+    data = Online(Grid(), 20, axes={"row": Axis(4)})
+    rule = lab.Rule(data)
+    inputs, _ = data.test_batch(rule.numbers, rule.key, 0, 30)
+    assert torch.equal(inputs[0, :, 1], inputs[0, :, 0])
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.0, True, "everything", "population", None, [3], 2**62 + 1])
+def test_a_size_that_an_axis_without_end_cannot_have_is_refused(size):
+    for refused in (
+        lambda: Online(POINTS, axes={"context": unchecked(size)}),
+        lambda: places(POINTS, {}, [0], vary={"data.axes.context.size": [size]}),
+    ):
+        with pytest.raises(SettingError) as error:
+            refused()
+        assert (error.value.key, error.value.given) == ("data.axes.context.size", size)
+        assert "'online'" in error.value.allowed
+
+
+@pytest.mark.parametrize("size", [0, 31, "online", 2.0, False])
+def test_a_size_beyond_a_finite_axis_is_refused(size):
+    for refused in (
+        lambda: Online(FACTS, axes={"subject": unchecked(size)}),
+        lambda: places(FACTS, {}, [0], vary={"data.axes.subject.size": [size]}),
+    ):
+        with pytest.raises(SettingError) as error:
+            refused()
+        assert (error.value.key, error.value.given) == ("data.axes.subject.size", size)
+        assert error.value.allowed == "1 to 30, 'population'"
+
+
+def test_an_axis_that_the_task_does_not_have_is_refused_with_its_own():
+    with pytest.raises(
+        SettingError, match=r"data\.axes: got 'contexts'; allowed: context \(did you mean 'context'\?\)"
+    ):
+        Online(POINTS, axes={"contexts": Axis(3)})
+    with pytest.raises(SettingError, match=r"data\.axes: got 'context'; allowed: none: Parity has no axis"):
+        Online(Parity(5, 2), axes={"context": Axis(3)})
