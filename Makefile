@@ -47,9 +47,11 @@ define environment
 	@echo '*' > $(1)/.gitignore
 endef
 
+# mup, the tests' reference for muP, asks for torchvision and seaborn, which the parts that they import never use.
 .venv/.installed: pyproject.toml constraints.txt
 	$(call environment,.venv)
 	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'
+	.venv/bin/python -m pip install -c constraints.txt --no-deps mup
 	@touch $@
 
 .venv-bench/.installed: constraints.txt Makefile
