@@ -167,20 +167,20 @@ struct Network {
         below.resize(hidden > 1 ? (int64_t)batch * widest : 0);
     }
 
-    void forward(int64_t r, const float* x, const float* const* params) {
+    void forward(const float* x, const float* const* params) {
         const float* a = x;
         int lda = dims[0];
         for (int l = 0; l < hidden; l++) {
             const int out = dims[l + 1], n = width[l + 1];
-            transpose(params[2 * l] + r * dims[l] * out, out, dims[l], flipped[l].data(), n);
-            if (params[2 * l + 1]) memcpy(start[l].data(), params[2 * l + 1] + r * out, out * sizeof(float));
+            transpose(params[2 * l], out, dims[l], flipped[l].data(), n);
+            if (params[2 * l + 1]) memcpy(start[l].data(), params[2 * l + 1], out * sizeof(float));
             product<ACTIVATION>(batch, n, dims[l], a, lda, 1, flipped[l].data(), start[l].data(), after[l].data(), before[l].data());
             a = after[l].data();
             lda = n;
         }
         const int fan_in = dims[hidden], whole = hidden ? lda : fan_in / LANES * LANES;
-        memcpy(last.data(), params[2 * hidden] + r * fan_in, fan_in * sizeof(float));
-        const float bias = params[2 * hidden + 1] ? params[2 * hidden + 1][r] : 0.0f;
+        memcpy(last.data(), params[2 * hidden], fan_in * sizeof(float));
+        const float bias = params[2 * hidden + 1] ? *params[2 * hidden + 1] : 0.0f;
         for (int b = 0; b < batch; b++) {
             const float* row = a + (int64_t)b * lda;
             vec sum = {};
@@ -202,7 +202,7 @@ struct Network {
         }
     }
 
-    void backward(int64_t r, const float* x, const float* const* params, float* g) {
+    void backward(const float* x, const float* const* params, float* g) {
         if (params[2 * hidden + 1]) {
             float sum = 0.0f;
             for (int b = 0; b < batch; b++) sum += d[b];
@@ -238,7 +238,7 @@ struct Network {
             for (int j = 0; j < out; j++)
                 for (int i = 0; i < dims[l]; i++) g[offset[2 * l] + (int64_t)j * dims[l] + i] = scratch[(int64_t)i * n + j];
             if (l) {
-                const float* w = params[2 * l] + r * dims[l] * out;
+                const float* w = params[2 * l];
                 for (int j = 0; j < out; j++) memcpy(&padded[(int64_t)j * width[l]], w + (int64_t)j * dims[l], dims[l] * sizeof(float));
                 product<NOTHING>(batch, width[l], out, delta.data(), n, 1, padded.data(), nullptr, below.data());
             }
@@ -248,14 +248,16 @@ struct Network {
 
 template <int ACTIVATION>
 static void run(int64_t replicas, int batch, int layers, const int32_t* dims, int loss, const float* x, const float* y, const float* weight,
-                const float* const* params, float* outputs, float* grads) {
+                const float* const* params, const int64_t* strides, float* outputs, float* grads) {
     Network<ACTIVATION> network(batch, std::vector<int>(dims, dims + layers + 1), params);
+    std::vector<const float*> own(2 * layers);
     for (int64_t r = 0; r < replicas; r++) {
         const float* input = x + r * batch * dims[0];
-        network.forward(r, input, params);
+        for (int p = 0; p < 2 * layers; p++) own[p] = params[p] ? params[p] + r * strides[p] : nullptr;
+        network.forward(input, own.data());
         memcpy(outputs + r * batch, network.f.data(), batch * sizeof(float));
         network.loss_slope(loss, y + r * batch, weight ? weight + r * batch : nullptr);
-        network.backward(r, input, params, grads + r * network.total);
+        network.backward(input, own.data(), grads + r * network.total);
     }
 }
 
@@ -264,10 +266,12 @@ static void run(int64_t replicas, int batch, int layers, const int32_t* dims, in
 //   x         [replica, batch, dims[0]]
 //   y, weight [replica, batch]; weight may be null for a mean over the batch
 //   params    2 layers pointers: weight [replica, out, in] and bias [replica, out] (null without biases) of every layer
+//   strides   numbers from one replica to the next of each of these
 //   outputs   [replica, batch]
 //   grads     [replica, parameters of one replica in the order of params]
 extern "C" void mlp_gradients(int64_t replicas, int batch, int layers, const int32_t* dims, int activation, int loss, const float* x,
-                              const float* y, const float* weight, const float* const* params, float* outputs, float* grads) {
+                              const float* y, const float* weight, const float* const* params, const int64_t* strides,
+                              float* outputs, float* grads) {
     auto* function = activation == RELU ? run<RELU> : activation == SIGMOID ? run<SIGMOID> : run<QUADRATIC>;
-    function(replicas, batch, layers, dims, loss, x, y, weight, params, outputs, grads);
+    function(replicas, batch, layers, dims, loss, x, y, weight, params, strides, outputs, grads);
 }

@@ -38,8 +38,8 @@ def gradients(
     inputs: Float[Tensor, "replica batch ..."],
     targets: Float[Tensor, "replica batch"],
     weights: Float[Tensor, "replica batch"] | None,
-) -> tuple[dict[str, Float[Tensor, "replica ..."]], Float[Tensor, "replica batch"]]:
-    """Gradients of each replica's weighted mean loss, and the outputs.
+) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica batch"]]:
+    """Gradients of each replica's weighted mean loss, parameter after parameter, and the outputs.
 
     Args:
         network: the plain network, for its shape and activation.
@@ -47,12 +47,8 @@ def gradients(
     """
     codes = ACTIVATIONS[network.activation], LOSSES[loss]
     x = inputs.flatten(2)
-    outputs, flat = mlp_gradients(
-        x, targets, weights, list(params.values()), network.layers[0].bias is not None, *codes
-    )
-    sizes = [p[0].numel() for p in params.values()]
-    parts = flat.split(sizes, dim=1)
-    return {name: part.view_as(p) for (name, p), part in zip(params.items(), parts, strict=True)}, outputs
+    outputs, row = mlp_gradients(x, targets, weights, list(params.values()), network.layers[0].bias is not None, *codes)
+    return row, outputs
 
 
 # Spelled out: a function that a type checker has wrapped does not tell its own.
@@ -67,12 +63,13 @@ def mlp_gradients(
 ) -> tuple[Tensor, Tensor]:
     """The kernel on float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
     replicas, batch, _ = x.shape
-    x, y, params = x.contiguous(), y.contiguous(), [p.contiguous() for p in params]
+    x, y, params = x.contiguous(), y.contiguous(), [p if p[0].is_contiguous() else p.contiguous() for p in params]
     weight = None if weight is None else weight.contiguous()
     matrices = params[:: 2 if bias else 1]
     dims = [matrices[0].shape[2], *(m.shape[1] for m in matrices)]
     outputs, flat = torch.empty(replicas, batch), torch.empty(replicas, _count(dims, bias))
     pointers = [p.data_ptr() for p in params] if bias else [q for p in params for q in (p.data_ptr(), None)]
+    strides = [p.stride(0) for p in params] if bias else [q for p in params for q in (p.stride(0), 0)]
     native.library("mlp").mlp_gradients(
         ctypes.c_int64(replicas),
         ctypes.c_int(batch),
@@ -84,6 +81,7 @@ def mlp_gradients(
         ctypes.c_void_p(y.data_ptr()),
         ctypes.c_void_p(None if weight is None else weight.data_ptr()),
         (ctypes.c_void_p * len(pointers))(*pointers),
+        (ctypes.c_int64 * len(strides))(*strides),
         ctypes.c_void_p(outputs.data_ptr()),
         ctypes.c_void_p(flat.data_ptr()),
     )

@@ -18,13 +18,13 @@ from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_ne
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule, over
 from svl.replicas import Replicas
-from svl.tasks.task import Task
 from svl.training import fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
 from svl.training.compilation import Block, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LossName
 from svl.training.network import Build
+from svl.training.packing import Packing
 from svl.training.step import Step, copy_into
 
 Compile = Literal["auto", "always", "never"]
@@ -93,7 +93,8 @@ class ReplicaStack(nn.Module):
             owner, _, last = name.rpartition(".")
             stacked = seeds * over(self.hyper.scale[name], seeds)
             setattr(self.network.get_submodule(owner), last, nn.Parameter(stacked, requires_grad=False))
-        self.rule_state = {name: rule.state(self.network.get_parameter(name)) for name in names}
+        self.packing = Packing({name: p.shape for name, p in template.named_parameters()}, self.hyper)
+        self._pack({name: rule.state(self.network.get_parameter(name).data) for name in names})
         count = len(replicas)
         self.record: dict[str, Tensor] = {
             "diverged_at": torch.full((count,), -1),
@@ -115,6 +116,17 @@ class ReplicaStack(nn.Module):
         columns = self.replicas.numbers("model.parameterisation.", parameterisation)
         numbers = {name: torch.tensor(column, dtype=torch.float64) for name, column in columns.items()}
         return parameterisation.factors(template, make, self.rule, numbers)
+
+    def _pack(self, rule_state: dict[str, dict[str, Tensor]]) -> None:
+        """Lay parameters and optimizer state out as matrices; the named ones are views of these from now on."""
+        self._packed = self.packing.pack(self.parameters_by_name())
+        for name, part in self.packing.unpack(self._packed).items():
+            self.network.get_parameter(name).data = part
+        parts = next(iter(rule_state.values()))
+        packed = {part: self.packing.pack({n: state[part] for n, state in rule_state.items()}) for part in parts}
+        self._packed_rule = {label: {part: packed[part][label] for part in parts} for label in self.packing.names}
+        views = {part: self.packing.unpack(matrices) for part, matrices in packed.items()}
+        self.rule_state = {name: {part: views[part][name] for part in parts} for name in rule_state}
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -168,14 +180,14 @@ class ReplicaStack(nn.Module):
         target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
         slices = partition(runs, target)
         everything: dict[str, Any] = {
-            "params": self.parameters_by_name(),
-            "rule": self.rule_state,
+            "params": self._packed,
+            "rule": self._packed_rule,
             "record": {k: v for k, v in self.record.items() if k != "samples"},
             "data": self.data_state,
             "numbers": self.numbers,
             "key": self.key,
-            "hyper": self.hyper.rule,
-            "frozen": self.hyper.frozen,
+            "hyper": self.packing.rule,
+            "frozen": self.packing.frozen,
         }
         if max(micro) > 1:
             everything["total"] = {
@@ -198,11 +210,15 @@ class ReplicaStack(nn.Module):
             wanted = False
         fusible = wanted and self.key.device.type == "cpu" and self.fused
         is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
-        return Step(self.data, self._template[0], self.loss, self.rule, self._example_numbers, wanted, is_fused)
+        return Step(
+            self.data, self._template[0], self.packing, self.loss, self.rule, self._example_numbers, wanted, is_fused
+        )
 
     def _to(self, device: torch.device) -> None:
-        for nest in (self.rule_state, self.record, self.data_state, self.numbers, self.hyper.rule, self.hyper.frozen):
+        packing = self.packing
+        for nest in (self.rule_state, self.record, self.data_state, self.numbers, packing.rule, packing.frozen):
             _move(nest, device)
+        self._pack(self.rule_state)
         self.key = self.key.to(device)
         self._template[0].to(device)
 
@@ -246,14 +262,9 @@ class ReplicaStack(nn.Module):
         return metrics
 
     @property
-    def has_accuracy(self) -> bool:
-        """Whether the task says which outputs are correct."""
-        return type(self.data.task).correct is not Task.correct
-
-    @property
     def metrics(self) -> list[str]:
         """Names of what is measured of every fit."""
-        own = ["accuracy"] if self.has_accuracy else []
+        own = ["accuracy"] if self.data.task.has_accuracy else []
         own += ["loss", "perplexity"] if self.data.task.has_perplexity else ["loss"]
         return [f"{split}/{name}" for name in own for split in ("val", "train")] + [f"val/{m}" for m in self._measures]
 
@@ -263,7 +274,7 @@ class ReplicaStack(nn.Module):
         # Parameters can stop being finite a step before a train loss says so, and every answer would count as wrong.
         alive = (self.record["diverged_at"] < 0) & ~loss.isnan()
         metrics = {f"{split}/loss": loss} | {f"{split}/{name}": value for name, value in (measures or {}).items()}
-        if self.has_accuracy:
+        if self.data.task.has_accuracy:
             metrics[f"{split}/accuracy"] = accuracy
         if self.data.task.has_perplexity:
             metrics[f"{split}/perplexity"] = loss.exp()

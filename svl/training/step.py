@@ -16,6 +16,7 @@ from svl.training import fused_mlp
 from svl.training.compilation import BlockFunction
 from svl.training.losses import LOSSES
 from svl.training.network import attention
+from svl.training.packing import Packing
 
 _EVALUATION_NUMBERS = 2**20
 
@@ -25,13 +26,14 @@ Tensors = dict[str, Any]
 class Step:
     """What happens to a block's tensors, a nest of dicts that it changes in place.
 
-    ``params`` and ``rule`` hold each parameter and its optimizer state, ``data`` the strategy's state, ``record`` what
-    is remembered of the training, ``total`` the sums over micro-batches where there are several; ``numbers``,
-    ``hyper``, ``frozen`` and ``key`` are constant.
+    ``params`` and ``rule`` hold the packed parameters and their optimizer state, ``data`` the strategy's state,
+    ``record`` what is remembered of the training, ``total`` the sums over micro-batches where there are several;
+    ``numbers``, ``hyper``, ``frozen`` and ``key`` are constant.
 
     Args:
         data: the reuse strategy.
         network: one plain network, whose parameters are swapped for each replica's.
+        packing: how its parameters lie in matrices.
         loss: name of the loss.
         rule: the optimizer.
         example_numbers: numbers that one example has at the network's input and output.
@@ -43,6 +45,7 @@ class Step:
         self,
         data: ReuseDataModule,
         network: nn.Module,
+        packing: Packing,
         loss: str,
         rule: UpdateRule,
         example_numbers: int,
@@ -52,7 +55,7 @@ class Step:
         # A power of two, so that few sizes of the test set make a ragged end.
         self.evaluation_rows = min(1024, 1 << max(0, (_EVALUATION_NUMBERS // example_numbers).bit_length() - 1))
         self.constraint: Any = getattr(network, "project", None)
-        self.data, self.network, self.loss, self.rule = data, network, loss, rule
+        self.data, self.network, self.packing, self.loss, self.rule = data, network, packing, loss, rule
         self.is_compiled, self.is_fused = is_compiled, is_fused
         self.whole = BlockFunction(self._whole, is_compiled)
         self.accumulate = BlockFunction(self._accumulate, is_compiled)
@@ -104,7 +107,9 @@ class Step:
         weighted = None if weights is None else 0
         if self.is_fused:
             network: Any = self.network  # an MLP, else it would not be fused
-            gradients, outputs = fused_mlp.gradients(network, self.loss, tensors["params"], inputs, targets, weights)
+            params = self.packing.unpack(tensors["params"])
+            row, outputs = fused_mlp.gradients(network, self.loss, params, inputs, targets, weights)
+            gradients = self.packing.pack_row(row)
             means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
             return gradients, *means
         per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims=(0, 0, 0, weighted))
@@ -118,7 +123,7 @@ class Step:
         return self._means(self._outputs(params, inputs), targets, weights)
 
     def _outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self.network, params, (inputs,))
+        outputs: Tensor = functional_call(self.network, self.packing.unpack(params), (inputs,))
         return outputs
 
     def _each(self, outputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
@@ -146,7 +151,7 @@ class Step:
             updates[name] = self.rule.update(parameter, gradients[name], state, tensors["hyper"][name], step)
         moved = {name: updated for name, (updated, _) in updates.items()}
         if self.constraint is not None:
-            moved = vmap(self.constraint)(moved)
+            moved = self.packing.pack(vmap(self.constraint)(self.packing.unpack(moved)))
         for name, parameter in tensors["params"].items():
             state, new_state = tensors["rule"][name], updates[name][1]
             moves = over(alive & ~tensors["frozen"][name], parameter) > 0

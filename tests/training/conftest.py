@@ -40,7 +40,8 @@ def make_stack(
 
 def plain_network(task, seed: int, network=None, init="pytorch") -> nn.Module:
     build = network or make_network()
-    return initial_network(lambda: build(task.input_shape, task.output_dim), seed, init)
+    tokens = {} if task.vocabulary is None else {"vocabulary": task.vocabulary}
+    return initial_network(lambda: build(task.input_shape, task.output_dim, **tokens), seed, init)
 
 
 def plain_examples(task, seed: int, index: Iterable[int], split: str = "train") -> tuple[Tensor, Tensor]:

@@ -28,7 +28,16 @@ def autograd(network, loss, params, x, y, weights):
 
 
 def compare(network, loss, params, x, y, weights):
-    gradients, outputs = fused_mlp.gradients(network, loss, params, x, y, weights)
+    # Beside each other in one matrix, as a stack keeps them.
+    matrix = torch.cat([p.flatten(1) for p in params.values()], dim=1)
+    sizes = [p[0].numel() for p in params.values()]
+    views = {
+        n: part.unflatten(1, p.shape[1:]) for (n, p), part in zip(params.items(), matrix.split(sizes, 1), strict=True)
+    }
+    row, outputs = fused_mlp.gradients(network, loss, views, x, y, weights)
+    gradients = {n: g.view_as(params[n]) for n, g in zip(params, row.split(sizes, 1), strict=True)}
+    for found, again in zip((row, outputs), fused_mlp.gradients(network, loss, params, x, y, weights), strict=True):
+        assert torch.equal(found, again)
     replicas, batch = y.shape
     uniform = torch.full((replicas, batch), 1 / batch) if weights is None else weights
     expected, expected_outputs = autograd(network, loss, params, x, y, uniform)
@@ -72,10 +81,9 @@ def test_what_is_not_finite_stays_visible_and_in_its_replica(activation):
     x, y = torch.randn(3, 9, 5), torch.ones(3, 9)
     expected, _ = fused_mlp.gradients(network, "logistic", params, x, y, None)
     params["layers.0.weight"][1] = float("nan")
-    gradients, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    row, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None)
     assert outputs[1].isnan().all()
-    for name, gradient in gradients.items():
-        assert torch.equal(gradient[[0, 2]], expected[name][[0, 2]])
+    assert torch.equal(row[[0, 2]], expected[[0, 2]])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""Parameters that share all rates lie side by side in one matrix, so that a step updates them with one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from svl.training.groups import StackHyper
+
+Packed = dict[str, Tensor]
+
+
+class Packing:
+    """Which parameters lie in which matrix ``[replica, number]``, and where.
+
+    A step has a few dozen operations for each matrix that it updates; a Transformer has dozens of parameters, and most
+    fits have one or two sets of rates.
+
+    Args:
+        shapes: of each parameter of one replica, by name, in the network's order.
+        hyper: the rates by which parameters are put together.
+    """
+
+    def __init__(self, shapes: Mapping[str, torch.Size], hyper: StackHyper) -> None:
+        self.shapes = dict(shapes)
+        by_rates: dict[tuple[bytes, ...], list[str]] = {}
+        for name in shapes:
+            rates = (*hyper.rule[name].values(), hyper.frozen[name])
+            by_rates.setdefault(tuple(rate.cpu().numpy().tobytes() for rate in rates), []).append(name)
+        self.names = {str(number): names for number, names in enumerate(by_rates.values())}
+        self.rule = {label: hyper.rule[names[0]] for label, names in self.names.items()}
+        self.frozen = {label: hyper.frozen[names[0]] for label, names in self.names.items()}
+
+    def pack(self, parameters: Mapping[str, Float[Tensor, "replica ..."]]) -> Packed:
+        """The matrices that hold the parameters."""
+        flat = {name: p.flatten(1) if p.dim() > 1 else p[:, None] for name, p in parameters.items()}
+        return {label: torch.cat([flat[name] for name in names], dim=1) for label, names in self.names.items()}
+
+    def unpack(self, packed: Packed) -> dict[str, Float[Tensor, "..."]]:
+        """The parameters as views of matrices ``[replica, number]``, or of one replica's rows ``[number]``."""
+        parameters = {}
+        for label, names in self.names.items():
+            pieces = packed[label].split([self.shapes[name].numel() for name in names], dim=-1)
+            for name, piece in zip(names, pieces, strict=True):
+                shape = self.shapes[name]
+                parameters[name] = piece.unflatten(-1, shape) if shape else piece.squeeze(-1)
+        return {name: parameters[name] for name in self.shapes}
+
+    def pack_row(self, row: Float[Tensor, "replica number"]) -> Packed:
+        """The matrices of parameters that are given one after the other in the network's order."""
+        if len(self.names) == 1:
+            return dict.fromkeys(self.names, row)
+        pieces = row.split([shape.numel() for shape in self.shapes.values()], dim=1)
+        by_name = dict(zip(self.shapes, pieces, strict=True))
+        return {label: torch.cat([by_name[name] for name in names], dim=1) for label, names in self.names.items()}
