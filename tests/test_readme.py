@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -33,25 +32,3 @@ def test_every_command_is_accepted(svl, tmp_path):
             continue  # needs a run: see the tests of resuming
         done = svl(tmp_path, *words, *QUIET, "--trainer.max_steps", "2", "--replicas.seeds", "1")
         assert done.status == 0, (line, done.err)
-
-
-def test_the_task_of_the_readme_works_in_a_config(svl, tmp_path, monkeypatch):
-    (tmp_path / "mypackage.py").write_text(blocks("python")[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    words = ["--data", "Subset", "--data.task", "mypackage.Majority", "--data.size", "online", "--model.network", "MLP"]
-    words += [
-        "--model.optimizer",
-        "SGD",
-        "--model.optimizer.lr",
-        "0.5",
-        "--model.compile",
-        "never",
-        "--replicas.seeds",
-        "2",
-    ]
-    done = svl(tmp_path, "fit", *words, "--trainer.max_steps", "60", "--trainer.log_every_n_steps", "20", *QUIET)
-    sys.modules.pop("mypackage", None)
-    assert done.status == 0, done.err
-    lines = (done.path / "history.csv").read_text().splitlines()
-    accuracy = lines[0].split(",").index('"val/accuracy"' if '"val/accuracy"' in lines[0] else "val/accuracy")
-    assert float(lines[-1].split(",")[accuracy]) > 0.85

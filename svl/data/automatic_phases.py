@@ -58,7 +58,7 @@ class AutomaticPhases(ReuseDataModule):
         axes: dict[str, Axis] | None = None,
     ) -> None:
         super().__init__(task, batch_size, test_size, axes)
-        if type(task).correct is Task.correct:
+        if not task.has_accuracy:
             raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
         check_whole("data.phases", phases, 2)
         for key, size in (("data.first", first), ("data.last", last)):

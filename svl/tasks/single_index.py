@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
@@ -31,8 +31,8 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 class SingleIndex(Task):
     """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
 
-    Labels are real, so there is no accuracy. Those of the link ``sign`` without noise are -1 and 1, and fit the losses
-    of labels too.
+    Labels are real, so there is no accuracy but for the link ``sign``. Its labels without noise are -1 and 1, and fit
+    the losses of labels too.
 
     Source: Liu et al. 2026, section 2; He_3 and dim 40 or 50 in appendix B.1.
 
@@ -58,6 +58,11 @@ class SingleIndex(Task):
         if link == "sign" and self.noise == 0:
             self.losses += ("logistic", "hinge")
 
+    @property
+    def has_accuracy(self) -> bool:
+        """Only signs can be right."""
+        return self.link == "sign"
+
     def teacher(self, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica {self.dim}"]:
         """Each replica's direction w."""
         direction = random.normals(random.fold(key, "teacher"), torch.zeros_like(key[:, 0]), self.dim)
@@ -72,3 +77,9 @@ class SingleIndex(Task):
             return x, y
         words = random.bits(random.fold(key, "noise")[:, None], index)
         return x, y + self.noise * random.normal_pair(*words[:2])[0]
+
+    def correct(
+        self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]
+    ) -> Bool[Tensor, "..."] | None:
+        """Of the link ``sign``, the output has the label's sign; an output of exactly 0 counts as wrong."""
+        return outputs[..., 0] * targets > 0 if self.has_accuracy else None

@@ -51,6 +51,11 @@ class Task(ABC):
     has_perplexity: bool = False
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether :meth:`correct` says which outputs are correct: where a subclass writes it, unless that says no."""
+        return type(self).correct is not Task.correct
+
     @abstractmethod
     def examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
         """Inputs ``[replica, batch, *input_shape]`` and targets ``[replica, batch, ...]`` of the given counters.

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
 from svl import random
 from svl.errors import SettingError, check_whole
+from svl.tasks.table import Table
 from svl.tasks.task import Task
 
 _PATHS = "data.task.paths"
@@ -95,48 +95,30 @@ class Text(Task):
         if shorter <= length:
             parts = f"{len(corpus.train)} bytes to train on and {len(corpus.test)} held out"
             raise SettingError("data.task.length", length, f"below {shorter}: the corpus has {parts}")
-        cpu = torch.device("cpu")
-        self._windows = {("train", cpu): _cut(corpus.train, length), ("test", cpu): _cut(corpus.test, length)}
-        self._held_out_size = len(self._windows["test", cpu])
+        self._train, self._test = Table(_cut(corpus.train, length)), Table(_cut(corpus.test, length))
         self.digest = corpus.digest
         self.input_shape = (length,)
-        self.train_size = self.population_size = len(self._windows["train", cpu])
-        self.test_size = min(test_windows, self._held_out_size)
-        a, b, self._walk = random.permutation_plan([self.train_size])
-        self._sides = (int(a), int(b))
+        self.train_size = self.population_size = len(self._train)
+        self.test_size = min(test_windows, len(self._test))
 
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch position"]]:
         """The windows in each replica's own order."""
-        size, *sides = (torch.full((1, 1), n, device=key.device) for n in (self.train_size, *self._sides))
-        round_keys = random.round_keys(random.fold(key, "window")[:, None])
-        window = random.permutation(round_keys, index % size, size, (sides[0], sides[1]), self._walk)
-        return self._taken("train", window)
+        return _split(self._train, self._train.shuffled(random.fold(key, "window"), index))
 
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch position"]]:
         """The windows as they lie."""
-        return self._taken("train", index % self.train_size)
+        return _split(self._train, index)
 
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch position"]]:
         """Held-out windows as they lie, the same for every replica."""
         # The last rows of an evaluation may lie beyond the test set: they count for nothing, but must exist.
-        return self._taken("test", index % self.test_size * self._held_out_size // self.test_size)
-
-    def _taken(self, part: str, window: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
-        device = window.device
-        if (part, device) not in self._windows:
-            # Where a step is being traced, a copy would be a fake one.
-            with _disable_current_modes():
-                self._windows[part, device] = self._windows[part, torch.device("cpu")].to(device)
-        # A trace takes a tensor that is none of its inputs only where it is lifted; elsewhere this does nothing.
-        windows = torch.ops.aten.lift_fresh(self._windows[part, device])
-        token = windows[window].to(torch.int64)
-        return token[..., :-1], token[..., 1:]
+        return _split(self._test, index % self.test_size * len(self._test) // self.test_size)
 
     def correct(
         self, outputs: Float[Tensor, "... position output"], targets: Int[Tensor, "... position"]
@@ -242,3 +224,9 @@ def _cut(text: UInt8[Tensor, "byte"], length: int) -> UInt8[Tensor, "window {len
     """Windows that do not overlap, as rows."""
     count = len(text) // (length + 1)
     return text[: count * (length + 1)].view(count, length + 1)
+
+
+def _split(windows: Table, number: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of some windows."""
+    token = windows[number][0].to(torch.int64)
+    return token[..., :-1], token[..., 1:]

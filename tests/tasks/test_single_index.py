@@ -12,7 +12,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from svl import random
 from svl.errors import SettingError
 from svl.tasks.single_index import LINKS, SingleIndex
-from svl.tasks.task import Task
 
 ORDERS = range(1, 6)
 COUNT = 100_000
@@ -161,7 +160,14 @@ def test_only_noiseless_signs_are_labels():
     assert set(SingleIndex(link="sign").losses) == {"squared", "correlation", "logistic", "hinge"}
     for task in (SingleIndex(), SingleIndex(link="sign", noise=0.1)):
         assert set(task.losses) == {"squared", "correlation"}
-    assert SingleIndex.correct is Task.correct
+
+
+def test_only_signs_can_be_correct():
+    outputs, targets = torch.tensor([[2.0], [-0.1], [0.0], [3.0]]), torch.tensor([1.0, 1.0, 1.0, -1.0])
+    assert SingleIndex(link="sign").correct(outputs, targets).tolist() == [True, False, False, False]
+    assert SingleIndex(link="sign", noise=0.5).correct(outputs, 0.3 * targets).tolist() == [True, False, False, False]
+    assert SingleIndex().correct(outputs, targets) is None
+    assert [SingleIndex(link=link).has_accuracy for link in LINKS] == [link == "sign" for link in LINKS]
 
 
 @pytest.mark.parametrize(

@@ -196,17 +196,6 @@ def test_a_trace_gives_the_same_examples_for_other_keys_and_counters(folder):
             assert torch.equal(found, expected)
 
 
-def test_what_a_trace_copies_to_another_device_is_real(folder):
-    task, index = Text([str(folder)], length=5), torch.arange(12).view(2, 6)
-
-    def elsewhere(key, index):
-        return task.population(key, index.to("meta"))
-
-    make_fx(elsewhere, tracing_mode="fake")(keys(0, 1), index)
-    copied = task._windows["train", torch.device("meta")]
-    assert (type(copied), copied.shape) == (torch.Tensor, (task.train_size, 6))
-
-
 def test_a_rebuilt_task_does_not_read_its_files_again(folder):
     task = Text([str(folder)], length=5)
     for path in folder.rglob("*"):
