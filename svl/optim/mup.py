@@ -31,7 +31,8 @@ class MuP(Parameterisation):
     ==============================  ============  ==========  =================
 
     Biases of layers whose input grows start r^(1/2) larger than PyTorch's, which shrink with the width. Weight decay
-    keeps its product with the rate. A dimension grows if it differs from the network's of the base width.
+    keeps its product with the rate. Attention keeps its 1 / sqrt(d_head): widen a Transformer by heads of one size, or
+    normalise queries and keys. A dimension grows if it differs from the network's of the base width.
 
     Args:
         base_width: width at which nothing changes; 1 is the table as it stands.

@@ -1,5 +1,6 @@
 """What is learned: pure functions from counters to examples, one file a task."""
 
+from svl.tasks.dataset import Dataset
 from svl.tasks.facts import Facts
 from svl.tasks.in_context_regression import InContextRegression
 from svl.tasks.linear_regression import LinearRegression
@@ -11,6 +12,7 @@ from svl.tasks.task import Task
 from svl.tasks.text import Text
 
 __all__ = [
+    "Dataset",
     "Facts",
     "InContextRegression",
     "LinearRegression",

@@ -28,7 +28,7 @@ class InContextRegression(Task):
     are fresh and have beta = 0.
 
     Source: Liu et al. 2026, section 2 and figure 1c (dim 4, 15 points and a query, no noise, loss on the query); Kotha
-    et al. 2025, section 2.1 and appendix B.1 (dim 20, 41 points, noise 1, loss at every prefix); beta in their figure 6.
+    et al. 2025, section 2.1 and appendix B.1 (dim 20, 41 points, noise 1, loss at every prefix), and figure 6 (beta).
 
     Args:
         dim: number of coordinates.

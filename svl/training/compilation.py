@@ -168,7 +168,9 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
     # The backend caches on disk only what it compiles under a shape environment, which must not make shapes dynamic.
     mode = FakeTensorMode(shape_env=ShapeEnv())
     fake: list[Any] = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
-    options = {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
+    # Kernels of many unrelated outputs take long to compile and are no faster.
+    options: dict[str, Any] = {"cpp.max_horizontal_fusion_size": 4}
+    options |= {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
     for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
         try:
             with tracing(TracingContext(mode)):

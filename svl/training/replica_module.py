@@ -118,6 +118,7 @@ class ReplicaModule(pl.LightningModule):
             self.groups,
             self.init,
             self.parameterisation,
+            evaluations=-(-total_steps // measure_every) + 1,
             **self.engine,
         )
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)

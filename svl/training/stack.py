@@ -48,10 +48,11 @@ class ReplicaStack(nn.Module):
         groups: parameter groups by name.
         init: initial weights.
         parameterisation: factors on initial values and rates.
-        compile: ``auto`` compiles fits that are long enough to gain from it.
+        compile: ``auto`` compiles what is called often enough to gain from it.
         fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
+        evaluations: how many the fit will have, where that is known.
 
     Raises:
         SettingError: for settings that do not fit together.
@@ -71,10 +72,12 @@ class ReplicaStack(nn.Module):
         fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
+        evaluations: int | None = None,
     ) -> None:
         super().__init__()
         self.data, self.loss, self.rule, self.replicas = data, loss, rule, replicas
         self.compilation, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
+        self.evaluations = evaluations
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
@@ -204,15 +207,22 @@ class ReplicaStack(nn.Module):
 
     def _make_step(self, blocks: list[Block]) -> Step:
         calls = sum(block.micro_batches for block in blocks) * self.data.total_steps
-        wanted = self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)
+        wanted = self._is_worth_compiling(calls)
         if wanted and not can_compile():
             warn_eager()
             wanted = False
         fusible = wanted and self.key.device.type == "cpu" and self.fused
         is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
-        return Step(
+        step = Step(
             self.data, self._template[0], self.packing, self.loss, self.rule, self._example_numbers, wanted, is_fused
         )
+        if self.evaluations is not None:
+            parts = -(-self.data.test_size // step.evaluation_rows)
+            step.evaluate.is_compiled &= self._is_worth_compiling(self.evaluations * parts * len(blocks))
+        return step
+
+    def _is_worth_compiling(self, calls: int) -> bool:
+        return self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)
 
     def _to(self, device: torch.device) -> None:
         packing = self.packing
@@ -239,19 +249,25 @@ class ReplicaStack(nn.Module):
         return self._named("val", loss, accuracy, dict(zip(self._measures, measures, strict=True)))
 
     def references(self) -> dict[str, Float[Tensor, "replica"]]:
-        """Test losses of the task's reference predictors, as ``reference/<name>``; of some test examples, once."""
+        """Test losses of the task's reference predictors, as ``reference/<name>``: of some test examples, once.
+
+        NaN where a replica has no such predictor.
+        """
         if self._references is None:
             self._prepare()
-            count = min(self.data.test_size, _REFERENCE_EXAMPLES)
-            found: dict[str, list[Tensor]] = {}
-            for replica in range(len(self.replicas)):
-                numbers, key = view(self.numbers, slice(replica, replica + 1)), self.key[replica : replica + 1]
-                inputs, targets = self.data.test_batch(numbers, key, 0, count)
-                task, pools = self.data.bound_task(numbers), self.data.pools.pools(numbers)
-                for name, value in task.references(key, inputs, targets, pools).items():
-                    found.setdefault(f"reference/{name}", []).append(value.cpu())
-            self._references = {name: torch.cat(values) for name, values in found.items()}
+            rows = [self._references_of(slice(replica, replica + 1)) for replica in range(len(self.replicas))]
+            names = dict.fromkeys(name for row in rows for name in row)
+            self._references = {
+                f"reference/{name}": torch.tensor([row.get(name, math.nan) for row in rows]) for name in names
+            }
         return self._references
+
+    def _references_of(self, row: slice) -> dict[str, float]:
+        numbers, key = view(self.numbers, row), self.key[row]
+        inputs, targets = self.data.test_batch(numbers, key, 0, min(self.data.test_size, _REFERENCE_EXAMPLES))
+        pools = self.data.pools.pools(numbers)
+        found = self.data.bound_task(numbers).references(key, inputs, targets, pools)
+        return {name: value.item() for name, value in found.items()}
 
     def train_metrics(self) -> dict[str, Float[Tensor, "replica"]]:
         """Mean loss and accuracy of the batches since the last call, each before the step that used it; NaN if none."""
