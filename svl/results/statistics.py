@@ -46,8 +46,8 @@ class SpeedUp(NamedTuple):
 
 
 def is_better_above(metric: str) -> bool:
-    """Whether a metric passes its target from below, as accuracies do, or from above, as losses do."""
-    return not metric.endswith("loss")
+    """Whether a metric passes its target from below, as accuracies do, or from above, as losses and perplexities do."""
+    return not metric.endswith(("loss", "perplexity"))
 
 
 def mean(values: Float[ndarray, "seed"]) -> Estimate:
