@@ -48,7 +48,9 @@ def curves(
     """Mean of a metric over seeds: a line an arm, a column each value of the settings that are not being compared.
 
     Bands are 95 % percentile bootstrap intervals of the mean over seeds (``statistics.band``). Where the seeds of an
-    arm have processed different numbers of samples at a step, the median one is their place on the axis.
+    arm have processed different numbers of samples at a step, the median one is their place on the axis. What reference
+    predictors reach (columns ``reference/...``) are dashed lines: grey where all arms have the same, else in the arm's
+    colour.
 
     Args:
         metric: of the upper row.
@@ -89,6 +91,7 @@ def curves(
                 names = _with_speed_ups(names, pairs, metric, target, against)
                 title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
             _legend(column[0], drawn[0], names, title, beside=crowded)
+        _reference_lines(column[0], [arm for arm, _ in pairs], metric, drawn[0])
         column[-1].set_xlabel("samples" if against == "samples" else "steps")
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name.replace("_", " "))
@@ -176,6 +179,45 @@ def _label(axes: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
             fontweight="bold",
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )
+
+
+def _reference_lines(axes: Axes, drawn_arms: Sequence[Arm], metric: str, lines: Sequence[Line2D]) -> None:
+    """Levels of ``reference/<name>`` for a loss, of ``reference/<name>_query`` for a ``query_loss``, where in view."""
+    kind = metric.rpartition("/")[2]
+    if not kind.endswith("loss"):
+        return
+    suffix = kind.removesuffix("loss").rstrip("_")
+    known = [column for column in drawn_arms[0].rows if column.startswith("reference/")]
+    measured = [c.removeprefix("val/").removesuffix("_loss") for c in drawn_arms[0].rows if c.endswith("_loss")]
+    # reference/least_squares goes with the loss, reference/ridge_query with the query_loss.
+    columns = [
+        c for c in known if (c.endswith(f"_{suffix}") if suffix else not any(c.endswith(f"_{m}") for m in measured))
+    ]
+    lowest, highest = axes.get_ylim()
+    place = 0.99
+    for column in columns:
+        name = column.removeprefix("reference/").removesuffix(f"_{suffix}" if suffix else "").replace("_", " ")
+        levels = [arm.rows[column].mean() for arm in drawn_arms]
+        same = np.ptp(levels) <= 1e-6 * abs(levels[0]) if np.isfinite(levels).all() else False
+        for level, line in [(levels[0], None)] if same else zip(levels, lines, strict=True):
+            if not np.isfinite(level) or level > highest:
+                continue
+            color = GREY if line is None else line.get_color()
+            axes.axhline(level, color=color, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+            axes.annotate(
+                name,
+                (place, level),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                horizontalalignment="right",
+                color=color,
+                fontsize=8,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )
+            lowest = min(lowest, level - 0.05 * (highest - level))
+            place -= 0.24  # labels of levels that are close stand side by side
+    axes.set_ylim(lowest, highest)
 
 
 def _legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], title: str, beside: bool) -> None:

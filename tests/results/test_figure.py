@@ -93,3 +93,24 @@ def test_results_need_neither_torch_nor_global_figures():
     code = "import sys, svl.results.figure, svl.results.summary, svl.results.history; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "lightning", "matplotlib.pyplot"} & set(modules)
+
+
+def dashed_levels(axes):
+    return {text.get_text(): text.xy[1] for text in axes.texts if text.xycoords == ("axes fraction", "data")}
+
+
+def test_reference_predictors_are_lines_at_their_levels(two_arms):
+    small = two_arms["data.size"] == 4096
+    history = two_arms.assign(**{
+        "val/query_loss": two_arms["val/loss"] / 2,
+        "reference/ridge": 0.1,
+        "reference/least_squares": 1e4,
+        "reference/pool": np.where(small, 0.2, np.nan),
+        "reference/ridge_query": 0.03,
+    })  # fmt: skip
+    loss = curves(history, ["data.size"], "val/loss", None).axes[0]
+    assert dashed_levels(loss) == pytest.approx({"ridge": 0.1, "pool": 0.2})  # what is off the panel is left out
+    assert loss.get_ylim()[1] < 2
+    query = curves(history, ["data.size"], "val/query_loss", None).axes[0]
+    assert dashed_levels(query) == pytest.approx({"ridge": 0.03})
+    assert not dashed_levels(curves(history, ["data.size"], "val/accuracy").axes[0])
