@@ -11,6 +11,7 @@ import pytest
 
 NO_NUMBER = ["'5'", "None", "1.5", "True", "[3]", "float('nan')"]
 NO_WHOLE_NUMBER = [*NO_NUMBER, "0", "-1"]
+NO_SCALE = ["'5'", "None", "True", "[3]", "float('nan')", "float('inf')", "-1"]
 NO_WORD = ["'x'", "None", "3", "True", "['first']"]
 SIZE_OF_20 = [*NO_WHOLE_NUMBER, "2**20 + 1", "2**21", "'everything'", "4096.0"]
 
@@ -19,6 +20,48 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "Parity(dim={})": ("data.task.dim", [*NO_WHOLE_NUMBER, "129"]),
     "Parity(20, degree={})": ("data.task.degree", [*NO_WHOLE_NUMBER, "21"]),
     "Parity(support={})": ("data.task.support", NO_WORD),
+    "SingleIndex(dim={})": ("data.task.dim", NO_WHOLE_NUMBER),
+    "SingleIndex(link={})": ("data.task.link", NO_WORD),
+    "SingleIndex(noise={})": ("data.task.noise", NO_SCALE),
+    "Staircase(epsilon={})": ("data.task.epsilon", NO_SCALE),
+    "LinearRegression(dim={})": ("data.task.dim", NO_WHOLE_NUMBER),
+    "LinearRegression(exponent={})": ("data.task.exponent", NO_SCALE),
+    "LinearRegression(noise={})": ("data.task.noise", NO_SCALE),
+    "InContextRegression(dim={})": ("data.task.dim", NO_WHOLE_NUMBER),
+    "InContextRegression(points={})": ("data.task.points", NO_WHOLE_NUMBER),
+    "InContextRegression(noise={})": ("data.task.noise", NO_SCALE),
+    "InContextRegression(beta={})": ("data.task.beta", [*NO_SCALE, "1.01"]),
+    "InContextRegression(objective={})": ("data.task.objective", NO_WORD),
+    "ModularAddition(modulus={})": ("data.task.modulus", [*NO_WHOLE_NUMBER, "1", "2**31 + 1"]),
+    "ModularAddition(base={})": ("data.task.base", [*NO_WHOLE_NUMBER, "1"]),
+    "ModularAddition(numbers={})": ("data.task.numbers", ["'5'", "1.5", "True", "[3]", "1", "2**31 + 1"]),
+    "Facts(subjects={})": ("data.task.subjects", [*NO_WHOLE_NUMBER, "2**20 + 1"]),
+    "Facts(relations={})": ("data.task.relations", [*NO_WHOLE_NUMBER, "2**20 + 1"]),
+    "Facts(answers={})": ("data.task.answers", [*NO_WHOLE_NUMBER, "2**20 + 1"]),
+    "Facts(noise_tokens={})": ("data.task.noise_tokens", [*NO_WHOLE_NUMBER, "2**20 + 1"]),
+    "Facts(noise_length={})": ("data.task.noise_length", [*NO_NUMBER, "-1", "2**20 + 1"]),
+    "Facts(objective={})": ("data.task.objective", NO_WORD),
+    "Text(paths={})": ("data.task.paths", ["'5'", "[]", "[3]", "1.5", "True", "['nowhere']", "['no*where']"]),
+    "Text(pattern={})": ("data.task.pattern", ["None", "3", "True", "['first']", "''"]),
+    "Text(length={})": ("data.task.length", [*NO_WHOLE_NUMBER, "10**9"]),
+    "Text(held_out={})": ("data.task.held_out", ["'5'", "None", "True", "float('nan')", "0", "-1", "1", "1.5"]),
+    "Text(max_bytes={})": ("data.task.max_bytes", ["'5'", "1.5", "True", "[3]", "0", "-1", "10"]),
+    "Text(test_windows={})": ("data.task.test_windows", NO_WHOLE_NUMBER),
+    "Dataset(dataset={})": ("data.task.dataset", ["None", "3", "'nowhere.Data'", "'math.nothing'", "'math.pi'"]),
+    "Online(Facts(20), axes=dict(subject=Axis({})))": (
+        "data.axes.subject.size",
+        ["0", "21", "'online'", "1.5", "None", "True"],
+    ),
+    "Online(InContextRegression(), axes=dict(context=Axis({})))": (
+        "data.axes.context.size",
+        ["0", "-1", "'population'", "1.5", "None"],
+    ),
+    "Online(Parity(), axes={})": ("data.axes", ["dict(context=Axis(5))"]),
+    "Alpha({})": ("model.parameterisation.alpha", ["'5'", "None", "True", "0", "-1", "float('nan')", "float('inf')"]),
+    "MuP({})": ("model.parameterisation.base_width", NO_WHOLE_NUMBER),
+    "numbers(Online(DIGITS, batch_size={}))": ("data", ["150"]),
+    "numbers(Subset(DIGITS, 'online', batch_size={}))": ("data.size", ["150"]),
+    "Subset(DIGITS, {})": ("data.size", ["1439", "0"]),
     "Replicas(seeds={})": ("replicas.seeds", NO_WHOLE_NUMBER),
     "Replicas(first_seed={})": ("replicas.first_seed", [*NO_NUMBER, "-1", "2**62"]),
     "Replicas(vary={})": ("replicas.vary", ["[1]", "'data.size'", "{1: [2]}", "0.5"]),
@@ -92,8 +135,11 @@ TRY = """
 import json, sys
 from svl.data import *
 from svl.errors import SettingError
+from svl.optim import *
 from svl.replicas import Replicas
 from svl.tasks import *
+
+DIGITS = Dataset("sklearn.datasets.load_digits")
 
 def numbers(data, vary=None):
     data.schedule(10, 1)

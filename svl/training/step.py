@@ -53,7 +53,8 @@ class Step:
         is_fused: bool,
     ) -> None:
         # A power of two, so that few sizes of the test set make a ragged end.
-        self.evaluation_rows = min(1024, 1 << max(0, (_EVALUATION_NUMBERS // example_numbers).bit_length() - 1))
+        rows = 1 << max(0, (_EVALUATION_NUMBERS // example_numbers).bit_length() - 1)
+        self.evaluation_rows = min(1024, rows, data.test_size)
         self.constraint: Any = getattr(network, "project", None)
         self.data, self.network, self.packing, self.loss, self.rule = data, network, packing, loss, rule
         self.is_compiled, self.is_fused = is_compiled, is_fused
