@@ -222,7 +222,11 @@ def _classes(hint: Any, given: Any = None) -> str:
     names = class_names(hint)
     if not names:
         return "the import path of a class"
-    return f"{', '.join(names)}, or a class's import path{nearest(str(given).rpartition('.')[2], names)}"
+    by_last = {name.rpartition(".")[2]: name for name in names}
+    close = nearest(str(given).rpartition(".")[2], by_last)
+    for last, name in by_last.items():
+        close = close.replace(repr(last), repr(name))
+    return f"{', '.join(names)}, or a class's import path{close}"
 
 
 def class_names(hint: Any) -> list[str]:

@@ -261,7 +261,13 @@ class Laboratory(LightningCLI):
                 return
         target = self.settings.target
         diverged = int((self.model.stack.record["diverged_at"] >= 0).sum())
-        extra = {"wall_seconds": round(self.checkpoint.wall_seconds, 3), "diverged": diverged, **provenance(self.words)}
+        data = {"data_digest": self.datamodule.task.digest} if self.datamodule.task.digest else {}
+        extra = {
+            **data,
+            "wall_seconds": round(self.checkpoint.wall_seconds, 3),
+            "diverged": diverged,
+            **provenance(self.words),
+        }
         table = self.run_directory.finish(list(self.model.replicas.vary), target.metric, target.value, extra)
         Console().print(table)
         if diverged:

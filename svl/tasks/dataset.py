@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 
@@ -101,6 +102,8 @@ class Dataset(Task):
         )
         self.train_size = self.population_size = len(self._train)
         self.test_size = len(self._test)
+        digest = hashlib.sha256(self._train.hashed() + self._test.hashed()).hexdigest()[:16]
+        self.digest = f"{digest} ({self.train_size} training items, {self.test_size} test items)"
 
     def _inputs(self, *parts: np.ndarray) -> list[Shaped[Tensor, "item ..."]]:
         """Tokens as they are, or numbers on the scale of the first part."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
@@ -25,6 +27,11 @@ class Table:
 
     def __len__(self) -> int:
         return self._size
+
+    def hashed(self) -> bytes:
+        """SHA-256 of all rows."""
+        cpu = self._columns[torch.device("cpu")]
+        return hashlib.sha256(b"".join(hashlib.sha256(column.numpy().tobytes()).digest() for column in cpu)).digest()
 
     def __getitem__(self, index: Int[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape ..."], ...]:
         """Of each column the rows number ``index`` modulo the size."""

@@ -35,6 +35,7 @@ class Task(ABC):
         test_size: number of test examples where the task fixes it, else ``None``.
         axes: counters beside the example's own that an example depends on, such as its context; for each the number
             of values it has, ``None`` for one without end. A strategy can restrict any of them to a pool.
+        digest: what tells stored data apart, kept in a run's summary; ``None`` for data that the settings determine.
         has_perplexity: whether exp(loss) is reported.
         per_replica: constructor arguments that may differ by replica (see ``replicas.vary``).
     """
@@ -48,6 +49,7 @@ class Task(ABC):
     train_size: int | None = None
     test_size: int | None = None
     axes: Mapping[str, int | None] = {}
+    digest: str | None = None
     has_perplexity: bool = False
     per_replica: ClassVar[frozenset[str]] = frozenset()
 

@@ -406,3 +406,12 @@ def test_settings_that_cannot_be_used_are_refused(tmp_path, monkeypatch, setting
         past_the_import_hook(task, **{"dataset": (X, Y), **settings})
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
+
+
+def test_the_digest_tells_data_apart_and_not_how_they_are_held():
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 3
+    one = Dataset((x, y)).digest
+    assert one.endswith("(16 training items, 4 test items)")
+    assert Dataset((torch.tensor(x), torch.tensor(y))).digest == one
+    for other in ((x[:, ::-1], y), (x, y[::-1]), (x * x, y)):
+        assert Dataset(other).digest != one
