@@ -24,7 +24,10 @@ def test_training_and_test_labels_are_products_over_one_support(lab):
     for data in STRATEGIES:
         rule = lab.Rule(data, seeds=4)
         mask = TASK.support_mask(rule.key)[:, None]
-        for inputs, targets in (*(rule.batch(step)[:2] for step in (0, 3, 5, 7)), data.test_batch(rule.key, 0, 50)):
+        for inputs, targets in (
+            *(rule.batch(step)[:2] for step in (0, 3, 5, 7)),
+            data.test_batch(rule.numbers, rule.key, 0, 50),
+        ):
             assert torch.equal(targets, torch.where(mask, inputs, 1).prod(-1))
 
 
@@ -32,7 +35,7 @@ def test_training_and_test_inputs_coincide_as_often_as_by_chance(lab):
     def coincidences(dim):
         rule = lab.Rule(Online(Parity(dim, 2), 2000))
         train, _ = rule.inputs(range(10))
-        test, _ = rule.data.test_batch(rule.key, 0, 4096)
+        test, _ = rule.data.test_batch(rule.numbers, rule.key, 0, 4096)
         place = 2.0 ** torch.arange(dim, dtype=torch.float64)
         train, test = (((1 - x[0].double()) / 2) @ place for x in (train, test))
         return np.isin(test.numpy(), train.numpy()).sum()
@@ -43,10 +46,12 @@ def test_training_and_test_inputs_coincide_as_often_as_by_chance(lab):
 
 
 def test_the_test_set_is_the_same_in_whatever_pieces_and_for_whatever_strategy(lab):
-    key = lab.Rule(STRATEGIES[0], seeds=3).key
-    whole = STRATEGIES[0].test_batch(key, 0, 100)
+    rule = lab.Rule(STRATEGIES[0], seeds=3)
+    whole = STRATEGIES[0].test_batch(rule.numbers, rule.key, 0, 100)
     for data in STRATEGIES:
-        parts = [data.test_batch(key, start, count) for start, count in ((0, 30), (torch.tensor(30), 70))]
+        parts = [
+            data.test_batch(rule.numbers, rule.key, start, count) for start, count in ((0, 30), (torch.tensor(30), 70))
+        ]
         for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
             assert torch.equal(one, torch.cat(pieces, 1))
     assert len({tuple(x.flatten().tolist()) for x in whole[0]}) == 3
