@@ -8,5 +8,18 @@ from svl.data.phases import Phases
 from svl.data.population import Population
 from svl.data.reuse import ReuseDataModule
 from svl.data.subset import Subset
+from svl.data.two_sets import TwoSets
+from svl.data.zipf import Zipf
 
-__all__ = ["AutomaticPhases", "Axis", "FullBatch", "Online", "Phases", "Population", "ReuseDataModule", "Subset"]
+__all__ = [
+    "AutomaticPhases",
+    "Axis",
+    "FullBatch",
+    "Online",
+    "Phases",
+    "Population",
+    "ReuseDataModule",
+    "Subset",
+    "TwoSets",
+    "Zipf",
+]

@@ -1,0 +1,70 @@
+"""Two sets: some of each batch from a small set, the rest fresh."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl import random
+from svl.data.axes import Axis
+from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.size import check_fresh, check_size
+from svl.optim.rule import check_number
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+
+class TwoSets(ReuseDataModule):
+    """Each example is with probability p from the first ``size``, uniform with replacement; else it is a fresh one.
+
+    Source: Charton and Kempe 2024, as Liu et al. 2026, section 2, describe it.
+
+    Args:
+        task: what is learned.
+        size: N, examples of the small set. Can vary by replica.
+        probability: p, 0 to 1: 0 is fresh data, 1 a subset. Can vary by replica.
+        batch_size: examples of one step.
+        test_size: examples of the test set.
+        axes: pools on the task's axes of diversity.
+
+    Raises:
+        SettingError: for a size or a probability out of range.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"size", "probability"})
+
+    def __init__(
+        self,
+        task: Task,
+        size: int,
+        probability: float = 0.25,
+        batch_size: int = 128,
+        test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
+    ) -> None:
+        super().__init__(task, batch_size, test_size, axes)
+        check_size("data.size", size, task, ())
+        self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
+
+    def numbers(self, replicas: Replicas) -> Numbers:
+        columns = replicas.numbers("data.", self)
+        check_fresh("data", max(columns["size"]) + self.total_steps * self.batch_size, self.task)
+        # 32-bit words below the threshold are those of the small set.
+        threshold = torch.tensor(columns["probability"], dtype=torch.float64) * 2**32
+        return {"size": torch.tensor(columns["size"]), "threshold": threshold.round().to(torch.int64)}
+
+    def indices(
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        micro: Int[Tensor, ""],
+    ) -> Int[Tensor, "replica batch"]:
+        position = (step * self.batch_size + torch.arange(self.batch_size, device=key.device)).expand(key.shape[0], -1)
+        stream, size = random.fold(key, "two sets")[:, None], numbers["size"][:, None]
+        is_small = random.bits(stream, position)[0] < numbers["threshold"][:, None]
+        return torch.where(is_small, random.integers(random.bits(stream, position, 1), size), size + position)
