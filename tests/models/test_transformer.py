@@ -3,9 +3,11 @@
 import inspect
 import math
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -15,6 +17,7 @@ from svl.models import Transformer
 from svl.models.transformer import Attention, Block
 from svl.optim import SGD
 from svl.replicas import Replicas
+from svl.tasks import InContextRegression
 from svl.training.groups import ParameterGroup, stack_hyper
 
 WIDTH, HEADS, POSITIONS = 24, 3, 7
@@ -254,3 +257,10 @@ def test_what_cannot_be_is_refused(setting, given):
         past_the_import_hook(Transformer.__new__(Transformer), (6,), 1, **{setting: given})
     assert error.value.key == f"model.network.{setting}"
     assert error.value.given is given
+
+
+def test_the_shipped_config_of_gpt2_has_its_shape():
+    parts = yaml.safe_load((Path(__file__).parents[2] / "configs/in_context_regression/gpt2.yaml").read_text())
+    task = InContextRegression(**parts["data"]["init_args"]["task"]["init_args"])
+    network = Transformer(task.input_shape, task.output_dim, **parts["model"]["network"]["init_args"])
+    assert size(network) == 9_504_001

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from svl.data import FullBatch, Online
-from svl.models import QuadraticNeuron, Transformer
+from svl.models import ConvNet, QuadraticNeuron, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
-from svl.tasks import Facts, InContextRegression, ModularAddition, Parity
+from svl.tasks import Dataset, Facts, InContextRegression, ModularAddition, Parity
 from svl.training import ParameterGroup
 
 STEPS, BATCH = 30, 16
@@ -44,6 +44,7 @@ def optimizers(name, lr):
 encoder = partial(Transformer, width=16, heads=2)
 decoder = partial(encoder, causal=True)
 FACTS = {"subjects": 5, "relations": 2, "answers": 3, "noise_tokens": 4, "noise_length": 2}
+DIGITS = Dataset("sklearn.datasets.load_digits", shape=[1, 8, 8])
 POINTS = InContextRegression(3, 5, 0.5, objective="prefixes")
 
 
@@ -57,6 +58,8 @@ POINTS = InContextRegression(3, 5, 0.5, objective="prefixes")
         (ModularAddition(7, base=3), partial(decoder, qk_norm="rms"), "cross_entropy", "AdamW", 2e-3),
         (Facts(**FACTS), partial(decoder, readout="all", qk_norm="rms"), "cross_entropy", "AdamW", 2e-3),
         (Facts(**FACTS, objective="answer"), partial(decoder, readout="all"), "cross_entropy", "SGD", 0.1),
+        (DIGITS, partial(ConvNet, channels=4), "cross_entropy", "SGD", 0.1),
+        (DIGITS, partial(ConvNet, channels=4), "cross_entropy", "AdamW", 2e-3),
         (POINTS, partial(decoder, readout="all"), "squared", "SGD", 0.01),
         (POINTS, partial(decoder, readout="all"), "squared", "AdamW", 2e-3),
         (InContextRegression(3, 5), partial(decoder, depth=1), "squared", "AdamW", 2e-3),
