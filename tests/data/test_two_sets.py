@@ -4,6 +4,7 @@ from scipy import stats
 
 from svl.data import Online, TwoSets
 from svl.errors import SettingError
+from svl.replicas import Replicas
 from svl.tasks import Dataset, Parity
 
 BIG = Parity(128, 3)
@@ -41,6 +42,4 @@ def test_a_stored_dataset_must_hold_the_fresh_examples():
     data = TwoSets(Dataset("sklearn.datasets.load_digits"), 100, batch_size=100)
     data.schedule(14, 1)
     with pytest.raises(SettingError, match="1500 fresh examples are needed, Dataset has 1438"):
-        from svl.replicas import Replicas
-
         data.setting_numbers(Replicas(1))
