@@ -100,7 +100,23 @@ class Replicas:
 
 def settings(owner: Any) -> dict[str, Any]:
     """The constructor arguments of ``owner``, read back from its attributes of the same names."""
-    return {name: getattr(owner, name) for name in inspect.signature(type(owner)).parameters}
+    return {name: getattr(owner, name) for name in parameters(type(owner))}
+
+
+def parameters(owner: type) -> list[str]:
+    """Names of what a class is built with: its constructor's arguments and, behind ``**``, those of its bases'.
+
+    What a class decides for its bases' constructors it names in an attribute ``decided``.
+    """
+    names: dict[str, None] = {}
+    for base in owner.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        own = inspect.signature(vars(base)["__init__"]).parameters.values()
+        names |= {one.name: None for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+        if all(one.kind != one.VAR_KEYWORD for one in own):
+            break
+    return [name for name in names if name != "self" and name not in getattr(owner, "decided", ())]
 
 
 def replace(owner: Any, **changes: Any) -> Any:

@@ -62,7 +62,7 @@ def test_varied_values_are_checked_as_given_ones_are():
 
 
 def test_a_copy_with_changes_keeps_the_rest():
-    data = Subset(Parity(10, 3), 64, "replacement", 32, 100)
+    data = Subset(Parity(10, 3), 64, "replacement", batch_size=32, test_size=100)
     assert settings(replace(data, size=65)) == {**settings(data), "size": 65}
     assert data.size == 64
 

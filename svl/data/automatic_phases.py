@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.data.axes import Axis
 from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
 from svl.data.pool import REUSES, Pool, Reuse
 from svl.data.reuse import Numbers, ReuseDataModule, State
@@ -34,9 +33,7 @@ class AutomaticPhases(ReuseDataModule):
         accuracy: train accuracy at which a replica advances, in (0, 1].
         max_epochs: epochs after which it advances all the same.
         reuse: ``epochs`` or ``replacement`` within a phase.
-        batch_size: examples of one step.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
         SettingError: for a threshold or a size out of range.
@@ -53,11 +50,9 @@ class AutomaticPhases(ReuseDataModule):
         accuracy: float = 0.75,
         max_epochs: int = 50,
         reuse: Reuse = "epochs",
-        batch_size: int = 128,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(task, batch_size, test_size, axes)
+        super().__init__(task, **common)
         if not task.has_accuracy:
             raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
         check_whole("data.phases", phases, 2)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.data.axes import Axis
 from svl.data.pool import extents
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, Size, check_size
@@ -24,22 +23,21 @@ class FullBatch(ReuseDataModule):
         task: what is learned.
         size: N, or ``population`` for every input of an enumerable task. Can vary by replica.
         micro_batch_size: examples whose activations are held at once; changes no value but rounding.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
+    decided: ClassVar[frozenset[str]] = frozenset({"batch_size"})
 
     def __init__(
         self,
         task: Task,
         size: Size,
         micro_batch_size: int = 1024,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
         check_whole("data.micro_batch_size", micro_batch_size, 1)
-        super().__init__(task, micro_batch_size, test_size, axes)
+        super().__init__(task, micro_batch_size, **common)
         if size == ONLINE:
             raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
         self.size, self.micro_batch_size = check_size("data.size", size, task, (POPULATION,)), micro_batch_size

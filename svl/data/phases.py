@@ -10,7 +10,6 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
-from svl.data.axes import Axis
 from svl.data.pool import REUSES, Pool, Reuse, extents
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, check_fresh, check_size
@@ -35,9 +34,7 @@ class Phases(ReuseDataModule):
         unit: of the durations: ``steps``, or ``epochs`` of the phase's own size.
         nested: whether each phase's examples contain those of the phase before; else they are disjoint.
         reuse: ``epochs`` or ``replacement`` within a phase.
-        batch_size: examples of one step.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
         SettingError: for phases that are empty, not increasing (if nested), or of unequal number.
@@ -53,11 +50,9 @@ class Phases(ReuseDataModule):
         unit: Literal["steps", "epochs"] = "steps",
         nested: bool = True,
         reuse: Reuse = "epochs",
-        batch_size: int = 128,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(task, batch_size, test_size, axes)
+        super().__init__(task, **common)
         if not isinstance(sizes, list) or not sizes:
             raise SettingError("data.sizes", sizes, "a list of one or more sizes")
         if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from svl.data.axes import Axis
 from svl.data.full_batch import FullBatch
 from svl.data.size import POPULATION
 from svl.tasks.task import Task
@@ -16,13 +15,11 @@ class Population(FullBatch):
     Args:
         task: what is learned; must be enumerable.
         micro_batch_size: examples whose activations are held at once.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: as of :class:`~svl.data.full_batch.FullBatch`.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
+    decided: ClassVar[frozenset[str]] = frozenset({"batch_size", "size"})
 
-    def __init__(
-        self, task: Task, micro_batch_size: int = 1024, test_size: int = 4096, axes: dict[str, Axis] | None = None
-    ) -> None:
-        super().__init__(task, POPULATION, micro_batch_size, test_size, axes)
+    def __init__(self, task: Task, micro_batch_size: int = 1024, **common: Any) -> None:
+        super().__init__(task, POPULATION, micro_batch_size, **common)

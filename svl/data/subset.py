@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from svl.data.axes import Axis
 from svl.data.pool import REUSES, Pool, Reuse, extents
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, Size, check_fresh, check_size
@@ -25,9 +24,7 @@ class Subset(ReuseDataModule):
         size: N; or ``online`` for fresh data, or ``population`` for every input of an enumerable task. Can vary by
             replica.
         reuse: ``epochs`` (a new order each epoch, every example once) or ``replacement`` (uniform on [0, N)).
-        batch_size: examples of one step.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
@@ -37,11 +34,9 @@ class Subset(ReuseDataModule):
         task: Task,
         size: Size = "online",
         reuse: Reuse = "epochs",
-        batch_size: int = 128,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(task, batch_size, test_size, axes)
+        super().__init__(task, **common)
         if reuse not in REUSES:
             raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
         self.size, self.reuse = check_size("data.size", size, task), reuse

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
-from svl.data.axes import Axis
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import check_fresh, check_size
 from svl.optim.rule import check_number
@@ -26,9 +25,7 @@ class TwoSets(ReuseDataModule):
         task: what is learned.
         size: N, examples of the small set. Can vary by replica.
         probability: p, 0 to 1: 0 is fresh data, 1 a subset. Can vary by replica.
-        batch_size: examples of one step.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
         SettingError: for a size or a probability out of range.
@@ -41,11 +38,9 @@ class TwoSets(ReuseDataModule):
         task: Task,
         size: int,
         probability: float = 0.25,
-        batch_size: int = 128,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(task, batch_size, test_size, axes)
+        super().__init__(task, **common)
         check_size("data.size", size, task, ())
         self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
 

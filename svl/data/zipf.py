@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.data.axes import Axis
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import check_size
 from svl.errors import SettingError, check_whole
@@ -33,9 +32,7 @@ class Zipf(ReuseDataModule):
         exponent: 0 is uniform; at least 0. Can vary by replica.
         over: ``examples``: each is drawn by itself; ``batches``: the N examples are cut into floor(N / batch_size)
             batches, of which a step draws one.
-        batch_size: examples of one step.
-        test_size: examples of the test set.
-        axes: pools on the task's axes of diversity.
+        **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
         SettingError: for a size or an exponent out of range.
@@ -49,15 +46,13 @@ class Zipf(ReuseDataModule):
         size: int,
         exponent: float = 1.0,
         over: Literal["examples", "batches"] = "examples",
-        batch_size: int = 128,
-        test_size: int = 4096,
-        axes: dict[str, Axis] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(task, batch_size, test_size, axes)
+        super().__init__(task, **common)
         if over not in ("examples", "batches"):
             raise SettingError("data.over", over, "'examples' or 'batches'")
         check_size("data.size", size, task, ())
-        low, high = (1, LARGEST) if over == "examples" else (batch_size, LARGEST * batch_size)
+        low, high = (1, LARGEST) if over == "examples" else (self.batch_size, LARGEST * self.batch_size)
         check_whole("data.size", size, low, high, f"{low} to {high}, of {over}")
         self.size, self.over = size, over
         self.exponent = check_number("data.exponent", exponent, 0, float("inf"), open_high=True)

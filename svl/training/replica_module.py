@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.sgd import SGD
-from svl.replicas import Replicas
+from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.losses import LossName
 from svl.training.stack import Compile, ReplicaStack
@@ -98,7 +97,7 @@ class ReplicaModule(pl.LightningModule):
         if self.parameterisation:
             parts["model.parameterisation."] = type(self.parameterisation)
         parts.update(("model.network.", part) for part in network if isinstance(part, type))
-        return {prefix + name for prefix, part in parts.items() for name in inspect.signature(part).parameters}
+        return {prefix + name for prefix, part in parts.items() for name in parameters(part)}
 
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
         """Build the stack; everything a wrong setting can break breaks here, before any file is written.

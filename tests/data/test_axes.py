@@ -145,8 +145,8 @@ def test_the_pools_of_two_axes_are_chosen_independently():
     "data",
     [
         lambda axes: Online(Grid(), 20, axes=axes),
-        lambda axes: Subset(Grid(), 25, "epochs", 20, axes=axes),
-        lambda axes: Subset(Grid(), 25, "replacement", 20, axes=axes),
+        lambda axes: Subset(Grid(), 25, "epochs", batch_size=20, axes=axes),
+        lambda axes: Subset(Grid(), 25, "replacement", batch_size=20, axes=axes),
         lambda axes: FullBatch(Grid(), 25, axes=axes),
     ],
 )

@@ -11,8 +11,8 @@ from svl.tasks import Parity
 TASK = Parity(8, 3, "drawn")
 STRATEGIES = [
     Online(TASK, 16),
-    Subset(TASK, 100, "epochs", 16),
-    Subset(TASK, 100, "replacement", 16),
+    Subset(TASK, 100, "epochs", batch_size=16),
+    Subset(TASK, 100, "replacement", batch_size=16),
     FullBatch(TASK, 100, 16),
     Population(TASK, 16),
     Phases(TASK, [10, 100, "population", "online"], [2, 2, 2], batch_size=16),

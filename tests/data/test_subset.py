@@ -51,7 +51,7 @@ def test_the_place_of_an_example_within_an_epoch_is_uniform(lab):
 
 @pytest.mark.parametrize("size", [3, 100, 1021])
 def test_with_replacement_is_uniform_and_independent(lab, size):
-    stream = lab.Rule(Subset(BIG, size, "replacement", 2000), seeds=4, first_seed=1).stream(10)
+    stream = lab.Rule(Subset(BIG, size, "replacement", batch_size=2000), seeds=4, first_seed=1).stream(10)
     assert stats.chisquare(np.bincount(stream.ravel(), minlength=size)).pvalue > 1e-3
     cell = stream * 3 // size
     pair = np.bincount((cell[:, 1:] * 3 + cell[:, :-1]).ravel(), minlength=9)
@@ -61,7 +61,7 @@ def test_with_replacement_is_uniform_and_independent(lab, size):
 
 
 def test_with_replacement_repeats_within_a_batch_as_often_as_chance(lab):
-    stream = lab.Rule(Subset(BIG, 100, "replacement", 100), seeds=5).stream(100).reshape(500, 100)
+    stream = lab.Rule(Subset(BIG, 100, "replacement", batch_size=100), seeds=5).stream(100).reshape(500, 100)
     distinct = [len(np.unique(batch)) for batch in stream]
     assert abs(np.mean(distinct) - 100 * (1 - 0.99**100)) < 1
 
@@ -79,10 +79,10 @@ def test_the_first_examples_of_the_online_run_are_the_subset(lab):
 @pytest.mark.parametrize("reuse", ["epochs", "replacement"])
 def test_replicas_with_sizes_of_their_own_are_as_if_alone(lab, reuse):
     sizes, task = [7, 50, "online", 64, "population"], Parity(6, 3, "drawn")
-    together = lab.Rule(Subset(task, 5, reuse, 16), seeds=2, vary={"data.size": sizes})
+    together = lab.Rule(Subset(task, 5, reuse, batch_size=16), seeds=2, vary={"data.size": sizes})
     inputs, targets = together.inputs(range(8))
     for arm, size in enumerate(sizes):
-        alone = lab.Rule(Subset(task, size, reuse, 16), seeds=2)
+        alone = lab.Rule(Subset(task, size, reuse, batch_size=16), seeds=2)
         rows = slice(2 * arm, 2 * arm + 2)
         np.testing.assert_array_equal(together.stream(8)[rows], alone.stream(8))
         x, y = alone.inputs(range(8))

@@ -133,7 +133,7 @@ def test_a_stack_of_one_equals_its_part_in_a_stack_of_many(lab, rule, reuse):
     many.train_steps(0, steps)
     together = many.evaluate()
     for replica, size, seed in ((0, 50, 7), (3, 200, 8), (4, "online", 7)):
-        alone = Subset(Parity(10, 3), size, reuse, BATCH, 100)
+        alone = Subset(Parity(10, 3), size, reuse, batch_size=BATCH, test_size=100)
         one = lab.stack(alone, steps, rule=rule, replicas=Replicas(1, first_seed=seed))
         one.train_steps(0, steps)
         for name, parameter in one.parameters_by_name().items():
