@@ -66,9 +66,7 @@ def curves(
     if metric not in known:
         raise SettingError("metric", metric, f"one of {', '.join(known)}")
     rows = [metric, below] if below in known else [metric]
-    all_arms = arms(history, vary)
-    key = compared_setting(vary)
-    columns = _columns(list(zip(all_arms, references(all_arms, reference), strict=True)), key)
+    columns = columns_of(history, vary, reference)
     crowded = max(map(len, columns.values())) > MOST_LABELS
     most = MOST_COLUMNS // 2 if crowded else MOST_COLUMNS
     picked = np.linspace(0, len(columns) - 1, min(len(columns), most)).round().astype(int)
@@ -78,25 +76,11 @@ def curves(
     heights = [3, 2][: len(rows)]
     grid = figure.subplots(len(rows), len(picked), squeeze=False, sharex=True, sharey="row", height_ratios=heights)
     for column, title in zip(grid.T, np.array(list(columns))[picked], strict=True):
-        pairs = columns[title]
-        names = [arm.label if key is None else setting(arm.settings[key]) for arm, _ in pairs]
-        drawn = [
-            [_draw(axes, arm.rows, row, against, **look) for (arm, _), look in zip(pairs, _looks(pairs), strict=True)]
-            for axes, row in zip(column, rows, strict=True)
-        ]
-        if len(pairs) > 1:
-            if not crowded:
-                _label(column[0], drawn[0], names)
-            if target is not None:
-                names = _with_speed_ups(names, pairs, metric, target, against)
-                title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
-            _legend(column[0], drawn[0], names, title, beside=crowded)
-        _reference_lines(column[0], [arm for arm, _ in pairs], metric, drawn[0])
-        column[-1].set_xlabel("samples" if against == "samples" else "steps")
+        fill(list(column), rows, str(title), columns[title], target, against, beside=crowded)
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name.replace("_", " "))
     for axes in grid.flat:
-        _clean(axes)
+        clean(axes)
     if target is not None:
         for axes in grid[0]:
             axes.axhline(target, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
@@ -116,17 +100,62 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     return written
 
 
-def _columns(pairs: Sequence[Pair], key: str | None) -> dict[str, list[Pair]]:
-    """Arms with their references by column title: the settings other than ``key``."""
+def columns_of(
+    history: pd.DataFrame, vary: Sequence[str], reference: Mapping[str, Any] | None = None
+) -> dict[str, list[Pair]]:
+    """Arms with their references by column title: the settings other than the one that is compared.
+
+    Raises:
+        SettingError: if no arm is the ``reference``.
+    """
+    key, all_arms = compared_setting(vary), arms(history, vary)
     columns: dict[str, list[Pair]] = {}
-    for arm, reference in pairs:
+    for arm, compared in zip(all_arms, references(all_arms, reference), strict=True):
         short = zip(short_names(list(arm.settings)), arm.settings.items(), strict=True)
         title = ", ".join(f"{name} = {setting(value)}" for name, (full, value) in short if full != key)
-        columns.setdefault(title, []).append((arm, reference))
+        columns.setdefault(title, []).append((arm, compared))
     return columns
 
 
-def _looks(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+def arm_names(pairs: Sequence[Pair]) -> list[str]:
+    """What tells the arms of a column apart: the value of the compared setting."""
+    key = compared_setting(list(pairs[0][0].settings))
+    return [arm.label if key is None else setting(arm.settings[key]) for arm, _ in pairs]
+
+
+def fill(
+    column: Sequence[Axes],
+    rows: Sequence[str],
+    title: str,
+    pairs: Sequence[Pair],
+    target: float | None,
+    against: Unit,
+    beside: bool,
+) -> None:
+    """Draws a metric in each panel of a column, and says at the first of them which line is which.
+
+    Args:
+        column: from top to bottom.
+        rows: a metric each; the legend's speed-ups are those of the first.
+        beside: whether the legend is to the right of the panel rather than above it.
+    """
+    labels = arm_names(pairs)
+    drawn = [
+        [_draw(axes, arm.rows, row, against, **look) for (arm, _), look in zip(pairs, looks(pairs), strict=True)]
+        for axes, row in zip(column, rows, strict=True)
+    ]
+    if len(pairs) > 1:
+        if len(pairs) <= MOST_LABELS:
+            _label(column[0], drawn[0], labels)
+        if target is not None:
+            labels = _with_speed_ups(labels, pairs, rows[0], target, against)
+            title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
+        _legend(column[0], drawn[0], labels, title, beside)
+    _reference_lines(column[0], [arm for arm, _ in pairs], rows[0], drawn[0])
+    column[-1].set_xlabel("samples" if against == "samples" else "steps")
+
+
+def looks(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """How each arm of a column is drawn: the reference in blue, the others leading up to it in order."""
     others = [arm for arm, reference in pairs if arm is not reference]
     shades = {id(arm): place / len(others) for place, arm in enumerate(others)}
@@ -249,7 +278,8 @@ def _with_speed_ups(
     return labels
 
 
-def _clean(axes: Axes) -> None:
+def clean(axes: Axes) -> None:
+    """Few lines, and counts as people write them."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: quantity(count)))

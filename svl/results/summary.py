@@ -72,36 +72,96 @@ def write(run_dir: str | Path, summary: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
+Columns = dict[str, list[str]]
+"""The cells of a table by column."""
+
+
 def table(summary: Mapping[str, Any]) -> Table:
     """One row an arm: its settings, final metric, samples to the target and speed-up; 80 columns hold one setting."""
+    caption = f"{each_with(summary)}means and medians with 95 % intervals"
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    columns = arm_columns(summary)
+    for name, cells in columns.items():
+        shown.add_column(escape(name), justify="right" if cells[0].isdigit() else "left")
+    for row_cells in zip(*columns.values(), strict=True):
+        shown.add_row(*map(escape, row_cells))
+    return shown
+
+
+def each_with(summary: Mapping[str, Any]) -> str:
+    """``8 seeds each, `` where all arms have as many."""
+    seeds = {row["seeds"] for row in summary["arms"]}
+    return f"{seeds.pop()} seeds each, " if len(seeds) == 1 else ""
+
+
+def arm_columns(summary: Mapping[str, Any]) -> Columns:
+    """The columns of :func:`table`."""
     target, rows = summary["target"], summary["arms"]
     metric = target["metric"] if target else next(iter(rows[0]["final"]), None)
     seeds, never, diverged = ([row.get(key) for row in rows] for key in ("seeds", "censored", "diverged"))
-    columns = {
-        name: [setting(row["settings"][key]) for row in rows]
-        for key, name in zip(summary["vary"], short_names(summary["vary"]), strict=True)
-    }
+    columns = _settings(summary, rows)
     if len(set(seeds)) > 1:
         columns["seeds"] = list(map(str, seeds))
     if metric:
-        unit = " %" if metric.endswith("accuracy") else ""
-        columns[f"{metric}{unit}"] = [_mean(row["final"][metric], percent=bool(unit)) for row in rows]
+        columns |= _final_column(rows, metric)
     if target:
-        columns[f"samples to {_threshold(target)}"] = [_median(row["samples_to_target"]) for row in rows]
+        columns[f"samples to {threshold(target)}"] = [_median(row["samples_to_target"]) for row in rows]
         if any(never):
             columns["never"] = [f"{count}/{of}" if count else "" for count, of in zip(never, seeds, strict=True)]
         if len(rows) > 1:
             columns["speed-up"] = [_speed_up_cell(row["speed_up"]) for row in rows]
     if any(diverged):
         columns["NaN"] = [f"{count}/{of}" if count else "" for count, of in zip(diverged, seeds, strict=True)]
-    each = f"{seeds[0]} seeds each, " if len(set(seeds)) == 1 else ""
-    caption = f"{each}means and medians with 95 % intervals"
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    for name, cells in columns.items():
-        shown.add_column(escape(name), justify="right" if cells[0].isdigit() else "left")
-    for row_cells in zip(*columns.values(), strict=True):
-        shown.add_row(*map(escape, row_cells))
-    return shown
+    return columns
+
+
+def final_columns(summary: Mapping[str, Any]) -> Columns:
+    """Every metric's mean over seeds at the end, with its interval; one row an arm."""
+    rows = summary["arms"]
+    columns = _settings(summary, rows)
+    for metric in rows[0]["final"]:
+        columns |= _final_column(rows, metric)
+    return columns
+
+
+def time_columns(summary: Mapping[str, Any]) -> Columns:
+    """Median times to the target, and how many seeds got there or are censored; one row an arm."""
+    rows = summary["arms"]
+    columns = _settings(summary, rows)
+    for unit in ("samples", "steps"):
+        medians = [row[f"{unit}_to_target"] for row in rows]
+        columns[f"median {unit}"] = [
+            _median(entry) if entry["median"] is not None else f"not reached{_interval(entry)}" for entry in medians
+        ]
+    columns["reached"] = [f"{row['seeds'] - row['censored']}/{row['seeds']}" for row in rows]
+    columns["censored"] = [f"{row['censored']}/{row['seeds']}" for row in rows]
+    columns["chance of success %"] = [
+        _mean({"mean": row["success"]["probability"], **row["success"]}, percent=True) for row in rows
+    ]
+    return columns
+
+
+def verdict_columns(summary: Mapping[str, Any]) -> Columns:
+    """How every arm compares with its reference; in steps too where that is not the same; one row a pair."""
+    rows = [row for row in summary["arms"] if row.get("speed_up")]
+    columns = _settings(summary, rows)
+    reference = dict(zip(summary["reference"], short_names(list(summary["reference"])), strict=True))
+    against = ", ".join(f"{reference[key]} = {setting(value)}" for key, value in summary["reference"].items())
+    columns["against"] = [against] * len(rows)
+    columns["verdict"] = [verdict(row["speed_up"]["samples"]) for row in rows]
+    columns["speed-up in samples"] = [_ratio(row["speed_up"]["samples"]) for row in rows]
+    if any(row["speed_up"]["steps"] != row["speed_up"]["samples"] for row in rows):
+        columns["in steps"] = [_ratio(row["speed_up"]["steps"]) for row in rows]
+    p_values = [row["speed_up"]["samples"]["logrank_p"] for row in rows]
+    columns["log-rank p"] = ["-" if p is None else f"{p:.2g}" for p in p_values]
+    return columns
+
+
+def verdict(speed_up: Mapping[str, Any]) -> str:
+    """``faster`` or ``slower`` where the interval of a speed-up excludes 1, else ``undecided``."""
+    if speed_up["low"] is None:  # a single seed
+        return "undecided"
+    return "faster" if speed_up["low"] > 1 else "slower" if _open(speed_up["high"]) < 1 else "undecided"
 
 
 def measured_table(rows: pd.DataFrame, vary: Sequence[str]) -> Table:
@@ -175,7 +235,18 @@ def _jsonable(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-def _threshold(target: Mapping[str, Any]) -> str:
+def _settings(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Columns:
+    named = zip(summary["vary"], short_names(summary["vary"]), strict=True)
+    return {name: [setting(row["settings"][key]) for row in rows] for key, name in named}
+
+
+def _final_column(rows: Sequence[Mapping[str, Any]], metric: str) -> Columns:
+    percent = metric.endswith("accuracy")
+    return {f"{metric}{' %' * percent}": [_mean(row["final"][metric], percent) for row in rows]}
+
+
+def threshold(target: Mapping[str, Any]) -> str:
+    """``90 %`` of an accuracy, ``≤ 0.1`` of a loss."""
     if target["metric"].endswith("accuracy"):
         return f"{significant(100 * target['value'])} %"
     return f"{'≥' if target['direction'] == 'above' else '≤'} {target['value']:.3g}"
@@ -192,16 +263,18 @@ def _mean(entry: Mapping[str, Any], percent: bool) -> str:
 
 
 def _median(entry: Mapping[str, Any]) -> str:
-    if entry["median"] is None:
-        return "-"
-    interval = "" if entry["low"] is None else f" [{quantity(entry['low'])}, {quantity(_open(entry['high']))}]"
-    return quantity(entry["median"]) + interval
+    return "-" if entry["median"] is None else quantity(entry["median"]) + _interval(entry)
+
+
+def _interval(entry: Mapping[str, Any]) -> str:
+    return "" if entry["low"] is None else f" [{quantity(entry['low'])}, {quantity(_open(entry['high']))}]"
 
 
 def _speed_up_cell(speed_up: Mapping[str, Any] | None) -> str:
-    if speed_up is None:
-        return "reference"
-    entry = speed_up["samples"]
+    return "reference" if speed_up is None else _ratio(speed_up["samples"])
+
+
+def _ratio(entry: Mapping[str, Any]) -> str:
     if entry["value"] is None:
         return "-"
     return ratio(entry["value"], entry["low"], _open(entry["high"]), entry["bound"])
