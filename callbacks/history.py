@@ -42,7 +42,7 @@ class History(pl.Callback):
             self.latest = rows[rows["step"] == rows["step"].max()]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps:
+        if is_measured(trainer):
             self._measure(trainer, pl_module)
 
     def flush(self) -> None:
@@ -73,6 +73,11 @@ class History(pl.Callback):
             values |= {f"{name}/{label}": float(rows[name].mean()) for name in metrics if rows[name].notna().any()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
+
+
+def is_measured(trainer: Any) -> bool:
+    """Whether the step that has just ended is one at which is measured."""
+    return trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps
 
 
 def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, "replica"]]) -> pd.DataFrame:

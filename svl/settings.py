@@ -16,6 +16,8 @@ from callbacks.measurement import Measurement
 from svl.errors import SettingError, check_whole, nearest
 from svl.training.replica_module import ReplicaModule
 
+_MOST_LISTED = 20
+
 
 @dataclass
 class TrainerSettings:
@@ -90,9 +92,11 @@ def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) 
     """
     known = model.stack.metrics
     for measurement in measurements:
-        known += getattr(measurement, "metrics", ()) if isinstance(measurement, Measurement) else ()
+        known += measurement.names(model) if isinstance(measurement, Measurement) else ()
     if target.metric not in known:
-        raise SettingError("target.metric", target.metric, ", ".join(known) + nearest(target.metric, known))
+        more = f", and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        allowed = ", ".join(known[:_MOST_LISTED]) + more + nearest(target.metric, known)
+        raise SettingError("target.metric", target.metric, allowed)
     if not math.isfinite(target.value) or (target.metric.endswith("accuracy") and not 0 < target.value <= 1):
         allowed = "above 0, at most 1: a share" if target.metric.endswith("accuracy") else "a finite number"
         raise SettingError("target.value", target.value, allowed)

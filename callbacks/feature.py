@@ -1,0 +1,146 @@
+"""How far the networks are on the way to what the task asks them to find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from callbacks.measurement import Measurement, forward, test_examples
+from svl.errors import SettingError, check_whole
+from svl.tasks import InContextRegression, Parity, SingleIndex, Staircase, context_predictors
+from svl.tasks.in_context_regression import _LARGEST_POOL
+from svl.training.blocks import view
+from svl.training.replica_module import ReplicaModule
+from svl.training.stack import ReplicaStack
+
+Columns = dict[str, Float[Tensor, "replica"]]
+
+
+class Feature(Measurement):
+    """Progress towards what the task asks for, as columns ``feature/...``.
+
+    Parity and Staircase, with support S: ``fourier`` = E[f(x) chi_S(x)], the network's Fourier coefficient; of a
+    staircase also ``fourier_1``, ..., those of its lower steps. Where the first layer W reads the whole input,
+    ``support_weight``: the share of |W|_F^2 on the coordinates in S.
+
+    SingleIndex, with teacher t: ``cosine`` = max |cos(w_i, t)| over the first layer's neurons w_i, and
+    ``singular_cosine`` = |cos(v, t)| of its top right singular vector v (the spike of Ba et al. 2022).
+
+    InContextRegression: ``ridge_distance``, the mean squared distance between the predictions of the network and of
+    ridge; where training contexts come from a pool, ``pool_distance``, to those of its Bayes estimator (Kotha et al.
+    2025, equations 3 and 6). With a loss at every prefix it is the mean over all of them, and ``..._query`` that at the
+    full context.
+
+    A forward pass over ``examples`` test examples per measurement, or an eigendecomposition of size ``dim``; what ridge
+    and the pool's estimator predict is computed once.
+
+    Args:
+        examples: test examples.
+
+    Raises:
+        SettingError: for ``examples`` below 1, other tasks, or a single-index model without such a first layer.
+    """
+
+    def __init__(self, examples: int = 1024) -> None:
+        check_whole("trainer.callbacks.Feature.examples", examples, 1)
+        self.examples = examples
+        self._predictions: dict[str, Float[Tensor, "replica batch point"]] = {}
+
+    def names(self, module: ReplicaModule) -> Sequence[str]:
+        return list(Feature(examples=1).measure(module))
+
+    def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
+        stack, task = module.stack, module.stack.data.task
+        if isinstance(task, Parity):
+            found = self._parity(stack, task)
+        elif isinstance(task, SingleIndex):
+            found = single_index(stack, task)
+        elif isinstance(task, InContextRegression):
+            found = self._in_context(stack)
+        else:
+            allowed = "the tasks Parity, Staircase, SingleIndex and InContextRegression"
+            raise SettingError("trainer.callbacks", f"Feature for {type(task).__name__}", allowed)
+        return {f"feature/{name}": column for name, column in found.items()}
+
+    def _parity(self, stack: ReplicaStack, task: Parity) -> Columns:
+        # The test labels of a staircase, too, are chi_S alone.
+        inputs, chi = test_examples(stack, self.examples)
+        outputs = forward(stack, inputs)[..., 0]
+        found = {"fourier": (outputs * chi).mean(1)}
+        if isinstance(task, Staircase):
+            steps = inputs[..., : task.degree - 1].cumprod(-1)
+            found |= {f"fourier_{j + 1}": (outputs * steps[..., j]).mean(1) for j in range(task.degree - 1)}
+        weight = first_layer(stack)
+        if weight is not None:
+            square = weight.square().sum(1)
+            found["support_weight"] = (square * task.support_mask(stack.key)).sum(1) / square.sum(1)
+        return found
+
+    def _in_context(self, stack: ReplicaStack) -> Columns:
+        inputs, _ = test_examples(stack, self.examples)
+        self._predictions = self._predictions or predictions(stack, inputs)
+        outputs = forward(stack, inputs)
+        outputs = outputs[:, :, 0::2, 0] if stack.data.task.per_position else outputs
+        found = {}
+        for name, predicted in self._predictions.items():
+            distance = (outputs - predicted[..., -outputs.shape[-1] :]).square()
+            found[f"{name}_distance"] = distance.mean((1, 2))
+            if stack.data.task.per_position:
+                found[f"{name}_distance_query"] = distance[..., -1].mean(1)
+        return found
+
+
+def single_index(stack: ReplicaStack, task: SingleIndex) -> Columns:
+    """Cosines of the first layer with the teacher."""
+    weight = first_layer(stack)
+    if weight is None:
+        allowed = "networks whose first layer reads the whole input, as an MLP's does, for a single-index model"
+        raise SettingError("trainer.callbacks", "Feature", allowed)
+    teacher = task.teacher(stack.key)
+    # LAPACK refuses what is not finite, for all replicas at once.
+    gram = (weight.mT @ weight).nan_to_num(0, 0, 0)
+    singular = torch.linalg.eigh(gram).eigenvectors[..., -1]
+    finite = torch.where(weight.isfinite().all((1, 2)), 1.0, math.nan)
+    return {
+        "cosine": F.cosine_similarity(weight, teacher[:, None], dim=-1).abs().amax(1),
+        "singular_cosine": finite * (singular * teacher).sum(1).abs(),
+    }
+
+
+def first_layer(stack: ReplicaStack) -> Float[Tensor, "replica neuron dim"] | None:
+    """The weights that each neuron of the first layer gives to the coordinates; ``None`` if it reads them otherwise."""
+    parameters = stack.parameters_by_name()
+    weights = [p for name, p in parameters.items() if name.endswith("weight") and p.dim() >= 3]
+    # The quadratic neuron has a vector.
+    first = weights[0] if weights else next(iter(parameters.values()))
+    is_whole = first.dim() in (2, 3) and first.shape[-1:] == stack.data.task.input_shape
+    return first.view(len(first), -1, first.shape[-1]) if is_whole else None
+
+
+def predictions(
+    stack: ReplicaStack, inputs: Float[Tensor, "replica batch position dim"]
+) -> dict[str, Float[Tensor, "replica batch point"]]:
+    """What ridge and the pool's Bayes estimator predict at each point; NaN where a replica has no pool."""
+    x = inputs[:, :, 0::2].double()
+    # The last y is to be predicted: no predictor sees it.
+    y = F.pad(inputs[:, :, 1::2, 0], (0, 1)).double()
+    ridge, pool = torch.empty_like(y), torch.full_like(y, math.nan)
+    for replica in range(len(x)):
+        row = slice(replica, replica + 1)
+        numbers = view(stack.numbers, row)
+        task = stack.data.bound_task(numbers)
+        assert isinstance(task, InContextRegression)
+        noise = torch.as_tensor(task.noise, dtype=y.dtype, device=y.device).view(1)
+        weights = context_predictors.ridge(x[row], y[row], noise.square())
+        ridge[row] = (weights * x[row]).sum(-1)
+        size = int(stack.data.pools.pools(numbers).get("context", torch.zeros(1)))
+        if 0 < size <= _LARGEST_POOL:
+            contexts = task.contexts(stack.key[row], torch.arange(size, device=x.device)[None]).double()
+            pool[row] = (context_predictors.pool_bayes(x[row], y[row], noise, contexts) * x[row]).sum(-1)
+    found = {"ridge": ridge} if pool.isnan().all() else {"ridge": ridge, "pool": pool}
+    return {name: predicted.float() for name, predicted in found.items()}

@@ -1,0 +1,62 @@
+"""How fast the fit is, and how much memory it takes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from callbacks.history import is_measured
+
+_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Throughput(pl.Callback):
+    """Logs, at every measurement, the speed of training since the one before and the peak memory of the fit so far.
+
+    ``throughput/replica_steps_per_second`` and ``throughput/samples_per_second`` are of all replicas together, without
+    the time that measurements take (the first steps include compilation); ``memory/peak_gib`` is resident in this
+    process, or allocated on the GPU. They go to the trainer's loggers alone (W&B, say) and not to the history, which is
+    the same bit for bit when a fit is run again.
+
+    Two readings of the clock and the counters per measurement: free.
+    """
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int, int] | None = None
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self._began is None:
+            self._began = _now(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self._began is None or not is_measured(trainer):
+            return
+        began, now = self._began, _now(trainer, pl_module)
+        self._began = None
+        seconds, steps, samples = (after - before for before, after in zip(began, now, strict=True))
+        values = {
+            "step": trainer.global_step,
+            "throughput/replica_steps_per_second": steps * len(pl_module.replicas) / seconds,
+            "throughput/samples_per_second": samples / seconds,
+            "memory/peak_gib": _peak_bytes(pl_module.device) / 2**30,
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+
+
+def _now(trainer: pl.Trainer, module: Any) -> tuple[float, int, int]:
+    """Seconds on the clock, steps and examples so far."""
+    # Reading a number off a GPU waits for the steps queued there, so it comes before the clock.
+    samples = int(module.stack.record["samples"].sum())
+    return time.perf_counter(), trainer.global_step, samples
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
