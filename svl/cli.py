@@ -1,11 +1,11 @@
-"""The command line: ``svl fit | validate | test``. Only what a subcommand needs is imported."""
+"""The command line: ``svl fit | validate | test | report``. Only what a subcommand needs is imported."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,report} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -15,6 +15,7 @@ subcommands:
              go on where a run stopped:        svl fit --config configs/quickstart.yaml --ckpt_path last
   validate   measure a checkpoint on the test set
   test       the same, with a table per arm
+  report     runs as one HTML page:            svl report runs/quickstart
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
@@ -39,9 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from svl.errors import SettingError, nearest
 
     try:
-        if arguments[0] not in ("fit", "validate", "test"):
-            commands = ("fit", "validate", "test")
+        commands = ("fit", "validate", "test", "report")
+        if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
+        if arguments[0] == "report":
+            from svl.results.report import main as report
+
+            return report(arguments[1:])
         from svl.laboratory import run
 
         return run(arguments)

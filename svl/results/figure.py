@@ -69,14 +69,14 @@ def curves(
     columns = columns_of(history, vary, reference)
     crowded = max(map(len, columns.values())) > MOST_LABELS
     most = MOST_COLUMNS // 2 if crowded else MOST_COLUMNS
-    picked = np.linspace(0, len(columns) - 1, min(len(columns), most)).round().astype(int)
+    picked = thinned(columns, most)
 
     size = (1 + (6.6 if crowded else 4.6) * len(picked), 3.9 if len(rows) == 1 else 5.6)
     figure = Figure(figsize=size, layout="constrained")
     heights = [3, 2][: len(rows)]
     grid = figure.subplots(len(rows), len(picked), squeeze=False, sharex=True, sharey="row", height_ratios=heights)
-    for column, title in zip(grid.T, np.array(list(columns))[picked], strict=True):
-        fill(list(column), rows, str(title), columns[title], target, against, beside=crowded)
+    for column, (title, pairs) in zip(grid.T, picked.items(), strict=True):
+        fill(list(column), rows, title, pairs, target, against, beside=crowded)
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name.replace("_", " "))
     for axes in grid.flat:
@@ -115,6 +115,12 @@ def columns_of(
         title = ", ".join(f"{name} = {setting(value)}" for name, (full, value) in short if full != key)
         columns.setdefault(title, []).append((arm, compared))
     return columns
+
+
+def thinned(columns: Mapping[str, list[Pair]], most: int) -> dict[str, list[Pair]]:
+    """At most so many of the columns, from the first to the last."""
+    places = np.linspace(0, len(columns) - 1, min(len(columns), most)).round().astype(int)
+    return {title: columns[title] for title in (list(columns)[place] for place in places)}
 
 
 def arm_names(pairs: Sequence[Pair]) -> list[str]:

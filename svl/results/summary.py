@@ -145,9 +145,6 @@ def verdict_columns(summary: Mapping[str, Any]) -> Columns:
     """How every arm compares with its reference; in steps too where that is not the same; one row a pair."""
     rows = [row for row in summary["arms"] if row.get("speed_up")]
     columns = _settings(summary, rows)
-    reference = dict(zip(summary["reference"], short_names(list(summary["reference"])), strict=True))
-    against = ", ".join(f"{reference[key]} = {setting(value)}" for key, value in summary["reference"].items())
-    columns["against"] = [against] * len(rows)
     columns["verdict"] = [verdict(row["speed_up"]["samples"]) for row in rows]
     columns["speed-up in samples"] = [_ratio(row["speed_up"]["samples"]) for row in rows]
     if any(row["speed_up"]["steps"] != row["speed_up"]["samples"] for row in rows):

@@ -1,0 +1,91 @@
+"""The figures of a report: one narrow panel for each setting of what is not being compared, legible on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from svl.results import statistics
+from svl.results.figure import GREY, MOST_COLUMNS, arm_names, clean, columns_of, fill, looks, thinned
+from svl.results.statistics import Unit
+
+WIDTH = 3.9  # inches, at 72 points the width of a phone
+
+
+def curves(
+    history: pd.DataFrame,
+    vary: Sequence[str],
+    metric: str,
+    target: float | None = None,
+    against: Unit = "samples",
+    most: int = MOST_COLUMNS,
+) -> dict[str, Figure]:
+    """The panels of ``figure.curves`` as figures of their own, by title, with equal axes.
+
+    Args:
+        most: more panels than these are thinned out evenly.
+    """
+    figures = {}
+    for title, pairs in thinned(columns_of(history, vary), most).items():
+        figure = Figure(figsize=(WIDTH, 2.6 + 0.17 * (len(pairs) + 1)), layout="constrained")
+        axes = figure.add_subplot()
+        fill([axes], [metric], title, pairs, target, against, beside=False)
+        axes.set_ylabel(metric.replace("_", " "))
+        clean(axes)
+        if target is not None:
+            axes.axhline(target, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+        figures[title] = figure
+    _equal_axes(figures)
+    return figures
+
+
+def times(
+    history: pd.DataFrame,
+    vary: Sequence[str],
+    metric: str,
+    target: float,
+    against: Unit = "samples",
+    most: int = MOST_COLUMNS,
+) -> dict[str, Figure]:
+    """When each seed passed the target, by title: a filled mark, or an open one at its last measurement if never.
+
+    A seed has the same height within every arm. Upright lines are medians (Kaplan and Meier's), shaded areas their 95 %
+    intervals; a median that is not reached has no line.
+    """
+    figures = {}
+    for title, pairs in thinned(columns_of(history, vary), most).items():
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.6 * len(pairs)), layout="constrained")
+        axes = figure.add_subplot()
+        for row, ((arm, _), look) in enumerate(zip(pairs, looks(pairs), strict=True)):
+            found = statistics.time_to_target(arm.rows, metric, target).sort_index()
+            median = statistics.median_time(found, against)
+            heights = row + np.linspace(-0.3, 0.3, len(found) + 2)[1:-1]
+            dots = {"linestyle": "none", "color": look["color"], "markersize": 4}
+            reached = found["reached"].to_numpy(bool)
+            axes.plot(found.loc[reached, against], heights[reached], marker=look["marker"], **dots)
+            axes.plot(found.loc[~reached, against], heights[~reached], marker=">", fillstyle="none", **dots)
+            if np.isfinite(median.low):
+                right = median.high if np.isfinite(median.high) else float(history[against].max())
+                axes.fill_betweenx(
+                    [row - 0.4, row + 0.4], median.low, right, color=look["color"], alpha=0.2, linewidth=0
+                )
+            if np.isfinite(median.value):
+                axes.vlines(median.value, row - 0.4, row + 0.4, color=look["color"], linewidth=2.2)
+        axes.set_yticks(range(len(pairs)), arm_names(pairs))
+        axes.set_ylim(len(pairs) - 0.5, -0.5)
+        axes.set_xlabel("samples" if against == "samples" else "steps")
+        axes.set_title(title, loc="left", fontsize=9)
+        clean(axes)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlim(0, 1.04 * float(history[against].max()))
+        figures[title] = figure
+    return figures
+
+
+def _equal_axes(figures: Mapping[str, Figure]) -> None:
+    limits = np.array([figure.axes[0].get_ylim() for figure in figures.values()])
+    for figure in figures.values():
+        figure.axes[0].set_ylim(limits[:, 0].min(), limits[:, 1].max())
