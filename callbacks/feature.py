@@ -36,8 +36,8 @@ class Feature(Measurement):
     2025, equations 3 and 6). With a loss at every prefix it is the mean over all of them, and ``..._query`` that at the
     full context.
 
-    A forward pass over ``examples`` test examples per measurement, or an eigendecomposition of size ``dim``; what ridge
-    and the pool's estimator predict is computed once.
+    A forward pass over ``examples`` test examples per measurement, or an eigendecomposition of size ``dim``; the
+    examples, and what ridge and the pool's estimator predict, are computed once and kept.
 
     Args:
         examples: test examples.
@@ -46,9 +46,10 @@ class Feature(Measurement):
         SettingError: for ``examples`` below 1, other tasks, or a single-index model without such a first layer.
     """
 
-    def __init__(self, examples: int = 1024) -> None:
+    def __init__(self, examples: int = 128) -> None:
         check_whole("trainer.callbacks.Feature.examples", examples, 1)
         self.examples = examples
+        self._known: tuple[Tensor, Tensor] | None = None
         self._predictions: dict[str, Float[Tensor, "replica batch point"]] = {}
 
     def names(self, module: ReplicaModule) -> Sequence[str]:
@@ -67,9 +68,14 @@ class Feature(Measurement):
             raise SettingError("trainer.callbacks", f"Feature for {type(task).__name__}", allowed)
         return {f"feature/{name}": column for name, column in found.items()}
 
+    def _examples(self, stack: ReplicaStack) -> tuple[Tensor, Tensor]:
+        # Kept, because making them costs as much as a small network's forward pass.
+        self._known = self._known or test_examples(stack, self.examples)
+        return self._known
+
     def _parity(self, stack: ReplicaStack, task: Parity) -> Columns:
         # The test labels of a staircase, too, are chi_S alone.
-        inputs, chi = test_examples(stack, self.examples)
+        inputs, chi = self._examples(stack)
         outputs = forward(stack, inputs)[..., 0]
         found = {"fourier": (outputs * chi).mean(1)}
         if isinstance(task, Staircase):
@@ -82,7 +88,7 @@ class Feature(Measurement):
         return found
 
     def _in_context(self, stack: ReplicaStack) -> Columns:
-        inputs, _ = test_examples(stack, self.examples)
+        inputs, _ = self._examples(stack)
         self._predictions = self._predictions or predictions(stack, inputs)
         outputs = forward(stack, inputs)
         outputs = outputs[:, :, 0::2, 0] if stack.data.task.per_position else outputs
