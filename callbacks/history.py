@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
@@ -66,11 +67,11 @@ class History(pl.Callback):
         if not trainer.loggers:
             return
         values: dict[str, float] = {"step": trainer.global_step}
+        # At once for all columns, of which there can be hundreds.
+        means = frame[["samples", *metrics]].groupby(np.arange(len(frame)) // replicas.seeds).mean()
         for number, arm in enumerate(replicas.arms):
-            rows = frame.iloc[number * replicas.seeds : (number + 1) * replicas.seeds]
-            label = Arm(arm, rows).label
-            values[f"samples/{label}"] = float(rows["samples"].mean())
-            values |= {f"{name}/{label}": float(rows[name].mean()) for name in metrics if rows[name].notna().any()}
+            label = Arm(arm, frame).label
+            values |= {f"{name}/{label}": mean for name, mean in means.loc[number].dropna().items()}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
 
