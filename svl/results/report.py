@@ -103,11 +103,11 @@ def find(path: Path) -> list[Path]:
         return [path]
     runs = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
     measured = [run for run in runs if (run / history.TABLE).exists() or any((run / history.PARTS).glob("*.parquet"))]
+    if not measured:
+        raise SettingError("RUN", str(path), f"a run directory (with a {CONFIG}), or a folder of measured runs")
     for run in runs:
         if run not in measured:
             print(f"left out: {run}, where nothing has been measured", file=sys.stderr)
-    if not measured:
-        raise SettingError("RUN", str(path), f"a run directory (with a {CONFIG}), or a folder of measured runs")
     return measured
 
 

@@ -430,6 +430,7 @@ def test_what_a_user_named_is_text_and_not_markup(curves_of, tmp_path):
         ("run --colour", ["report: got", "--colour"]),
         ("nowhere", ["RUN: got 'nowhere'; allowed: a run directory"]),
         ("empty", ["RUN: got 'empty'", "folder of measured runs"]),
+        ("begun", ["RUN: got 'begun'", "folder of measured runs"]),
         ("new", ["RUN: got 'new'; allowed: a run whose fit has measured something"]),
         ("torn", ["RUN: got 'torn'", "files can be read"]),
         ("unreadable", ["RUN: got 'unreadable'", "files can be read"]),
@@ -442,6 +443,7 @@ def test_what_cannot_be_reported_is_one_line(two_arms, svl, tmp_path, words, fra
     make_run(tmp_path / "run", rows, ["data.size"])
     (tmp_path / "new").mkdir()
     shutil.copy(tmp_path / "run" / "config.yaml", tmp_path / "new")
+    shutil.copytree(tmp_path / "new", tmp_path / "begun" / "new")
     (make_run(tmp_path / "torn", rows, ["data.size"]) / "summary.json").write_text('{"vary": [')
     (make_run(tmp_path / "unreadable", rows, ["data.size"]) / "history.parquet").write_bytes(b"not a table")
     outcome = svl(tmp_path, "report", *words.split())
