@@ -75,6 +75,13 @@ def uniform(words: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (words >> 8).to(torch.float32) * 2.0**-24
 
 
+def uniforms(key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], count: int) -> Float[Tensor, "..."]:
+    """``count`` floats uniform on [0, 1) for each counter, in a new last axis: ``[*shape, count]``."""
+    block = torch.arange((count + 3) // 4, device=key.device)
+    words = philox(((index & MASK32)[..., None], ((index >> 32) & MASK32)[..., None], block, 0), key[..., None, :])
+    return uniform(torch.stack(words, dim=-1).flatten(-2)[..., :count])
+
+
 def normal_pair(
     first: Int[Tensor, "*shape"], second: Int[Tensor, "*shape"]
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:

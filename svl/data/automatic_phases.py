@@ -68,7 +68,7 @@ class AutomaticPhases(ReuseDataModule):
         self.max_epochs, self.reuse = max_epochs, reuse
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers("data.", self)
+        columns = replicas.numbers(self.prefix, self)
         online = self.total_steps * self.batch_size
         ends = [
             resolve_fractions("data.first", [f, last], online, self.task)
@@ -92,6 +92,12 @@ class AutomaticPhases(ReuseDataModule):
         zero = torch.zeros_like(numbers["max_epochs"])
         return {"phase": zero, "step_in_phase": zero.clone(), "epoch_accuracy": zero.to(torch.float32)}
 
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return torch.stack((numbers["first_index"], numbers["sizes"]), dim=-1)
+
+    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        return state["phase"]
+
     def indices(
         self,
         numbers: Numbers,
@@ -100,7 +106,8 @@ class AutomaticPhases(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        return phase_indices(self.pool, numbers, key, state["phase"], state["step_in_phase"], step)
+        position = self.positions(numbers, key, state["step_in_phase"])
+        return phase_indices(self.pool, numbers, key, state["phase"], position, self.positions(numbers, key, step))
 
     def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
         epoch_steps = at(numbers["epoch_steps"], state["phase"])

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from svl import random
+from svl.data import zipf_law
 from svl.data.size import ONLINE, POPULATION, Size
 from svl.errors import SettingError, check_whole, nearest
+from svl.optim.rule import check_number
 from svl.replicas import Replicas
 from svl.tasks.task import Task, axis_index
 
 
 @dataclass
 class Axis:
-    """How many values of an axis of diversity the training data have (Kotha et al. 2025, section 4.1).
+    """How many values of an axis of diversity the training data have, and how often each.
+
+    Source: Kotha et al. 2025, section 4 (pools), figure 5 (Zipf sampling) and figure 7 (curricula). All settings can
+    vary by replica.
 
     Args:
-        size: k; or ``online`` for a new value with every example, or ``population`` for all of a finite axis. Can vary
-            by replica.
+        size: k; or ``online`` for a new value with every example, or ``population`` for all of a finite axis. A list
+            is a curriculum: one pool after the other, each the beginning of the next.
+        durations: steps of each pool of a curriculum; the last may be left out and lasts to the end.
+        exponent: value number r of the pool is drawn with probability proportional to r^(-exponent); 0 is uniform.
     """
 
-    size: Size = ONLINE
+    size: Size | list[Size] = ONLINE
+    durations: list[int] | None = None
+    exponent: float = 0.0
 
-    per_replica = frozenset({"size"})
+    per_replica = frozenset({"size", "durations", "exponent"})
+
+    @property
+    def sizes(self) -> list[Any]:
+        """The pools of the curriculum, or the only one."""
+        return self.size if isinstance(self.size, list) else [self.size]
 
 
 class Axes:
@@ -37,7 +56,7 @@ class Axes:
         task: whose axes they are.
 
     Raises:
-        SettingError: for an axis that the task does not have, or a size beyond it.
+        SettingError: for an axis that the task does not have, or a pool, a duration or an exponent out of range.
     """
 
     def __init__(self, axes: Mapping[str, Axis], task: Task) -> None:
@@ -48,47 +67,102 @@ class Axes:
         self.task = task
         self.given = {name: axes.get(name, Axis(_whole(task, name))) for name in task.axes}
         for name, axis in self.given.items():
-            self._check(name, axis.size)
+            self._check(name, axis)
 
     @property
     def variable(self) -> set[str]:
-        """Settings that can vary by replica."""
-        return {f"data.axes.{name}.{number}" for name in self.given for number in Axis.per_replica}
+        """Settings that can vary by replica, after ``axes.``."""
+        return {f"{name}.{number}" for name in self.given for number in Axis.per_replica}
 
-    def numbers(self, replicas: Replicas) -> dict[str, Int[Tensor, "replica"]]:
-        """The pool on each restricted axis, by ``axis.<name>``; 0 where a replica uses the whole axis."""
+    def numbers(self, replicas: Replicas, prefix: str = "data.") -> dict[str, Tensor]:
+        """What :meth:`indices` needs of each restricted axis.
+
+        ``axis.<name>``: the pools of each replica's curriculum, 0 for the whole axis; ``axis.<name>.starts``: the step
+        at which each comes into use; ``axis.<name>.weights``: the cumulative weights of Zipf's law.
+        """
         numbers = {}
         for name, axis in self.given.items():
-            key, whole = f"data.axes.{name}.size", _whole(self.task, name)
-            sizes = replicas.column(key, axis.size)
-            for size in sizes:
-                self._check(name, size)
-            if key in replicas.vary or axis.size != whole:
-                numbers[f"axis.{name}"] = torch.tensor([0 if size == whole else size for size in sizes])
+            key, whole = f"{prefix}axes.{name}.", _whole(self.task, name)
+            columns = {number: replicas.column(key + number, getattr(axis, number)) for number in Axis.per_replica}
+            rows = [copy.copy(axis) for _ in range(len(replicas))]
+            for number, column in columns.items():
+                for row, value in zip(rows, column, strict=True):
+                    setattr(row, number, value)
+            for row in rows:
+                self._check(name, row)
+            if all(row == Axis(whole) for row in rows):
+                continue
+            phases = max(len(row.sizes) for row in rows)
+            sizes, starts = zip(*(self._curriculum(row, phases, whole) for row in rows), strict=True)
+            numbers[f"axis.{name}"] = torch.tensor(sizes)
+            if phases > 1:
+                numbers[f"axis.{name}.starts"] = torch.tensor(starts)
+            if any(row.exponent for row in rows):
+                total = self.task.axes[name] or 1
+                largest = torch.tensor(sizes).where(torch.tensor(sizes) > 0, total).max(1).values
+                exponent = torch.tensor([row.exponent for row in rows], dtype=torch.float64)
+                numbers[f"axis.{name}.weights"] = zipf_law.cumulative_weights(largest, exponent)
         return numbers
 
     def indices(
-        self, numbers: Mapping[str, Tensor], key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+        self,
+        numbers: Mapping[str, Tensor],
+        key: Int[Tensor, "replica 2"],
+        index: Int[Tensor, "replica batch"],
+        step: Int[Tensor, ""],
     ) -> dict[str, Int[Tensor, "replica batch"]]:
-        """Each example's place on the restricted axes, a function of its own counter."""
+        """Each example's place on the restricted axes, a function of its own counter and of the pool's size."""
         chosen = {}
         for name, total in self.task.axes.items():
-            if f"axis.{name}" in numbers:
-                size = numbers[f"axis.{name}"][:, None]
-                # Without end, the whole axis is a value for each example.
-                drawn = axis_index(key, name, index, torch.where(size > 0, size, total or 1))
-                chosen[name] = drawn if total is not None else torch.where(size > 0, drawn, index)
+            if f"axis.{name}" not in numbers:
+                continue
+            size = self._size(numbers, name, step)[:, None]
+            # Without end, the whole axis is a value for each example.
+            extent = torch.where(size > 0, size, total or 1)
+            weights = numbers.get(f"axis.{name}.weights")
+            if weights is None:
+                drawn = axis_index(key, name, index, extent)
+            else:
+                drawn = zipf_law.rank(weights, random.fold(random.fold(key, "axis"), name), index, extent)
+            chosen[name] = drawn if total is not None else torch.where(size > 0, drawn, index)
         return chosen
 
     def pools(self, numbers: Mapping[str, Tensor]) -> dict[str, Int[Tensor, "replica"]]:
-        """The size of the pool on each restricted axis; 0 where a replica uses the whole axis."""
-        return {name: numbers[f"axis.{name}"] for name in self.task.axes if f"axis.{name}" in numbers}
+        """The size of the last pool on each restricted axis; 0 where a replica uses the whole axis."""
+        return {name: numbers[f"axis.{name}"][:, -1] for name in self.task.axes if f"axis.{name}" in numbers}
 
-    def _check(self, name: str, size: object) -> None:
-        total, whole = self.task.axes[name], _whole(self.task, name)
-        if size != whole:
-            allowed = f"1 to {total or '2^62'}, {whole!r}"
-            check_whole(f"data.axes.{name}.size", size, 1, total or 2**62, allowed)
+    def _size(self, numbers: Mapping[str, Tensor], name: str, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        """Each replica's pool at a step."""
+        sizes, starts = numbers[f"axis.{name}"], numbers.get(f"axis.{name}.starts")
+        if starts is None:
+            return sizes[:, 0]
+        return sizes.gather(1, (step >= starts).sum(1, keepdim=True) - 1)[:, 0]
+
+    def _curriculum(self, axis: Axis, phases: int, whole: str) -> tuple[list[int], list[int]]:
+        """Pools and their first steps, the last repeated up to ``phases``."""
+        sizes = [0 if size == whole else int(size) for size in axis.sizes]
+        starts = list(accumulate((axis.durations or [])[: len(sizes) - 1], initial=0))
+        return sizes + sizes[-1:] * (phases - len(sizes)), starts + starts[-1:] * (phases - len(sizes))
+
+    def _check(self, name: str, axis: Axis) -> None:
+        key, total, whole = f"data.axes.{name}.", self.task.axes[name], _whole(self.task, name)
+        sizes, durations, allowed = axis.sizes, axis.durations or [], f"1 to {total or '2^62'}, {whole!r}"
+        if not sizes:
+            raise SettingError(f"{key}size", axis.size, f"{allowed}, or a list of these")
+        for size in sizes:
+            if size != whole:
+                check_whole(f"{key}size", size, 1, total or 2**62, allowed)
+        ordered = [math.inf if size == whole else float(size) for size in sizes]
+        if sorted(set(ordered)) != ordered:
+            raise SettingError(f"{key}size", axis.size, "pools that grow from one to the next")
+        if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
+            allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
+            raise SettingError(f"{key}durations", axis.durations, allowed)
+        for duration in durations:
+            check_whole(f"{key}durations", duration, 1, allowed="whole numbers of steps, at least 1")
+        exponent = check_number(f"{key}exponent", axis.exponent, 0, math.inf, open_high=True)
+        if exponent and min(ordered[-1], total or math.inf) > zipf_law.LARGEST:
+            raise SettingError(f"{key}exponent", exponent, f"0 for a pool of more than {zipf_law.LARGEST} values")
 
 
 def _whole(task: Task, name: str) -> str:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.data.pool import extents
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import ONLINE, POPULATION, Size, check_size
 from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
@@ -43,9 +43,12 @@ class FullBatch(ReuseDataModule):
         self.size, self.micro_batch_size = check_size("data.size", size, task, (POPULATION,)), micro_batch_size
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        sizes = replicas.numbers("data.", self).get("size", [self.size] * len(replicas))
+        sizes = replicas.numbers(self.prefix, self).get("size", [self.size] * len(replicas))
         self._enumerates = POPULATION in sizes
         return {"size": extents(sizes, self.task), "enumerated": torch.tensor([size == POPULATION for size in sizes])}
+
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return only_set(numbers["size"])
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return numbers["enumerated"] if self._enumerates else None

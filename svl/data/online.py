@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -26,5 +25,4 @@ class Online(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        offset = torch.arange(self.batch_size, device=key.device)
-        return (step * self.batch_size + offset).expand(key.shape[0], -1)
+        return self.positions(numbers, key, step)

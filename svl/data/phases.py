@@ -73,7 +73,7 @@ class Phases(ReuseDataModule):
             check_increasing("data.sizes", self.sizes, task)
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers("data.", self)
+        columns = replicas.numbers(self.prefix, self)
         online = self.total_steps * self.batch_size
         sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
         if len({len(s) for s in sizes}) > 1:
@@ -106,10 +106,12 @@ class Phases(ReuseDataModule):
         return [min(start, _NEVER) for start in accumulate(steps, initial=0)]
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
-        return at(numbers["enumerated"], self.phase(numbers, step)) if self._enumerates else None
+        return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
 
-    def phase(self, numbers: Numbers, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
-        """Each replica's phase at a step."""
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return torch.stack((numbers["first_index"], numbers["sizes"]), dim=-1)
+
+    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
         return (step >= numbers["starts"]).sum(1) - 1
 
     def indices(
@@ -120,8 +122,9 @@ class Phases(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        phase = self.phase(numbers, step)
-        return phase_indices(self.pool, numbers, key, phase, step - at(numbers["starts"], phase), step)
+        phase = self.phase(numbers, state, step)
+        position = self.positions(numbers, key, step - at(numbers["starts"], phase))
+        return phase_indices(self.pool, numbers, key, phase, position, self.positions(numbers, key, step))
 
 
 def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:
@@ -130,12 +133,12 @@ def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:
 
 
 def phase_indices(
-    pool: Pool, numbers: Numbers, key: Int[Tensor, "replica 2"], phase: Tensor, step_in_phase: Tensor, step: Tensor
+    pool: Pool, numbers: Numbers, key: Int[Tensor, "replica 2"], phase: Tensor, position: Tensor, fresh: Tensor
 ) -> Int[Tensor, "replica batch"]:
-    """Indices of one batch, each replica in its own phase."""
+    """Indices of one batch, each replica in its own phase, at ``position`` in it."""
     size = at(numbers["sizes"], phase)
-    order = random.fold(key, phase)
-    index = pool.indices(order, size, at(numbers["sides"], phase), step_in_phase, step, numbers["fresh_start"])
+    order, sides = random.fold(key, phase), at(numbers["sides"], phase)
+    index = pool.indices(order, size, sides, position, numbers["fresh_start"][:, None] + fresh)
     return index + torch.where(size > 0, at(numbers["first_index"], phase), 0)[:, None]
 
 

@@ -54,9 +54,8 @@ class Pool:
         key: Int[Tensor, "replica 2"],
         size: Int[Tensor, "replica"],
         sides: Int[Tensor, "replica 2"],
-        step: Int[Tensor, "*replica"],
-        fresh_step: Int[Tensor, ""],
-        fresh_start: Int[Tensor, "replica"] | int = 0,
+        position: Int[Tensor, "replica batch"],
+        fresh: Int[Tensor, "replica batch"],
     ) -> Int[Tensor, "replica batch"]:
         """Indices of one batch.
 
@@ -64,16 +63,11 @@ class Pool:
             key: each replica's key for the order of this pool.
             size: each replica's N, 0 for fresh data.
             sides: from :meth:`sides`.
-            step: steps since the pool came into use.
-            fresh_step: steps since training began; fresh data are numbered by it and so never seen before.
-            fresh_start: index of the first fresh example.
+            position: counted since the pool came into use.
+            fresh: the examples where data are fresh.
         """
-        offset = torch.arange(self.batch_size, device=key.device)
-        start = torch.as_tensor(fresh_start, device=key.device).expand(key.shape[0])
-        fresh = start[:, None] + fresh_step * self.batch_size + offset
         if not self.has_finite:
             return fresh
-        position = (step * self.batch_size)[..., None] + offset
         pool = size.clamp(min=1)[:, None]
         drawn = (
             self._epochs(key, pool, sides, position)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -12,7 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.data.axes import Axes, Axis
-from svl.errors import check_whole
+from svl.errors import SettingError, check_whole
+from svl.interventions.on_data import Batch, DataIntervention
+from svl.optim.rule import check_number
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
@@ -38,8 +41,9 @@ class Steps:
 class ReuseDataModule(pl.LightningDataModule, ABC):
     """A rule ``(key, step, replica) -> indices`` over a task: one strategy of data reuse.
 
-    A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`initial_state` and :meth:`advance`. All
-    are pure functions of tensors whose first axis is the replica, so the compiled training step calls them itself.
+    A subclass writes :meth:`indices` and, where needed, :meth:`numbers`, :meth:`sets`, :meth:`initial_state` and
+    :meth:`advance`. All are pure functions of tensors whose first axis is the replica, so the compiled training step
+    calls them itself.
 
     Args:
         task: what is learned.
@@ -47,30 +51,66 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         test_size: examples of the test set, which has its own range of counters; a task with a test set of its own
             decides itself.
         axes: pools on the task's axes of diversity, by name.
+        batch_ratio: B / k: batches in proportion to the pool, of k values of the one axis in ``axes``, or else of k
+            examples; at most ``batch_size``, which the whole axis and fresh data have. Can vary by replica. Source:
+            Kotha et al. 2025, figure 9.
+        interventions: changes of the training examples, by name, one after the other; see :mod:`svl.interventions`.
+        streams: further strategies, by name, from whose batches parameter groups can take their gradients
+            (``model.groups.<name>.stream``). Source: Liu et al. 2026, figure 30.
 
     Raises:
-        SettingError: for a size below 1.
+        SettingError: for a size below 1, or settings that do not fit together.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
+    prefix = "data."
 
     def __init__(
-        self, task: Task, batch_size: int = 128, test_size: int = 4096, axes: dict[str, Axis] | None = None
+        self,
+        task: Task,
+        batch_size: int = 128,
+        test_size: int = 4096,
+        axes: dict[str, Axis] | None = None,
+        batch_ratio: float | None = None,
+        interventions: dict[str, DataIntervention] | None = None,
+        streams: dict[str, Callable[[Task], ReuseDataModule]] | None = None,
     ) -> None:
         super().__init__()
         check_whole("data.batch_size", batch_size, 1)
         check_whole("data.test_size", test_size, 1)
+        if batch_ratio is not None:
+            check_number("data.batch_ratio", batch_ratio, 0, math.inf, open_high=True)
         self.task, self.batch_size, self.axes = task, batch_size, axes or {}
         self.test_size = task.test_size or test_size
+        self.batch_ratio, self.interventions, self.streams = batch_ratio, interventions or {}, streams or {}
         self.pools = Axes(self.axes, task)
+        self.branches = {name: self._branch(name, make) for name, make in self.streams.items()}
         self.total_steps = 0
         self.steps_per_batch = 1
+        for name, intervention in self.interventions.items():
+            intervention.check(f"data.interventions.{name}", self)
+
+    def _branch(self, name: str, make: Callable[[Task], ReuseDataModule]) -> ReuseDataModule:
+        try:
+            branch = make(self.task)
+        except SettingError as error:
+            raise SettingError(f"data.streams.{name}.{error.key[5:]}", error.given, error.allowed) from error
+        branch.prefix = f"{self.prefix}streams.{name}."
+        return branch
 
     # The rule -------------------------------------------------------------------------------------------------
 
     def numbers(self, replicas: Replicas) -> Numbers:
         """The per-replica settings as tensors ``[replica, ...]``; called once, before training."""
         return {}
+
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        """First index and number of examples of the set that each phase reuses; number 0 where data are fresh."""
+        return torch.zeros(len(numbers["seed"]), 1, 2, dtype=torch.int64)
+
+    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        """Each replica's phase at a step, from 0."""
+        return torch.zeros_like(numbers["seed"])
 
     def initial_state(self, numbers: Numbers) -> State:
         """What the strategy remembers from step to step, as tensors ``[replica, ...]``."""
@@ -89,7 +129,10 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     def weights(self, numbers: Numbers, index: Int[Tensor, "replica batch"]) -> Float[Tensor, "replica batch"] | None:
         """Weight of each example in the step's mean; ``None`` means 1 / batch_size each."""
-        return None
+        if "batch" not in numbers:
+            return None
+        batch = numbers["batch"][:, None]
+        return (torch.arange(index.shape[1], device=index.device) < batch) / batch
 
     def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
         """The state after a step of this train accuracy: the one arrow from training back to the data."""
@@ -101,25 +144,97 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     def samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
         """Examples that each replica processed in ``steps`` steps: the papers' compute."""
-        return torch.full((len(numbers["seed"]),), steps * self.batch_size)
+        return steps * numbers.get("batch", torch.full_like(numbers["seed"], self.batch_size))
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         """Which replicas read the enumerated population at a step rather than draws from it; ``None`` for none."""
         return None
 
+    def enumerates(self, numbers: Numbers) -> bool:
+        """Whether any replica reads the enumerated population at any step."""
+        return "enumerated" in numbers and bool(numbers["enumerated"].any())
+
+    def positions(
+        self, numbers: Numbers, key: Int[Tensor, "replica 2"], step: Int[Tensor, "*replica"]
+    ) -> Int[Tensor, "replica batch"]:
+        """How many examples came before each of a batch, ``step`` steps after the first."""
+        size = numbers.get("batch", self.batch_size)
+        offset = torch.arange(self.batch_size, device=key.device)
+        return (step * size)[..., None].expand(key.shape[0], 1) + offset
+
     # What the training step calls ---------------------------------------------------------------------------------
+
+    @property
+    def variable_settings(self) -> set[str]:
+        """Every setting of the data that can differ by replica."""
+        names = {*self.per_replica, "batch_ratio"} | {f"axes.{name}" for name in self.pools.variable}
+        for name, intervention in self.interventions.items():
+            names |= {f"interventions.{name}.{number}" for number in intervention.per_replica}
+        names = {self.prefix + name for name in names}
+        return names.union(*(branch.variable_settings for branch in self.branches.values()))
 
     def setting_numbers(self, replicas: Replicas) -> Numbers:
         """:meth:`numbers` and what every strategy has: seeds, pools, and the task's settings where they vary."""
         varied = [name for name in self.task.per_replica if f"data.task.{name}" in replicas.vary]
         columns = replicas.numbers("data.task.", self.task) if varied else {}
-        task = {f"task.{name}": torch.tensor(columns[name]) for name in varied}
-        return {"seed": torch.tensor(replicas.seed), **task, **self.pools.numbers(replicas), **self.numbers(replicas)}
+        numbers = {"seed": torch.tensor(replicas.seed), **self.pools.numbers(replicas, self.prefix)}
+        numbers |= _prefixed("task.", {name: torch.tensor(columns[name]) for name in varied})
+        numbers |= self.numbers(replicas)
+        numbers |= self._batches(replicas, numbers)
+        for name, intervention in self.interventions.items():
+            found = intervention.numbers(self, numbers, replicas, f"{self.prefix}interventions.{name}.")
+            numbers |= _prefixed(f"intervention.{name}.", found)
+        for name, branch in self.branches.items():
+            own = branch.setting_numbers(replicas)
+            if branch.initial_state(own) or branch.micro_batches(own) > 1 or self.micro_batches(numbers) > 1:
+                allowed = "strategies of one batch a step, that do not wait for an accuracy"
+                raise SettingError(branch.prefix.rstrip("."), type(branch).__name__, allowed)
+            numbers |= _prefixed(f"stream.{name}.", own)
+        return numbers
+
+    def _batches(self, replicas: Replicas, numbers: Numbers) -> Numbers:
+        """The size of each replica's batches, where it depends on a pool."""
+        key = f"{self.prefix}batch_ratio"
+        ratios = replicas.column(key, self.batch_ratio)
+        if all(ratio is None for ratio in ratios):
+            return {}
+        restricted = [numbers[f"axis.{name}"] for name in self.axes if f"axis.{name}" in numbers]
+        whole = [self.task.axes[name] or 0 for name in self.axes if f"axis.{name}" in numbers]
+        pools, total = (restricted[0], whole[0]) if len(restricted) == 1 else (self.sets(numbers)[..., 1], 0)
+        if len(restricted) > 1 or pools.shape[1] > 1 or "batch_size" in getattr(self, "decided", ()):
+            allowed = "null but for strategies with one batch a step and one pool, which stays as it is"
+            raise SettingError(key, next(ratio for ratio in ratios if ratio is not None), allowed)
+        batches = []
+        for ratio, size in zip(ratios, pools[:, 0].tolist(), strict=True):
+            pool = size or total
+            batch = self.batch_size if ratio is None or not pool else max(round(ratio * pool), 1)
+            if batch > self.batch_size:
+                allowed = f"at most batch_size / k = {self.batch_size / pool:g} for a pool of {pool}"
+                raise SettingError(key, ratio, allowed)
+            batches.append(batch)
+        return {"batch": torch.tensor(batches)}
 
     def bound_task(self, numbers: Numbers) -> Task:
         """The task with its settings that vary by replica."""
-        prefix = "task."
-        return self.task.bind({k.removeprefix(prefix): v for k, v in numbers.items() if k.startswith(prefix)})
+        return self.task.bind(_part("task.", numbers))
+
+    def examples(
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        index: Int[Tensor, "replica batch"],
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the given indices at a step, before any intervention."""
+        task: Any = self.bound_task(numbers)  # its axes are arguments of its own
+        inputs, targets = task.examples(key, index, **self.pools.indices(numbers, key, index, step))
+        population = self.enumerated(numbers, state, step)
+        if population is not None:
+            all_inputs, all_targets = task.population(key, index)
+            inputs = _choose(population, all_inputs, inputs)
+            targets = _choose(population, all_targets, targets)
+        return inputs, targets
 
     def batch(
         self,
@@ -131,14 +246,26 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
         """Inputs, targets and weights of one micro-batch of every replica."""
         index = self.indices(numbers, state, key, step, micro)
-        task: Any = self.bound_task(numbers)  # its axes are arguments of its own
-        inputs, targets = task.examples(key, index, **self.pools.indices(numbers, key, index))
-        population = self.enumerated(numbers, state, step)
-        if population is not None:
-            all_inputs, all_targets = task.population(key, index)
-            inputs = _choose(population, all_inputs, inputs)
-            targets = _choose(population, all_targets, targets)
+        inputs, targets = self.examples(numbers, state, key, step, index)
+        for name, intervention in self.interventions.items():
+            own = _part(f"intervention.{name}.", numbers)
+            batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
+            inputs, targets = intervention.apply(own, batch)
         return inputs, targets, self.weights(numbers, index)
+
+    def stream_batch(
+        self, name: str, numbers: Numbers, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""]
+    ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
+        """Inputs, targets and weights of a batch of the stream ``name``."""
+        branch, own = self.branches[name], _part(f"stream.{name}.", numbers)
+        return branch.batch(own, {}, key, step, torch.zeros_like(step))
+
+    def all_samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
+        """:meth:`samples` of the strategy and of its streams together."""
+        total = self.samples(numbers, state, steps)
+        for name, branch in self.branches.items():
+            total = total + branch.samples(_part(f"stream.{name}.", numbers), {}, steps)
+        return total
 
     def test_batch(
         self, numbers: Numbers, key: Int[Tensor, "replica 2"], start: int | Int[Tensor, ""], count: int
@@ -152,6 +279,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     def schedule(self, total_steps: int, steps_per_batch: int) -> None:
         """Fix the length of the run and how many steps one Lightning batch stands for."""
         self.total_steps, self.steps_per_batch = total_steps, steps_per_batch
+        for branch in self.branches.values():
+            branch.schedule(total_steps, steps_per_batch)
 
     def train_dataloader(self) -> Any:
         return Steps(self)
@@ -161,6 +290,19 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     def test_dataloader(self) -> Any:
         return self.val_dataloader()
+
+
+def only_set(size: Int[Tensor, "replica"]) -> Int[Tensor, "replica 1 2"]:
+    """One phase, whose set is the first ``size`` examples."""
+    return torch.stack((torch.zeros_like(size), size), dim=-1)[:, None]
+
+
+def _prefixed(prefix: str, numbers: Numbers) -> Numbers:
+    return {prefix + name: value for name, value in numbers.items()}
+
+
+def _part(prefix: str, numbers: Numbers) -> Numbers:
+    return {name.removeprefix(prefix): value for name, value in numbers.items() if name.startswith(prefix)}
 
 
 def _choose(replica: Tensor, first: Tensor, second: Tensor) -> Tensor:

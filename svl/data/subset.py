@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl.data.pool import REUSES, Pool, Reuse, extents
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import ONLINE, POPULATION, Size, check_fresh, check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -42,7 +42,7 @@ class Subset(ReuseDataModule):
         self.size, self.reuse = check_size("data.size", size, task), reuse
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        sizes = replicas.numbers("data.", self)["size"]
+        sizes = replicas.numbers(self.prefix, self)["size"]
         if ONLINE in sizes:
             check_fresh("data.size", self.total_steps * self.batch_size, self.task)
         extent = extents(sizes, self.task)
@@ -50,6 +50,9 @@ class Subset(ReuseDataModule):
         self._enumerates = POPULATION in sizes
         enumerated = torch.tensor([size == POPULATION for size in sizes])
         return {"size": extent, "sides": self.pool.sides(extent), "enumerated": enumerated}
+
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return only_set(numbers["size"])
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return numbers["enumerated"] if self._enumerates else None
@@ -62,4 +65,5 @@ class Subset(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        return self.pool.indices(key, numbers["size"], numbers["sides"], step, step)
+        position = self.positions(numbers, key, step)
+        return self.pool.indices(key, numbers["size"], numbers["sides"], position, position)

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import check_fresh, check_size
 from svl.optim.rule import check_number
 from svl.replicas import Replicas
@@ -45,11 +45,14 @@ class TwoSets(ReuseDataModule):
         self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers("data.", self)
+        columns = replicas.numbers(self.prefix, self)
         check_fresh("data", max(columns["size"]) + self.total_steps * self.batch_size, self.task)
         # 32-bit words below the threshold are those of the small set.
         threshold = torch.tensor(columns["probability"], dtype=torch.float64) * 2**32
         return {"size": torch.tensor(columns["size"]), "threshold": threshold.round().to(torch.int64)}
+
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return only_set(numbers["size"])
 
     def indices(
         self,
@@ -59,7 +62,7 @@ class TwoSets(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        position = (step * self.batch_size + torch.arange(self.batch_size, device=key.device)).expand(key.shape[0], -1)
+        position = self.positions(numbers, key, step)
         stream, size = random.fold(key, "two sets")[:, None], numbers["size"][:, None]
         is_small = random.bits(stream, position)[0] < numbers["threshold"][:, None]
         return torch.where(is_small, random.integers(random.bits(stream, position, 1), size), size + position)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from svl import random
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data import zipf_law
+from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import check_size
 from svl.errors import SettingError, check_whole
 from svl.optim.rule import check_number
 from svl.replicas import Replicas
 from svl.tasks.task import Task
-
-LARGEST = 2**20
-"""Ranks that a table holds: one number each, for every replica."""
 
 
 class Zipf(ReuseDataModule):
@@ -52,16 +49,22 @@ class Zipf(ReuseDataModule):
         if over not in ("examples", "batches"):
             raise SettingError("data.over", over, "'examples' or 'batches'")
         check_size("data.size", size, task, ())
-        low, high = (1, LARGEST) if over == "examples" else (self.batch_size, LARGEST * self.batch_size)
+        low, high = (
+            (1, zipf_law.LARGEST) if over == "examples" else (self.batch_size, zipf_law.LARGEST * self.batch_size)
+        )
         check_whole("data.size", size, low, high, f"{low} to {high}, of {over}")
         self.size, self.over = size, over
         self.exponent = check_number("data.exponent", exponent, 0, float("inf"), open_high=True)
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers("data.", self)
+        columns = replicas.numbers(self.prefix, self)
         unit = 1 if self.over == "examples" else self.batch_size
-        sizes = torch.tensor(columns["size"]) // unit
-        return {"distribution": distribution(sizes, torch.tensor(columns["exponent"], dtype=torch.float64))}
+        sizes = torch.tensor(columns["size"])
+        exponent = torch.tensor(columns["exponent"], dtype=torch.float64)
+        return {"size": sizes, "ranks": sizes // unit, "weights": zipf_law.cumulative_weights(sizes // unit, exponent)}
+
+    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
+        return only_set(numbers["size"])
 
     def indices(
         self,
@@ -71,25 +74,8 @@ class Zipf(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        offset = torch.arange(self.batch_size, device=key.device)
+        weights, ranks = numbers["weights"], numbers["ranks"][:, None]
         if self.over == "batches":
-            batch = rank(numbers["distribution"], key, step.expand(key.shape[0], 1))
-            return batch * self.batch_size + offset
-        return rank(numbers["distribution"], key, (step * self.batch_size + offset).expand(key.shape[0], -1))
-
-
-def distribution(size: Int[Tensor, "replica"], exponent: Float[Tensor, "replica"]) -> Float[Tensor, "replica rank"]:
-    """P(rank <= r) of Zipf's law for r = 0, 1, ..., in float64; 1 from each replica's last rank on."""
-    ranks = torch.arange(1, int(size.max()) + 1, dtype=torch.float64)
-    weight = torch.exp(-exponent[:, None] * ranks.log()) * (ranks <= size[:, None])
-    cumulative = weight.cumsum(1)
-    return (cumulative / cumulative[:, -1:]).where(ranks < size[:, None], 1.0)
-
-
-def rank(
-    distribution: Float[Tensor, "replica rank"], key: Int[Tensor, "replica 2"], counter: Int[Tensor, "replica draw"]
-) -> Int[Tensor, "replica draw"]:
-    """Ranks from 0 on, drawn by inversion with 53 random bits each."""
-    high, low, _, _ = random.bits(random.fold(key, "zipf")[:, None], counter)
-    uniform = ((high >> 5) * 2**26 + (low >> 6)).to(torch.float64) * 2.0**-53
-    return torch.searchsorted(distribution, uniform, right=True)
+            batch = zipf_law.rank(weights, key, step.expand(key.shape[0], 1), ranks)
+            return batch * self.batch_size + torch.arange(self.batch_size, device=key.device)
+        return zipf_law.rank(weights, key, self.positions(numbers, key, step), ranks)

@@ -33,6 +33,7 @@ class LinearRegression(Task):
     """
 
     losses = ("squared",)
+    has_teacher = True
     per_replica: ClassVar[frozenset[str]] = frozenset({"exponent", "noise"})
 
     def __init__(self, dim: int = 32, exponent: float = 0.0, noise: float = 1.0) -> None:
@@ -56,11 +57,19 @@ class LinearRegression(Task):
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         draws = random.normals(random.fold(key, "example")[:, None], index, self.dim)
         x = draws * self.eigenvalues(key).sqrt()[:, None]
-        y = self._signal(key, x)
+        return x, self.labels(key, x, index)
+
+    def labels(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Float[Tensor, "replica batch {self.dim}"],
+        index: Int[Tensor, "replica batch"],
+    ) -> Float[Tensor, "replica batch"]:
+        y = self._signal(key, inputs)
         if isinstance(self.noise, float) and self.noise == 0:
-            return x, y
+            return y
         words = random.bits(random.fold(key, "noise")[:, None], index)
-        return x, y + self.noise * random.normal_pair(*words[:2])[0]
+        return y + self.noise * random.normal_pair(*words[:2])[0]
 
     def risk(
         self, key: Int[Tensor, "replica 2"], weights: Float[Tensor, "replica {self.dim}"]

@@ -35,7 +35,7 @@ class Parity(Task):
         if support not in ("first", "drawn"):
             raise SettingError("data.task.support", support, "'first' or 'drawn'")
         self.dim, self.degree, self.support = dim, degree, support
-        self.input_shape = (dim,)
+        self.input_shape, self.input_law, self.has_teacher = (dim,), "signs", support == "drawn"
         self.population_size = 2**dim if dim <= _ENUMERABLE_DIM else None
 
     def support_mask(self, key: Int[Tensor, "replica 2"]) -> Bool[Tensor, "replica dim"]:
@@ -58,6 +58,14 @@ class Parity(Task):
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         """The index's own binary digits are the input: digit 0 stands for +1, digit 1 for -1."""
         return self._label(key, (index & random.MASK32, index >> 32))
+
+    def labels(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Float[Tensor, "replica batch {self.dim}"],
+        index: Int[Tensor, "replica batch"],
+    ) -> Float[Tensor, "replica batch"]:
+        return torch.where(self.support_mask(key)[:, None], inputs, 1.0).prod(-1)
 
     def _label(self, key: Tensor, words: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         mask = self.support_mask(key)

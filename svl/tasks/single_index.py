@@ -53,7 +53,7 @@ class SingleIndex(Task):
             raise SettingError("data.task.link", link, ", ".join(LINKS))
         self.dim, self.link = dim, link
         self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
-        self.input_shape = (dim,)
+        self.input_shape, self.input_law, self.has_teacher = (dim,), "gaussian", True
         self.losses = ("squared", "correlation")
         if link == "sign" and self.noise == 0:
             self.losses += ("logistic", "hinge")
@@ -72,11 +72,19 @@ class SingleIndex(Task):
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         x = random.normals(random.fold(key, "example")[:, None], index, self.dim)
-        y = LINKS[self.link]((x * self.teacher(key)[:, None]).sum(-1))
+        return x, self.labels(key, x, index)
+
+    def labels(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Float[Tensor, "replica batch {self.dim}"],
+        index: Int[Tensor, "replica batch"],
+    ) -> Float[Tensor, "replica batch"]:
+        y = LINKS[self.link]((inputs * self.teacher(key)[:, None]).sum(-1))
         if isinstance(self.noise, float) and self.noise == 0:
-            return x, y
+            return y
         words = random.bits(random.fold(key, "noise")[:, None], index)
-        return x, y + self.noise * random.normal_pair(*words[:2])[0]
+        return y + self.noise * random.normal_pair(*words[:2])[0]
 
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]

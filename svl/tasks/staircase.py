@@ -55,6 +55,14 @@ class Staircase(Parity):
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         return self._with_steps(*super().population(key, index))
 
+    def labels(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Float[Tensor, "replica batch {self.dim}"],
+        index: Int[Tensor, "replica batch"],
+    ) -> Float[Tensor, "replica batch"]:
+        return self._with_steps(inputs, super().labels(key, inputs, index))[1]
+
     def _with_steps(self, x: Tensor, top: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.epsilon, float) and self.epsilon == 0:
             return x, top

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -35,6 +35,9 @@ class Task(ABC):
         test_size: number of test examples where the task fixes it, else ``None``.
         axes: counters beside the example's own that an example depends on, such as its context; for each the number
             of values it has, ``None`` for one without end. A strategy can restrict any of them to a pool.
+        input_law: ``signs`` for independent coordinates in {-1, 1}, ``gaussian`` for N(0, I), of tasks that say by
+            :meth:`labels` what the labels of other such inputs are; else ``None``.
+        has_teacher: whether the labels depend on something drawn once a replica that :meth:`labels` can draw anew.
         digest: what tells stored data apart, kept in a run's summary; ``None`` for data that the settings determine.
         has_perplexity: whether exp(loss) is reported.
         per_replica: constructor arguments that may differ by replica (see ``replicas.vary``).
@@ -49,6 +52,8 @@ class Task(ABC):
     train_size: int | None = None
     test_size: int | None = None
     axes: Mapping[str, int | None] = {}
+    input_law: Literal["signs", "gaussian"] | None = None
+    has_teacher: bool = False
     digest: str | None = None
     has_perplexity: bool = False
     per_replica: ClassVar[frozenset[str]] = frozenset()
@@ -57,6 +62,13 @@ class Task(ABC):
     def has_accuracy(self) -> bool:
         """Whether :meth:`correct` says which outputs are correct: where a subclass writes it, unless that says no."""
         return type(self).correct is not Task.correct
+
+    @property
+    def label_count(self) -> int | None:
+        """How many labels there are: 2 of signs -1 and 1, or classes; ``None`` where targets are anything else."""
+        if self.per_position or not {"logistic", "cross_entropy"} & set(self.losses):
+            return None
+        return 2 if "logistic" in self.losses else self.output_dim
 
     @abstractmethod
     def examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
@@ -78,6 +90,15 @@ class Task(ABC):
         ``key`` is that of :meth:`examples`: it fixes what is drawn once a replica.
         """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
+
+    def labels(
+        self, key: Int[Tensor, "replica 2"], inputs: Tensor, index: Int[Tensor, "replica batch"]
+    ) -> Float[Tensor, "replica batch"]:
+        """The targets of given inputs, with what ``key`` fixes and the label noise of counter ``index``.
+
+        For tasks with an ``input_law`` or a teacher.
+        """
+        raise NotImplementedError(f"{type(self).__name__} labels no inputs but its own")
 
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Tensor

@@ -83,8 +83,8 @@ class ReplicaModule(pl.LightningModule):
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""
-        names = {f"data.{name}" for name in data.per_replica} | {f"data.task.{name}" for name in data.task.per_replica}
-        names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica} | data.pools.variable
+        names = data.variable_settings | {f"data.task.{name}" for name in data.task.per_replica}
+        names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica}
         names |= {f"model.parameterisation.{name}" for name in getattr(self.parameterisation, "per_replica", ())}
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
@@ -121,7 +121,7 @@ class ReplicaModule(pl.LightningModule):
             **self.engine,
         )
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
-        step = data.samples(self.stack.numbers, self.stack.data_state, 1).sum().item() * per_replica
+        step = data.all_samples(self.stack.numbers, self.stack.data_state, 1).sum().item() * per_replica
         chunks = (n for n in range(measure_every, 0, -1) if measure_every % n == 0)
         data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
 

@@ -159,7 +159,7 @@ class ReplicaStack(nn.Module):
             self._runner.run(lambda number: self._advance(blocks[number], steps[:1]), len(blocks), in_turn=True)
             steps, self._has_trained = steps[1:], True
         self._runner.run(lambda number: self._advance(blocks[number], steps), len(blocks))
-        self.record["samples"] += self.data.samples(self.numbers, self.data_state, count)
+        self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, count)
 
     def _advance(self, block: Block, steps: list[Int[Tensor, ""]]) -> None:
         micro = list(torch.arange(block.micro_batches, device=self.key.device))

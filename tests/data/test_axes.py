@@ -30,11 +30,11 @@ class Grid(Task):
         return torch.stack([index, row, column], -1).float(), index.float()
 
 
-def places(task, axes, index, seeds=1, vary=None):
-    """Each example's place on the restricted axes, by name."""
+def places(task, axes, index, seeds=1, vary=None, step=0):
+    """Each example's place on the restricted axes at a step, by name."""
     own, replicas = Axes(axes, task), Replicas(seeds, vary=vary)
     index = torch.as_tensor(index).expand(len(replicas), -1)
-    return own.indices(own.numbers(replicas), replicas.key(), index)
+    return own.indices(own.numbers(replicas), replicas.key(), index, torch.tensor(step))
 
 
 def unchecked(size):
@@ -114,11 +114,15 @@ def test_numbers_are_the_pools_and_0_for_the_whole_axis():
 
     assert numbers({}, POINTS) == numbers({"context": Axis()}, POINTS) == {}
     assert numbers({}, FACTS) == numbers({"subject": Axis("population")}, FACTS) == {}
-    assert numbers({"context": Axis(7)}, POINTS) == {"axis.context": [7, 7]}
-    assert numbers({"subject": Axis(30)}, FACTS) == {"axis.subject": [30, 30]}
+    assert numbers({"context": Axis(7)}, POINTS) == {"axis.context": [[7], [7]]}
+    assert numbers({"subject": Axis(30)}, FACTS) == {"axis.subject": [[30], [30]]}
     vary = {"data.axes.context.size": [8, "online"]}
-    assert numbers({}, POINTS, vary) == numbers({"context": Axis(3)}, POINTS, vary) == {"axis.context": [8, 8, 0, 0]}
-    assert numbers({"column": Axis(5)}, Grid()) == {"axis.column": [5, 5]}
+    assert (
+        numbers({}, POINTS, vary)
+        == numbers({"context": Axis(3)}, POINTS, vary)
+        == {"axis.context": [[8], [8], [0], [0]]}
+    )
+    assert numbers({"column": Axis(5)}, Grid()) == {"axis.column": [[5], [5]]}
 
 
 def test_pools_say_the_size_of_each_restricted_axis():
@@ -128,8 +132,9 @@ def test_pools_say_the_size_of_each_restricted_axis():
     assert Axes({}, Grid()).pools({}) == {}
 
 
-def test_every_size_of_an_axis_can_vary():
-    assert Axes({}, Grid()).variable == {"data.axes.row.size", "data.axes.column.size"}
+def test_every_setting_of_an_axis_can_vary():
+    numbers = ("size", "durations", "exponent")
+    assert Axes({}, Grid()).variable == {f"{name}.{number}" for name in ("row", "column") for number in numbers}
     assert Axes({}, Parity(5, 2)).variable == set()
 
 
@@ -169,7 +174,7 @@ def test_test_examples_know_no_pool(lab):
     assert torch.equal(inputs[0, :, 1], inputs[0, :, 0])
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.0, True, "everything", "population", None, [3], 2**62 + 1])
+@pytest.mark.parametrize("size", [0, -1, 1.0, True, "everything", "population", None, [], 2**62 + 1])
 def test_a_size_that_an_axis_without_end_cannot_have_is_refused(size):
     for refused in (
         lambda: Online(POINTS, axes={"context": unchecked(size)}),
@@ -200,3 +205,72 @@ def test_an_axis_that_the_task_does_not_have_is_refused_with_its_own():
         Online(POINTS, axes={"contexts": Axis(3)})
     with pytest.raises(SettingError, match=r"data\.axes: got 'context'; allowed: none: Parity has no axis"):
         Online(Parity(5, 2), axes={"context": Axis(3)})
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(("task", "name", "size"), [(POINTS, "context", 12), (FACTS, "subject", "population")])
+def test_values_are_as_frequent_as_their_ranks_say(task, name, size, exponent):
+    count, total = 20_000, 12 if size == 12 else 30
+    drawn = places(task, {name: Axis(size, exponent=exponent)}, torch.arange(count))[name][0].numpy()
+    hits = np.bincount(drawn, minlength=total)
+    law = stats.zipfian(exponent, total, loc=-1).pmf(np.arange(total))
+    assert len(hits) == total
+    assert 1e-3 < stats.chisquare(hits, law * count).pvalue < 1 - 1e-3
+
+
+def test_sizes_and_exponents_vary_by_replica():
+    vary = {"data.axes.context.size": [3, 9, "online"], "data.axes.context.exponent": [0.0, 1.5]}
+    with pytest.raises(SettingError, match=r"data\.axes\.context\.exponent: got 1\.5; allowed: 0 for a pool"):
+        places(POINTS, {}, [0], vary=vary)
+    vary["data.axes.context.size"].pop()
+    drawn = places(POINTS, {}, torch.arange(6000), vary=vary)["context"].numpy()
+    for row, (size, exponent) in zip(drawn, ((3, 0), (3, 1.5), (9, 0), (9, 1.5)), strict=True):
+        weight = np.arange(1, size + 1.0) ** -exponent
+        assert stats.chisquare(np.bincount(row, minlength=size), 6000 * weight / weight.sum()).pvalue > 1e-3
+
+
+def test_a_curriculum_has_each_pool_for_its_duration():
+    axes = {"context": Axis([2, 4, "online"], [5, 10])}
+    index = torch.arange(400)
+    for step, size in ((0, 2), (4, 2), (5, 4), (14, 4)):
+        drawn = places(POINTS, axes, index, step=step)["context"]
+        assert drawn.unique().tolist() == list(range(size))
+        assert torch.equal(drawn, places(POINTS, {"context": Axis(size)}, index)["context"])
+    for step in (15, 16, 10**6):
+        assert torch.equal(places(POINTS, axes, index, step=step)["context"][0], index)
+
+
+def test_a_curriculum_with_zipf_s_law_has_it_on_every_pool():
+    axes, index = {"subject": Axis([3, 10, "population"], [5, 5], exponent=1.0)}, torch.arange(6000)
+    for step, size in ((0, 3), (5, 10), (10, 30)):
+        hits = np.bincount(places(FACTS, axes, index, step=step)["subject"][0], minlength=size)
+        weight = 1 / np.arange(1, size + 1)
+        assert stats.chisquare(hits, 6000 * weight / weight.sum()).pvalue > 1e-3
+
+
+def test_replicas_have_curricula_of_their_own():
+    vary = {"data.axes.subject.size": [[2, 8], 5, [7, "population"]]}
+    axes, index = {"subject": Axis([2, 8], [3])}, torch.arange(300)
+    for step, sizes in ((2, (2, 5, 7)), (3, (8, 5, 30))):
+        drawn = places(FACTS, axes, index, vary=vary, step=step)["subject"]
+        assert [len(row.unique()) for row in drawn] == list(sizes)
+
+
+@pytest.mark.parametrize(
+    ("axis", "key"),
+    [
+        (Axis([4, 2], [5]), "size"),
+        (Axis([4, 4], [5]), "size"),
+        (Axis(["population", 4], [5]), "size"),
+        (Axis([2, 4]), "durations"),
+        (Axis([2, 4], [1, 2, 3]), "durations"),
+        (Axis([2, 4], [0]), "durations"),
+        (Axis(2, [1, 2]), "durations"),
+        (Axis(2, exponent=-1.0), "exponent"),
+        (Axis(2, exponent=float("nan")), "exponent"),
+    ],
+)
+def test_a_curriculum_that_makes_no_sense_is_refused(axis, key):
+    with pytest.raises(SettingError) as error:
+        Online(FACTS, axes={"subject": axis})
+    assert error.value.key == f"data.axes.subject.{key}"

@@ -31,17 +31,17 @@ def test_each_phase_draws_from_its_own_set_for_its_own_time(lab, phases, batch_s
         rest = stream[epochs * size :]
         assert len(np.unique(rest)) == len(rest)
         assert ((rest >= first) & (rest < first + size)).all()
-        assert data.phase(rule.numbers, torch.tensor(step)).item() == phase
-        assert data.phase(rule.numbers, torch.tensor(step + steps - 1)).item() == phase
+        assert data.phase(rule.numbers, {}, torch.tensor(step)).item() == phase
+        assert data.phase(rule.numbers, {}, torch.tensor(step + steps - 1)).item() == phase
         step, first = step + steps, first if nested else first + size
-    assert data.phase(rule.numbers, torch.tensor(2**50)).item() == len(sizes) - 1
+    assert data.phase(rule.numbers, {}, torch.tensor(2**50)).item() == len(sizes) - 1
 
 
 @pytest.mark.parametrize("durations", [[3, 4], [3, 4, 1]])
 def test_the_last_phase_lasts_to_the_end_whatever_is_said_of_it(lab, durations):
     rule = lab.Rule(Phases(BIG, [4, 16, 64], durations, batch_size=8))
     assert rule.numbers["starts"].tolist() == [[0, 3, 7]]
-    assert rule.data.phase(rule.numbers, torch.tensor(10**6)).item() == 2
+    assert rule.data.phase(rule.numbers, {}, torch.tensor(10**6)).item() == 2
 
 
 def test_fractions_are_of_the_data_an_online_run_sees(lab):
@@ -104,7 +104,7 @@ def test_a_phase_may_be_longer_than_any_run(lab, durations):
         with pytest.raises(SettingError, match=r"data\.durations"):
             Phases(BIG, [4, 8, 16], durations, "epochs")
     else:
-        assert rule.data.phase(rule.numbers, torch.tensor(2**40)).item() == 0
+        assert rule.data.phase(rule.numbers, {}, torch.tensor(2**40)).item() == 0
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,17 @@ from svl.tasks import Parity
 SIZES = st.lists(st.integers(0, 200), min_size=1, max_size=4)
 
 
-def draw(sizes, batch_size, reuse, steps, fresh_start=0, pools=None):
+def draw(sizes, batch_size, reuse, steps, pools=None):
     sizes = torch.tensor(sizes)
     pool = Pool(sizes if pools is None else torch.tensor(pools), batch_size, reuse)
     key, sides = random.key(torch.arange(len(sizes))), pool.sides(sizes)
-    batches = [pool.indices(key, sizes, sides, torch.tensor(t), torch.tensor(t), fresh_start) for t in steps]
-    return torch.cat(batches, 1).numpy()
+    positions = [at(t, batch_size, len(sizes)) for t in steps]
+    return torch.cat([pool.indices(key, sizes, sides, p, p) for p in positions], 1).numpy()
+
+
+def at(step, batch_size, replicas=1):
+    """Positions of a batch, each replica at its own step or all at one."""
+    return torch.as_tensor(step).reshape(-1, 1).expand(replicas, 1) * batch_size + torch.arange(batch_size)
 
 
 @given(sizes=SIZES, others=SIZES, batch_size=st.integers(1, 60), reuse=st.sampled_from(["epochs", "replacement"]))
@@ -35,12 +40,11 @@ def test_how_many_examples_a_step_has_does_not_change_their_order(size, reuse):
     assert all((stream == streams[0]).all() for stream in streams)
 
 
-def test_fresh_data_are_numbered_by_the_step_of_training_not_of_the_pool():
+def test_fresh_data_come_as_they_are_given():
     sizes = torch.tensor([0, 0, 5])
     pool = Pool(sizes, 4, "epochs")
-    key = random.key(torch.arange(3))
-    start = torch.tensor([0, 100, 7])
-    index = pool.indices(key, sizes, pool.sides(sizes), torch.tensor([9, 9, 0]), torch.tensor(3), start)
+    key, fresh = random.key(torch.arange(3)), at([3, 28, 7], 4, 3)
+    index = pool.indices(key, sizes, pool.sides(sizes), at([9, 9, 0], 4, 3), fresh)
     assert index[:2].tolist() == [[12, 13, 14, 15], [112, 113, 114, 115]]
     assert index[2].max() < 5
 
@@ -49,9 +53,9 @@ def test_replicas_may_be_at_different_steps_of_their_pools():
     sizes = torch.tensor([30, 40])
     pool = Pool(sizes, 8, "epochs")
     key, sides = random.key(torch.arange(2)), pool.sides(sizes)
-    index = pool.indices(key, sizes, sides, torch.tensor([3, 11]), torch.tensor(0))
+    index = pool.indices(key, sizes, sides, at([3, 11], 8, 2), at(0, 8, 2))
     for row, step in enumerate((3, 11)):
-        alone = pool.indices(key, sizes, sides, torch.tensor(step), torch.tensor(0))
+        alone = pool.indices(key, sizes, sides, at(step, 8, 2), at(0, 8, 2))
         assert torch.equal(index[row], alone[row])
 
 

@@ -1,0 +1,51 @@
+"""Label noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError
+from svl.interventions.on_data import Batch, DataIntervention
+from svl.optim.rule import check_number
+
+if TYPE_CHECKING:
+    from svl.data.reuse import ReuseDataModule
+
+
+class LabelNoise(DataIntervention):
+    """A share of the training examples has a wrong label, uniform among the others: a sign is flipped.
+
+    An example keeps its label whenever it comes again.
+
+    Args:
+        rate: probability of a wrong label, 0 to 1; (c - 1) / c makes c labels uniform. Can vary by replica.
+
+    Raises:
+        SettingError: for a rate out of range, or a task without discrete labels.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"rate"})
+
+    def __init__(self, rate: float = 0.1) -> None:
+        self.rate = check_number("data.interventions.rate", rate, 0, 1)
+
+    def check(self, key: str, data: ReuseDataModule) -> None:
+        if data.task.label_count is None:
+            name = type(data.task).__name__
+            raise SettingError(key, "LabelNoise", f"tasks with discrete labels, one an example, unlike {name}")
+
+    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        count = batch.task.label_count
+        assert count is not None
+        key = random.fold(batch.key, "label noise")[:, None]
+        is_wrong = random.uniform(random.bits(key, batch.index)[0]) < numbers["rate"][:, None]
+        targets = batch.targets
+        if targets.is_floating_point():
+            wrong = -targets
+        else:
+            wrong = (targets + 1 + random.integers(random.bits(key, batch.index, 1), count - 1)) % count
+        return batch.inputs, torch.where(is_wrong, wrong, targets)

@@ -1,0 +1,112 @@
+"""Other labels than the task's: random, permuted, or of a random teacher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from svl import random
+from svl.errors import SettingError, check_whole
+from svl.interventions.on_data import FRESH, Batch, DataIntervention
+from svl.replicas import Replicas
+
+if TYPE_CHECKING:
+    from svl.data.reuse import ReuseDataModule
+
+Kind = Literal["task", "random", "permuted", "teacher"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+class Labels(DataIntervention):
+    """Labels that say nothing about the task, the same whenever an example comes again.
+
+    Source: Liu et al. 2026, section 5.1, figures 4 (``random`` for parity, ``teacher`` for single-index models) and 20
+    (``permuted``), and corollary 2.
+
+    Args:
+        kind: ``task``: as they are; ``random``: uniform among the labels that there are; ``permuted``: the labels of
+            the phase's set in a random order (of fresh examples: those of others); ``teacher``: those of another draw
+            of the task's teacher. Can vary by replica.
+        phases: the phases in which it happens, the first is 1; all if left out.
+
+    Raises:
+        SettingError: for an unknown kind, a phase below 1, or a task that has no such labels.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"kind"})
+
+    def __init__(self, kind: Kind = "random", phases: list[int] | None = None) -> None:
+        if kind not in KINDS:
+            raise SettingError("data.interventions.kind", kind, ", ".join(KINDS))
+        if phases is not None and (not isinstance(phases, list) or not phases):
+            raise SettingError("data.interventions.phases", phases, "a list of phases, of which the first is 1")
+        for phase in phases or []:
+            check_whole("data.interventions.phases", phase, 1, allowed="phases, of which the first is 1")
+        self.kind, self.phases = kind, phases
+
+    def check(self, key: str, data: ReuseDataModule) -> None:
+        task = data.task
+        if task.per_position:
+            raise SettingError(key, "Labels", f"tasks with one label an example, unlike {type(task).__name__}")
+        if self.kind == "random" and task.label_count is None:
+            allowed = f"kinds other than random: {type(task).__name__} has real labels"
+            raise SettingError(f"{key}.kind", self.kind, allowed)
+        if self.kind == "teacher" and not task.has_teacher:
+            allowed = f"kinds other than teacher: {type(task).__name__} draws none (parity does with support: drawn)"
+            raise SettingError(f"{key}.kind", self.kind, allowed)
+
+    def numbers(
+        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
+    ) -> dict[str, Tensor]:
+        kinds = replicas.numbers(prefix, self)["kind"]
+        for kind in set(kinds):
+            Labels(kind).check(prefix.rstrip("."), data)
+        sets = data.sets(numbers)
+        if self.phases and max(self.phases) > sets.shape[1]:
+            allowed = f"phases 1 to {sets.shape[1]}, as many as {type(data).__name__} has here"
+            raise SettingError(f"{prefix}phases", self.phases, allowed)
+        self._kinds = [kind for kind in KINDS[1:] if kind in kinds]
+        found = {"kind": torch.tensor([KINDS.index(kind) for kind in kinds])}
+        active = [self.phases is None or phase + 1 in self.phases for phase in range(sets.shape[1])]
+        found["active"] = torch.tensor(active).expand(len(kinds), -1)
+        if "permuted" in kinds:
+            plans = [random.permutation_plan([max(size, 1)]) for size in sets[..., 1].flatten().tolist()]
+            self._walk = max(walk for _, _, walk in plans)
+            sides = torch.tensor([[int(a), int(b)] for a, b, _ in plans])
+            found |= {"sets": sets, "sides": sides.view(sets.shape)}
+        return found
+
+    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        phase, targets = batch.phase()[:, None], batch.targets
+        active = numbers["active"].gather(1, phase)
+        for kind in self._kinds:
+            chosen = active & (numbers["kind"] == KINDS.index(kind))[:, None]
+            targets = torch.where(chosen, self._labels(kind, numbers, batch, phase), targets)
+        return batch.inputs, targets
+
+    def _labels(self, kind: str, numbers: dict[str, Tensor], batch: Batch, phase: Tensor) -> Tensor:
+        key = random.fold(batch.key, f"{kind} labels")
+        if kind == "teacher":
+            return batch.task.labels(key, batch.inputs, batch.index)
+        if kind == "random":
+            count = batch.task.label_count
+            assert count is not None
+            return as_targets(random.integers(random.bits(key[:, None], batch.index), count), batch.targets)
+        row = torch.arange(len(phase), device=phase.device)
+        first, size = numbers["sets"][row, phase[:, 0]].unbind(-1)
+        sides = numbers["sides"][row, phase[:, 0]]
+        position = batch.index - first[:, None]
+        inside = (position >= 0) & (position < size[:, None])
+        round_keys = random.round_keys(random.fold(key, phase[:, 0])[:, None])
+        extent = size[:, None].clamp(min=1)
+        grid = (sides[:, :1], sides[:, 1:])
+        moved = random.permutation(round_keys, torch.where(inside, position, 0), extent, grid, self._walk)
+        return batch.examples(torch.where(inside, first[:, None] + moved, batch.index + FRESH))[1]
+
+
+def as_targets(number: Int[Tensor, "replica batch"], like: Shaped[Tensor, "replica batch"]) -> Tensor:
+    """Labels by number as a task has them: classes, or signs for the numbers 0 and 1."""
+    return 1.0 - 2.0 * number.to(like.dtype) if like.is_floating_point() else number

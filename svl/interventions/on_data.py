@@ -1,0 +1,90 @@
+"""What an intervention on the data is: a change of training examples, between the strategy and the network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from svl.replicas import Replicas
+from svl.tasks.task import Task
+
+if TYPE_CHECKING:
+    from svl.data.reuse import ReuseDataModule
+
+FRESH = 2**61
+"""Counters from here on are those of no training example: beyond every step's, and below the test set's."""
+
+
+@dataclass
+class Batch:
+    """The training examples of one micro-batch, ``[replica, batch, ...]``, and where they come from.
+
+    Attributes:
+        data: the strategy.
+        task: with the settings that vary by replica.
+        numbers: the strategy's, by name ``[replica, ...]``.
+        state: likewise.
+        key: each replica's.
+        step: of the training.
+        index: counters of the examples.
+        inputs: what earlier interventions left.
+        targets: likewise.
+    """
+
+    data: ReuseDataModule
+    task: Task
+    numbers: dict[str, Tensor]
+    state: dict[str, Tensor]
+    key: Int[Tensor, "replica 2"]
+    step: Int[Tensor, ""]
+    index: Int[Tensor, "replica batch"]
+    inputs: Tensor
+    targets: Tensor
+
+    def phase(self) -> Int[Tensor, "replica"]:
+        """Each replica's phase, from 0."""
+        return self.data.phase(self.numbers, self.state, self.step)
+
+    def examples(self, index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of other examples, before any intervention."""
+        return self.data.examples(self.numbers, self.state, self.key, self.step, index)
+
+    def enumerated(self) -> Tensor | None:
+        """Which replicas read the enumerated population."""
+        return self.data.enumerated(self.numbers, self.state, self.step)
+
+
+class DataIntervention(ABC):
+    """A pure function of examples and their counters, the same at each repetition of an example.
+
+    Its attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica. The test
+    set stays as it is.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset()
+
+    def check(self, key: str, data: ReuseDataModule) -> None:  # noqa: B027 - most tasks and strategies will do
+        """Raise :class:`SettingError` for ``key`` where the intervention makes no sense for a task or strategy."""
+
+    def numbers(
+        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
+    ) -> dict[str, Tensor]:
+        """What :meth:`apply` needs, as tensors ``[replica, ...]``; called once, before training.
+
+        Args:
+            data: the strategy.
+            numbers: the strategy's own.
+            replicas: arms and seeds.
+            prefix: where the intervention's settings stand in the config.
+        """
+        columns = replicas.numbers(prefix, self)
+        return {name: torch.tensor(column) for name, column in columns.items()}
+
+    @abstractmethod
+    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """The inputs and targets to learn instead."""
