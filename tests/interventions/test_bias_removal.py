@@ -1,5 +1,7 @@
 """Reused sets whose low-order statistics are the population's, to rounding, and that are still samples of the task."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -98,7 +100,7 @@ def test_every_phase_s_set_is_without_bias_and_contains_the_one_before(rule, tas
         if kind == "whitening":
             covariance = torch.einsum("rni,rnj->rij", x.double(), x.double()) / size
             assert (covariance - torch.eye(8)).abs().max() < 1e-6
-    for (small, _), (large, _) in zip(sets, sets[1:], strict=False):
+    for (small, _), (large, _) in pairwise(sets):
         for a, b in zip(small, large, strict=True):
             assert {tuple(row) for row in a.tolist()} <= {tuple(row) for row in b.tolist()}
     plain = rule(Phases(task, [32, 96, 256, "online"], [1, 3, 8], batch_size=32), 2)
