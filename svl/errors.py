@@ -32,6 +32,16 @@ def check_whole(key: str, given: Any, low: int, high: int = 2**62, allowed: str 
         raise SettingError(key, given, allowed or f"a whole number, at least {low}")
 
 
+def in_full(error: SettingError, given: Iterable[str]) -> SettingError:
+    """The error with the name under which a setting of an intervention was given, which its class does not know."""
+    head, _, last = error.key.rpartition(".")
+    names = {name.removeprefix("replicas.vary.") for name in given}
+    fitting = [name for name in names if name.startswith(f"{head}.") and name.endswith(f".{last}")]
+    if error.key in names or not head.endswith("interventions") or len(fitting) != 1:
+        return error
+    return SettingError(fitting[0], error.given, error.allowed)
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the name in ``names`` closest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

@@ -252,6 +252,8 @@ def class_names(hint: Any) -> list[str]:
 
 def _bases(hint: Any) -> list[type]:
     origin, arguments = get_origin(hint), get_args(hint)
+    if origin is dict:
+        return _bases(arguments[1]) if arguments else []
     if origin in (Union, types.UnionType, list):
         return [base for part in arguments for base in _bases(part)]
     if origin is Callable:

@@ -15,15 +15,16 @@ import lightning.pytorch as pl
 import torch
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 import callbacks
 import callbacks.history
 from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
-from svl import arguments, optim, tasks
+from svl import arguments, interventions, optim, tasks
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError
+from svl.errors import SettingError, in_full
 from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
 from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, provenance
@@ -35,11 +36,11 @@ from svl.settings import (
     check_target,
     check_trainer,
 )
-from svl.tracking import Tracking, tracker
+from svl.tracking import Tracking, tracker, upload
 from svl.training.replica_module import ReplicaModule
 
 # Imported so that a config can name their classes without a module path.
-_SHORT_NAMES = (callbacks, optim, tasks)
+_SHORT_NAMES = (callbacks, interventions, optim, tasks)
 _PURPOSE = {
     "fit": "Train the arms of an experiment.",
     "validate": "Measure a checkpoint on the test set.",
@@ -77,6 +78,7 @@ class Laboratory(LightningCLI):
     exit_status = 0
     finished = False
     run_directory: RunDirectory
+    wandb_run: WandbLogger | None = None
 
     def __init__(self, given: dict[str, Any], words: list[str], **kwargs: Any) -> None:
         self.given, self.words = given, words
@@ -142,14 +144,19 @@ class Laboratory(LightningCLI):
         except BaseException as error:
             self.leave_nothing()
             own = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
-            raise own or error from None
+            raise (in_full(own, self.given) if own else error) from None
 
     def _run_subcommand(self, subcommand: str) -> None:
         # A signal that comes while the results are being written is too late to stop anything.
         catching = self.checkpoint.catching_signals() if subcommand == "fit" else nullcontext()
         try:
             with catching:
-                super()._run_subcommand(subcommand)
+                try:
+                    super()._run_subcommand(subcommand)
+                finally:
+                    if self.wandb_run:
+                        status = int(self.trainer.global_step < self.trainer.max_steps)
+                        self.wandb_run.experiment.finish(exit_code=status)
         except BaseException:
             self.leave_nothing()
             raise
@@ -180,7 +187,8 @@ class Laboratory(LightningCLI):
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
-        history = callbacks.History(self.run_directory.path)
+        target = self.settings.target
+        history = callbacks.History(self.run_directory.path, target.metric, target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, self.settings.checkpoint)
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar else []
         config = {
@@ -230,19 +238,21 @@ class Laboratory(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
-        wandb_run = None
         if self.settings.trainer.logger is None and not self.finished:
-            wandb_run = tracker(self.run_directory, self.settings.wandb, yaml.safe_load(self.resolved_config()))
-            self.trainer.logger = wandb_run
+            self.trainer.logger = self.wandb_run = self.start_tracking()
         try:
             self.trainer.fit(**kwargs)
         except SystemExit:
             # Lightning's way to end at a second Ctrl-C.
             if self.checkpoint.received is None:
                 raise
-        finally:
-            if wandb_run:
-                wandb_run.experiment.finish(exit_code=int(self.trainer.global_step < self.trainer.max_steps))
+
+    def start_tracking(self) -> WandbLogger | None:
+        """The fit's W&B run, with the config and what the run was made by."""
+        config = {**yaml.safe_load(self.resolved_config()), "provenance": provenance(self.words)}
+        measurements: list[Any] = [one for one in self.trainer.callbacks if isinstance(one, callbacks.Measurement)]  # type: ignore[attr-defined]
+        names = [*self.model.stack.metrics, *(name for one in measurements for name in one.names(self.model))]
+        return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)
 
     def after_fit(self) -> None:
         """Write the results of a fit that has ended and print the table, the figure's and the run directory's path."""
@@ -269,6 +279,8 @@ class Laboratory(LightningCLI):
             **provenance(self.words),
         }
         table = self.run_directory.finish(list(self.model.replicas.vary), target.metric, target.value, extra)
+        if self.wandb_run:
+            upload(self.wandb_run.experiment, self.run_directory)
         Console().print(table)
         if diverged:
             print(f"{diverged} of {len(self.model.replicas)} replicas diverged; they were frozen and are counted apart")

@@ -2,8 +2,23 @@
 
 from svl.interventions.added_bias import AddedBias
 from svl.interventions.bias_removal import BiasRemoval
+from svl.interventions.clip_norm import ClipNorm
+from svl.interventions.gradient_bias import GradientBias
 from svl.interventions.label_noise import LabelNoise
 from svl.interventions.labels import Labels
 from svl.interventions.on_data import DataIntervention
+from svl.interventions.on_gradients import BatchGradientIntervention, SampleGradientIntervention
+from svl.interventions.pcgrad import PCGrad
 
-__all__ = ["AddedBias", "BiasRemoval", "DataIntervention", "LabelNoise", "Labels"]
+__all__ = [
+    "AddedBias",
+    "BatchGradientIntervention",
+    "BiasRemoval",
+    "ClipNorm",
+    "DataIntervention",
+    "GradientBias",
+    "LabelNoise",
+    "Labels",
+    "PCGrad",
+    "SampleGradientIntervention",
+]

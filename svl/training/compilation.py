@@ -29,7 +29,7 @@ from torch.utils import _pytree as pytree
 
 _SMALLER_FUSIONS = (4, 1)
 # What of a block's tensors no step changes.
-CONSTANT = ("numbers", "hyper", "frozen", "key")
+CONSTANT = ("numbers", "hyper", "intervention", "frozen", "key")
 
 
 @dataclass(eq=False)

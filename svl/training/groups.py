@@ -28,6 +28,7 @@ class ParameterGroup:
         weight_decay: likewise.
         scale: factor on the initial values.
         frozen: keep the initial values.
+        stream: take the gradients from batches of this stream of ``data.streams``; the strategy's own if left out.
     """
 
     params: str | list[str]
@@ -35,6 +36,7 @@ class ParameterGroup:
     weight_decay: float | None = None
     scale: float = 1.0
     frozen: bool = False
+    stream: str | None = None
 
     per_replica = frozenset(GROUP_NUMBERS)
 
@@ -52,12 +54,14 @@ class StackHyper:
         scale: factor on the initial values, float64 ``[replica]``.
         frozen: whether the parameter is kept, bool ``[replica]``.
         group: the parameter's group, or ``""``.
+        stream: where its gradients come from, ``""`` for the strategy's own batches.
     """
 
     rule: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     scale: dict[str, Tensor] = field(default_factory=dict)
     frozen: dict[str, Tensor] = field(default_factory=dict)
     group: dict[str, str] = field(default_factory=dict)
+    stream: dict[str, str] = field(default_factory=dict)
 
 
 def stack_hyper(
@@ -79,7 +83,8 @@ def stack_hyper(
     base = replicas.numbers("model.optimizer.", rule)
     group_of = _assign(names, groups)
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
-    hyper = StackHyper(group=group_of)
+    streams = {name: group.stream or "" for name, group in groups.items()}
+    hyper = StackHyper(group=group_of, stream={name: streams.get(group, "") for name, group in group_of.items()})
     for name in names:
         own = columns.get(group_of[name], {})
         values = dict(base)

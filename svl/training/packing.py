@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from svl.optim.rule import over
 from svl.training.groups import StackHyper
 
 Packed = dict[str, Tensor]
@@ -21,7 +22,7 @@ class Packing:
 
     Args:
         shapes: of each parameter of one replica, by name, in the network's order.
-        hyper: the rates by which parameters are put together.
+        hyper: the rates and the stream by which parameters are put together.
     """
 
     def __init__(self, shapes: Mapping[str, torch.Size], hyper: StackHyper) -> None:
@@ -29,10 +30,12 @@ class Packing:
         by_rates: dict[tuple[bytes, ...], list[str]] = {}
         for name in shapes:
             rates = (*hyper.rule[name].values(), hyper.frozen[name])
-            by_rates.setdefault(tuple(rate.cpu().numpy().tobytes() for rate in rates), []).append(name)
+            alike = (hyper.stream[name].encode(), *(rate.cpu().numpy().tobytes() for rate in rates))
+            by_rates.setdefault(alike, []).append(name)
         self.names = {str(number): names for number, names in enumerate(by_rates.values())}
         self.rule = {label: hyper.rule[names[0]] for label, names in self.names.items()}
         self.frozen = {label: hyper.frozen[names[0]] for label, names in self.names.items()}
+        self.stream = {label: hyper.stream[names[0]] for label, names in self.names.items()}
 
     def pack(self, parameters: Mapping[str, Float[Tensor, "replica ..."]]) -> Packed:
         """The matrices that hold the parameters."""
@@ -48,6 +51,18 @@ class Packing:
                 shape = self.shapes[name]
                 parameters[name] = piece.unflatten(-1, shape) if shape else piece.squeeze(-1)
         return {name: parameters[name] for name in self.shapes}
+
+    def row(
+        self, packed: Packed, frozen: Mapping[str, Bool[Tensor, "replica"]]
+    ) -> Float[Tensor, "replica *batch number"]:
+        """All matrices side by side, with 0 for what is frozen."""
+        parts = [torch.where(over(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names]
+        return torch.cat(parts, dim=-1)
+
+    def matrices(self, row: Float[Tensor, "replica number"]) -> Packed:
+        """The matrices that lie side by side in a row."""
+        sizes = [sum(self.shapes[name].numel() for name in names) for names in self.names.values()]
+        return dict(zip(self.names, row.split(sizes, dim=-1), strict=True))
 
     def pack_row(self, row: Float[Tensor, "replica number"]) -> Packed:
         """The matrices of parameters that are given one after the other in the network's order."""

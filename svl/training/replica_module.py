@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
+from svl.interventions.on_gradients import GradientIntervention
 from svl.models.mlp import MLP
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
+from svl.optim.schedule import Schedule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
@@ -47,6 +49,9 @@ class ReplicaModule(pl.LightningModule):
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
         parameterisation: factors on initial values and rates: Alpha or MuP; none by default.
+        schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; their product is a factor on each
+            replica's and group's own rate.
+        interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
         fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
@@ -64,6 +69,8 @@ class ReplicaModule(pl.LightningModule):
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
         parameterisation: Parameterisation | None = None,
+        schedules: dict[str, Schedule] | None = None,
+        interventions: dict[str, GradientIntervention] | None = None,
         replicas: Replicas | None = None,
         compile: Compile = "auto",
         fused: bool = True,
@@ -74,7 +81,8 @@ class ReplicaModule(pl.LightningModule):
         self.automatic_optimization = False
         self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
-        self.parameterisation = parameterisation
+        self.parameterisation, self.interventions = parameterisation, interventions or {}
+        self.schedules = schedules or {}
         self.engine: dict[str, Any] = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
         for name in ("block_size", "threads"):
             value = self.engine[name]
@@ -86,6 +94,8 @@ class ReplicaModule(pl.LightningModule):
         names = data.variable_settings | {f"data.task.{name}" for name in data.task.per_replica}
         names |= {f"model.optimizer.{name}" for name in self.optimizer.per_replica}
         names |= {f"model.parameterisation.{name}" for name in getattr(self.parameterisation, "per_replica", ())}
+        for name, intervention in self.interventions.items():
+            names |= {f"model.interventions.{name}.{number}" for number in intervention.per_replica}
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
@@ -117,6 +127,8 @@ class ReplicaModule(pl.LightningModule):
             self.groups,
             self.init,
             self.parameterisation,
+            self.schedules,
+            self.interventions,
             evaluations=-(-total_steps // measure_every) + 1,
             **self.engine,
         )

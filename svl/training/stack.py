@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from typing import Any, Literal
@@ -13,10 +14,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError
+from svl.errors import SettingError, nearest
+from svl.interventions.on_gradients import (
+    BatchGradientIntervention,
+    GradientIntervention,
+    SampleGradientIntervention,
+)
 from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_network
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule, over
+from svl.optim.schedule import Schedule
+from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas
 from svl.training import fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
@@ -48,6 +56,8 @@ class ReplicaStack(nn.Module):
         groups: parameter groups by name.
         init: initial weights.
         parameterisation: factors on initial values and rates.
+        schedules: learning-rate schedules, by name; multiplied.
+        interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
         fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
@@ -68,6 +78,8 @@ class ReplicaStack(nn.Module):
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
         parameterisation: Parameterisation | None = None,
+        schedules: Mapping[str, Schedule] | None = None,
+        interventions: Mapping[str, GradientIntervention] | None = None,
         compile: Compile = "auto",
         fused: bool = True,
         block_size: int | None = None,
@@ -87,6 +99,9 @@ class ReplicaStack(nn.Module):
         factors = self._factors(parameterisation, template, build) if parameterisation else {}
         self.hyper = stack_hyper(names, rule, groups or {}, replicas, factors)
         self.numbers = data.setting_numbers(replicas)
+        self._check_streams(groups or {})
+        # One number for every step; a schedule's, or always the same 1.
+        self.rates = factors_of(schedules, data.total_steps) if schedules else None
         self.key = replicas.key()
         # In a list, so that the template's own parameters are not registered as this module's.
         self._template = [copy.deepcopy(template)]
@@ -98,6 +113,13 @@ class ReplicaStack(nn.Module):
             setattr(self.network.get_submodule(owner), last, nn.Parameter(stacked, requires_grad=False))
         self.packing = Packing({name: p.shape for name, p in template.named_parameters()}, self.hyper)
         self._pack({name: rule.state(self.network.get_parameter(name).data) for name in names})
+        self.interventions = dict(interventions or {})
+        self._check_interventions()
+        prefix = "model.interventions."
+        self.intervention_numbers = {n: i.numbers(replicas, f"{prefix}{n}.") for n, i in self.interventions.items()}
+        row = self.packing.row(self._packed, self.packing.frozen)
+        stateful = {n: i for n, i in self.interventions.items() if isinstance(i, BatchGradientIntervention)}
+        self.memory = {name: intervention.state(row) for name, intervention in stateful.items()}
         count = len(replicas)
         self.record: dict[str, Tensor] = {
             "diverged_at": torch.full((count,), -1),
@@ -120,6 +142,29 @@ class ReplicaStack(nn.Module):
         numbers = {name: torch.tensor(column, dtype=torch.float64) for name, column in columns.items()}
         return parameterisation.factors(template, make, self.rule, numbers)
 
+    def _check_streams(self, groups: Mapping[str, ParameterGroup]) -> None:
+        """Raise :class:`SettingError` unless every group's stream exists and every stream has a group."""
+        known = self.data.streams
+        for name, group in groups.items():
+            if group.stream is not None and group.stream not in known:
+                allowed = ", ".join(known) or "none: there are no data.streams"
+                raise SettingError(f"model.groups.{name}.stream", group.stream, allowed + nearest(group.stream, known))
+        for name in known:
+            if name not in self.hyper.stream.values():
+                raise SettingError(f"data.streams.{name}", name, "streams that a model.groups.<name>.stream names")
+
+    def _check_interventions(self) -> None:
+        """Raise :class:`SettingError` unless the samples' own gradients can be had where they are needed."""
+        for place, (name, one) in enumerate(self.interventions.items()):
+            if not isinstance(one, SampleGradientIntervention):
+                continue
+            key, given = f"model.interventions.{name}", type(one).__name__
+            index = torch.zeros(len(self.replicas), self.data.batch_size, dtype=torch.int64)
+            if place:
+                raise SettingError(key, given, "the first place: it needs the gradients of the samples")
+            if self.data.streams or self.data.weights(self.numbers, index) is not None:
+                raise SettingError(key, given, "strategies without streams, whose batches are all of one size")
+
     def _pack(self, rule_state: dict[str, dict[str, Tensor]]) -> None:
         """Lay parameters and optimizer state out as matrices; the named ones are views of these from now on."""
         self._packed = self.packing.pack(self.parameters_by_name())
@@ -138,13 +183,14 @@ class ReplicaStack(nn.Module):
         return {name: parameter.data for name, parameter in self.network.named_parameters()}
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"rule": self.rule_state, "record": self.record, "data": self.data_state}
+        return {"rule": self.rule_state, "record": self.record, "data": self.data_state, "memory": self.memory}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         for mine, saved in (
             (self.rule_state, state["rule"]),
             (self.record, state["record"]),
             (self.data_state, state["data"]),
+            (self.memory, state["memory"]),
         ):
             copy_into(mine, saved)
 
@@ -153,7 +199,7 @@ class ReplicaStack(nn.Module):
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
-        steps = list(torch.arange(start, start + count, device=self.key.device))
+        steps = self._clock(start, count)
         if not self._has_trained:
             # The first step may compile, which blocks must not do side by side.
             self._runner.run(lambda number: self._advance(blocks[number], steps[:1]), len(blocks), in_turn=True)
@@ -161,15 +207,21 @@ class ReplicaStack(nn.Module):
         self._runner.run(lambda number: self._advance(blocks[number], steps), len(blocks))
         self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, count)
 
-    def _advance(self, block: Block, steps: list[Int[Tensor, ""]]) -> None:
+    def _clock(self, start: int, count: int) -> list[tuple[Int[Tensor, ""], Float[Tensor, ""]]]:
+        """Step numbers, and what multiplies the rates at each."""
+        device = self.key.device
+        rates = torch.ones((), dtype=torch.float64).expand(count) if self.rates is None else self.rates[start:][:count]
+        return list(zip(torch.arange(start, start + count, device=device), rates.to(device), strict=True))
+
+    def _advance(self, block: Block, steps: list[tuple[Int[Tensor, ""], Float[Tensor, ""]]]) -> None:
         micro = list(torch.arange(block.micro_batches, device=self.key.device))
-        for step in steps:
+        for step, rate in steps:
             if len(micro) == 1:
-                self.step.whole(block, step, micro[0])
+                self.step.whole(block, step, rate, micro[0])
                 continue
             for number in micro:
                 self.step.accumulate(block, step, number)
-            self.step.apply(block, step)
+            self.step.apply(block, step, rate)
 
     def _prepare(self) -> list[Block]:
         """Blocks as views into the stack's tensors, and the step compiled for them; made at the first step."""
@@ -191,6 +243,8 @@ class ReplicaStack(nn.Module):
             "key": self.key,
             "hyper": self.packing.rule,
             "frozen": self.packing.frozen,
+            "intervention": self.intervention_numbers,
+            "memory": self.memory,
         }
         if max(micro) > 1:
             everything["total"] = {
@@ -211,10 +265,20 @@ class ReplicaStack(nn.Module):
         if wanted and not can_compile():
             warn_eager()
             wanted = False
-        fusible = wanted and self.key.device.type == "cpu" and self.fused
+        fusible = wanted and self.key.device.type == "cpu" and self.fused and not self.data.streams
+        fusible &= not any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
         is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
         step = Step(
-            self.data, self._template[0], self.packing, self.loss, self.rule, self._example_numbers, wanted, is_fused
+            self.data,
+            self._template[0],
+            self.packing,
+            self.loss,
+            self.rule,
+            self._example_numbers,
+            wanted,
+            is_fused,
+            self.interventions,
+            self.rates is not None,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
@@ -226,7 +290,8 @@ class ReplicaStack(nn.Module):
 
     def _to(self, device: torch.device) -> None:
         packing = self.packing
-        for nest in (self.rule_state, self.record, self.data_state, self.numbers, packing.rule, packing.frozen):
+        own = (self.rule_state, self.record, self.data_state, self.numbers, self.memory, self.intervention_numbers)
+        for nest in (*own, packing.rule, packing.frozen):
             _move(nest, device)
         self._pack(self.rule_state)
         self.key = self.key.to(device)

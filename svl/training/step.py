@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from svl.data.reuse import ReuseDataModule
+from svl.interventions.on_gradients import (
+    BatchGradientIntervention,
+    GradientIntervention,
+    SampleGradientIntervention,
+)
 from svl.optim.rule import UpdateRule, over
 from svl.training import fused_mlp
 from svl.training.compilation import BlockFunction
@@ -27,8 +33,9 @@ class Step:
     """What happens to a block's tensors, a nest of dicts that it changes in place.
 
     ``params`` and ``rule`` hold the packed parameters and their optimizer state, ``data`` the strategy's state,
-    ``record`` what is remembered of the training, ``total`` the sums over micro-batches where there are several;
-    ``numbers``, ``hyper``, ``frozen`` and ``key`` are constant.
+    ``memory`` that of interventions on the gradients, ``record`` what is remembered of the training, ``total`` the sums
+    over micro-batches where there are several; ``numbers``, ``hyper``, ``intervention``, ``frozen`` and ``key`` are
+    constant.
 
     Args:
         data: the reuse strategy.
@@ -39,6 +46,8 @@ class Step:
         example_numbers: numbers that one example has at the network's input and output.
         is_compiled: whether the functions are compiled.
         is_fused: whether gradients come from the C++ kernel.
+        interventions: on the gradients, by name.
+        is_scheduled: whether the rates follow a schedule.
     """
 
     def __init__(
@@ -51,21 +60,29 @@ class Step:
         example_numbers: int,
         is_compiled: bool,
         is_fused: bool,
+        interventions: Mapping[str, GradientIntervention] | None = None,
+        is_scheduled: bool = False,
     ) -> None:
+        every = (interventions or {}).items()
+        self.interventions = {name: one for name, one in every if isinstance(one, BatchGradientIntervention)}
+        samplers = [one for _, one in every if isinstance(one, SampleGradientIntervention)]
+        self.sampler = samplers[0] if samplers else None
         # A power of two, so that few sizes of the test set make a ragged end.
         rows = 1 << max(0, (_EVALUATION_NUMBERS // example_numbers).bit_length() - 1)
         self.evaluation_rows = min(1024, rows, data.test_size)
         self.constraint: Any = getattr(network, "project", None)
         self.data, self.network, self.packing, self.loss, self.rule = data, network, packing, loss, rule
-        self.is_compiled, self.is_fused = is_compiled, is_fused
+        self.is_compiled, self.is_fused, self.is_scheduled = is_compiled, is_fused, is_scheduled
         self.whole = BlockFunction(self._whole, is_compiled)
         self.accumulate = BlockFunction(self._accumulate, is_compiled)
         self.apply = BlockFunction(self._apply, is_compiled)
         self.evaluate = BlockFunction(self._evaluate, is_compiled)
 
-    def _whole(self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]) -> tuple[()]:
-        """A step of one micro-batch."""
-        self._update(tensors, *self._gradients(tensors, step, micro), step)
+    def _whole(
+        self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> tuple[()]:
+        """A step of one micro-batch, with the rates multiplied by the schedule's ``rate``."""
+        self._update(tensors, *self._gradients(tensors, step, micro), step, rate)
         return ()
 
     def _accumulate(self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]) -> tuple[()]:
@@ -78,10 +95,10 @@ class Step:
         total["correct"].add_(correct)
         return ()
 
-    def _apply(self, tensors: Tensors, step: Int[Tensor, ""]) -> tuple[()]:
+    def _apply(self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""]) -> tuple[()]:
         """The step that the accumulated gradients make; ``total`` is zero again after it."""
         total = tensors["total"]
-        self._update(tensors, total["gradients"], total["loss"], total["correct"], step)
+        self._update(tensors, total["gradients"], total["loss"], total["correct"], step, rate)
         for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
             tensor.zero_()
         return ()
@@ -104,24 +121,63 @@ class Step:
         self, tensors: Tensors, step: Tensor, micro: Tensor
     ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
         """Gradients, losses and accuracies of one micro-batch, per replica."""
-        inputs, targets, weights = self.data.batch(tensors["numbers"], tensors["data"], tensors["key"], step, micro)
-        weighted = None if weights is None else 0
+        numbers, key = tensors["numbers"], tensors["key"]
+        inputs, targets, weights = self.data.batch(numbers, tensors["data"], key, step, micro)
         if self.is_fused:
+            weighted = None if weights is None else 0
             network: Any = self.network  # an MLP, else it would not be fused
             params = self.packing.unpack(tensors["params"])
             row, outputs = fused_mlp.gradients(network, self.loss, params, inputs, targets, weights)
             gradients = self.packing.pack_row(row)
             means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
             return gradients, *means
-        per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims=(0, 0, 0, weighted))
         with attention(step.device):
-            gradients, (loss, correct) = per_replica(tensors["params"], inputs, targets, weights)
+            if self.sampler:
+                return self._combined(tensors, inputs, targets, step)
+            gradients, loss, correct = self._of_stream("", tensors["params"], inputs, targets, weights)
+            for name in dict.fromkeys(self.packing.stream.values()):
+                if name:
+                    batch = self.data.stream_batch(name, numbers, key, step)
+                    gradients |= self._of_stream(name, tensors["params"], *batch)[0]
         return gradients, loss, correct
 
+    def _of_stream(
+        self, stream: str, params: dict[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
+        """Gradients of the parameters that learn from a stream's batch, and its loss and accuracy."""
+        moving = {label: p for label, p in params.items() if self.packing.stream[label] == stream}
+        kept = {label: p for label, p in params.items() if label not in moving}
+        in_dims = (0, 0, 0, 0, None if weights is None else 0)
+        if not moving:
+            return {}, *vmap(self._mean_loss, in_dims)(moving, kept, inputs, targets, weights)
+        per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims)
+        gradients, (loss, correct) = per_replica(moving, kept, inputs, targets, weights)
+        return gradients, loss, correct
+
+    def _combined(
+        self, tensors: Tensors, inputs: Tensor, targets: Tensor, step: Tensor
+    ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
+        """One gradient made of the samples' own."""
+        assert self.sampler is not None
+
+        def of_sample(params: Tensors, x: Tensor, y: Tensor) -> Any:
+            return grad_and_value(self._mean_loss, has_aux=True)(params, {}, x[None], y[None], None)
+
+        samples = vmap(vmap(of_sample, (None, 0, 0)))
+        gradients, (losses, hits) = samples(tensors["params"], inputs, targets)
+        row = self.packing.row(gradients, tensors["frozen"])
+        combined = self.packing.matrices(self.sampler.combine(row, tensors["key"], step))
+        return combined, losses.mean(1), hits.mean(1)
+
     def _mean_loss(
-        self, params: dict[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor | None
+        self,
+        moving: dict[str, Tensor],
+        kept: dict[str, Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        return self._means(self._outputs(params, inputs), targets, weights)
+        return self._means(self._outputs({**moving, **kept}, inputs), targets, weights)
 
     def _outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self.network, self.packing.unpack(params), (inputs,))
@@ -139,17 +195,33 @@ class Step:
             return losses.mean(), hits.mean()
         return (losses * weights).sum(), (hits * weights).sum()
 
+    def _intervene(
+        self, tensors: Tensors, gradients: dict[str, Tensor], alive: Tensor, step: Tensor
+    ) -> dict[str, Tensor]:
+        """The gradients that the interventions leave to use."""
+        row = self.packing.row(gradients, tensors["frozen"])
+        for name, intervention in self.interventions.items():
+            memory = tensors["memory"][name]
+            row, after = intervention.apply(row, tensors["intervention"][name], memory, step)
+            for part, value in after.items():
+                memory[part].copy_(torch.where(over(alive, value) > 0, value, memory[part]))
+        return self.packing.matrices(row)
+
     def _update(
-        self, tensors: Tensors, gradients: dict[str, Tensor], loss: Tensor, correct: Tensor, step: Tensor
+        self, tensors: Tensors, gradients: dict[str, Tensor], loss: Tensor, correct: Tensor, step: Tensor, rate: Tensor
     ) -> None:
         """Apply one optimizer step in place; a replica whose loss is not finite stays as it is from now on."""
         record = tensors["record"]
         was_alive = record["diverged_at"] < 0
         alive = was_alive & torch.isfinite(loss)
+        if self.interventions:
+            gradients = self._intervene(tensors, gradients, alive, step)
         updates = {}
         for name, parameter in tensors["params"].items():
-            state = tensors["rule"][name]
-            updates[name] = self.rule.update(parameter, gradients[name], state, tensors["hyper"][name], step)
+            state, hyper = tensors["rule"][name], tensors["hyper"][name]
+            if self.is_scheduled:
+                hyper = {**hyper, "lr": hyper["lr"] * rate}
+            updates[name] = self.rule.update(parameter, gradients[name], state, hyper, step)
         moved = {name: updated for name, (updated, _) in updates.items()}
         if self.constraint is not None:
             moved = self.packing.pack(vmap(self.constraint)(self.packing.unpack(moved)))

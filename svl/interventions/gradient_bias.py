@@ -1,0 +1,50 @@
+"""Gradients with a share of an old one."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from svl.errors import check_whole
+from svl.interventions.on_gradients import BatchGradientIntervention
+from svl.optim.rule import check_number
+
+
+class GradientBias(BatchGradientIntervention):
+    """g <- g + gamma g', where g' is the batch gradient of an earlier step, a new one every ``every`` steps.
+
+    At steps 0, ``every``, 2 ``every``, ... g becomes the g' of the steps that follow; step 0 has none. Source: Kotha et
+    al. 2025, section 3 and figure 2 (every 100 steps; facts every 25).
+
+    Args:
+        gamma: share of the old gradient. Can vary by replica.
+        every: steps that an old gradient stays in use. Can vary by replica.
+
+    Raises:
+        SettingError: for a ``gamma`` below 0 or an ``every`` below 1.
+    """
+
+    per_replica: ClassVar[frozenset[str]] = frozenset({"gamma", "every"})
+
+    def __init__(self, gamma: float, every: int = 100) -> None:
+        self.gamma = check_number("model.interventions.gamma", gamma, 0, math.inf, open_high=True)
+        check_whole("model.interventions.every", every, 1)
+        self.every = every
+
+    def state(self, gradient: Float[Tensor, "replica number"]) -> dict[str, Tensor]:
+        return {"old": torch.zeros_like(gradient)}
+
+    def apply(
+        self,
+        gradient: Float[Tensor, "replica number"],
+        numbers: dict[str, Tensor],
+        state: dict[str, Tensor],
+        step: Int[Tensor, ""],
+    ) -> tuple[Float[Tensor, "replica number"], dict[str, Tensor]]:
+        old = state["old"]
+        renew = (step % numbers["every"] == 0)[:, None]
+        return gradient + numbers["gamma"][:, None] * old, {"old": torch.where(renew, gradient, old)}

@@ -1,0 +1,125 @@
+"""Parameter groups that take their gradients from batches of another strategy."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from svl import random
+from svl.data import AutomaticPhases, FullBatch, Online, Phases, Subset
+from svl.errors import SettingError
+from svl.interventions import LabelNoise, PCGrad
+from svl.models import MLP
+from svl.optim import SGD
+from svl.optim.initialisation import initial_network
+from svl.replicas import Replicas
+from svl.tasks import Parity
+from svl.training import ReplicaStack
+from svl.training.groups import ParameterGroup
+
+TASK = Parity(8, 3)
+FIRST = {"first": ParameterGroup("layers.0.*", stream="fresh")}
+
+
+def online(batch_size=16, **settings):
+    return lambda task: Online(task, batch_size, **settings)
+
+
+def stack_of(data, groups=None, vary=None, steps=20, train=None, rule=None, **settings):
+    data.schedule(steps, steps)
+    stack = ReplicaStack(
+        data,
+        lambda shape, outputs: MLP(shape, outputs, width=6, depth=3),
+        "logistic",
+        rule or SGD(0.5),
+        Replicas(2, vary=vary),
+        FIRST if groups is None else groups,
+        compile="never",
+        **settings,
+    )
+    stack.train_steps(0, steps if train is None else train)
+    return stack
+
+
+def moved(stack, before):
+    """Which parameters differ, by layer."""
+    now = stack.parameters_by_name()
+    return {name for name in now if not torch.equal(now[name], before.parameters_by_name()[name])}
+
+
+def test_training_is_that_of_a_loop_with_two_batches():
+    small = {"reuse": "replacement", "batch_size": 32}
+    stack = stack_of(Subset(TASK, 40, streams={"fresh": online()}, **small))
+    index = Subset(TASK, 40, **small)
+    index.schedule(20, 20)
+    numbers = index.setting_numbers(Replicas(2))
+    for seed in range(2):
+        network = initial_network(lambda: MLP((8,), 1, width=6, depth=3), seed)
+        key = random.key(seed)[None]
+        for step in range(20):
+            reused = index.indices(numbers, {}, random.key(torch.arange(2)), torch.tensor(step), torch.tensor(0))
+            gradients = []
+            for chosen in (reused[seed], torch.arange(16 * step, 16 * step + 16)):
+                x, y = TASK.examples(key, chosen[None])
+                loss = F.soft_margin_loss(network(x[0])[:, 0], y[0])
+                gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+            with torch.no_grad():
+                for number, parameter in enumerate(network.parameters()):
+                    parameter -= 0.5 * gradients[1 if number < 2 else 0][number]
+        for name, parameter in network.named_parameters():
+            stacked = stack.parameters_by_name()[name][seed]
+            torch.testing.assert_close(stacked, parameter.detach(), rtol=1e-4, atol=2e-5)
+    assert stack.record["samples"].tolist() == [20 * (32 + 16)] * 2
+
+
+def test_a_parameter_does_not_change_when_the_other_stream_s_data_do():
+    """Of one step, since later ones see the other parameters."""
+    noisy = {"noise": LabelNoise(1.0)}
+    one = stack_of(Subset(TASK, 40, batch_size=32, streams={"fresh": online()}), train=1)
+    other_stream = stack_of(Subset(TASK, 40, batch_size=32, streams={"fresh": online(interventions=noisy)}), train=1)
+    assert moved(other_stream, one) == {"layers.0.weight", "layers.0.bias"}
+    other_main = stack_of(Subset(TASK, 40, batch_size=32, interventions=noisy, streams={"fresh": online()}), train=1)
+    assert moved(other_main, one) == {f"layers.{i}.{part}" for i in (1, 2) for part in ("weight", "bias")}
+
+
+def test_every_parameter_may_be_on_another_stream():
+    everything = {"all": ParameterGroup("*", stream="fresh")}
+    stack = stack_of(Subset(TASK, 40, batch_size=8, streams={"fresh": online()}), everything)
+    plain = stack_of(Online(TASK, 16), {})
+    for name, parameter in plain.parameters_by_name().items():
+        torch.testing.assert_close(stack.parameters_by_name()[name], parameter, rtol=1e-5, atol=1e-7)
+    main = stack_of(Subset(TASK, 40, batch_size=8), {}, train=0)
+    assert main.data.batch_size == 8
+
+
+def test_settings_of_a_stream_vary_by_replica():
+    data = Phases(TASK, [16, "online"], [8], batch_size=16, streams={"fresh": lambda task: Subset(task, 20)})
+    together = stack_of(data, vary={"data.streams.fresh.size": [20, 200]})
+    for arm, size in enumerate((20, 200)):
+        streams = {"fresh": lambda task, size=size: Subset(task, size)}
+        alone = stack_of(Phases(TASK, [16, "online"], [8], batch_size=16, streams=streams))
+        for name, parameter in alone.parameters_by_name().items():
+            both = together.parameters_by_name()[name][2 * arm : 2 * arm + 2]
+            torch.testing.assert_close(both, parameter, rtol=1e-5, atol=1e-7)
+    assert "data.streams.fresh.size" in data.variable_settings
+
+
+def test_what_makes_no_sense_is_refused():
+    def refused(key, make, words=""):
+        with pytest.raises(SettingError) as error:
+            make()
+        assert error.value.key == key
+        assert words in error.value.allowed
+
+    streams = {"fresh": online()}
+    wrong = {"first": ParameterGroup("layers.0.*", stream="frseh")}
+    refused("model.groups.first.stream", lambda: stack_of(Subset(TASK, 40, streams=streams), wrong), "mean 'fresh'")
+    refused("model.groups.first.stream", lambda: stack_of(Subset(TASK, 40)), "none")
+    refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=streams), {}), "model.groups")
+    slow = {"fresh": lambda task: AutomaticPhases(task, 2, 8, 16)}
+    refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=slow)), "accuracy")
+    large = {"fresh": lambda task: FullBatch(task, 200, 64)}
+    refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=large)), "one batch")
+    refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, 64, streams=streams)), "one batch")
+    refused("data.streams.fresh.batch_size", lambda: Subset(TASK, 40, streams={"fresh": online(0)}))
+    pcgrad = {"pc": PCGrad()}
+    refused("model.interventions.pc", lambda: stack_of(Subset(TASK, 40, streams=streams), interventions=pcgrad))
