@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -90,7 +91,16 @@ class AutomaticPhases(ReuseDataModule):
 
     def initial_state(self, numbers: Numbers) -> State:
         zero = torch.zeros_like(numbers["max_epochs"])
-        return {"phase": zero, "step_in_phase": zero.clone(), "epoch_accuracy": zero.to(torch.float32)}
+        began = torch.full_like(numbers["sizes"], -1)
+        began[:, 0] = 0
+        return {
+            "phase": zero,
+            "step": zero.clone(),
+            "step_in_phase": zero.clone(),
+            "epoch_accuracy": zero.to(torch.float32),
+            "began": began,
+            "learned": torch.full(began.shape, -1.0),
+        }
 
     def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
         return torch.stack((numbers["first_index"], numbers["sizes"]), dim=-1)
@@ -118,8 +128,22 @@ class AutomaticPhases(ReuseDataModule):
         learned = total >= (numbers["accuracy"] - 1e-6) * epoch_steps
         tired = step // epoch_steps >= numbers["max_epochs"]
         go = ended & (learned | tired) & (state["phase"] < self.phases - 1)
+        number = torch.arange(self.phases, device=step.device)
+        left = go[:, None] & (number == state["phase"][:, None])
+        entered = go[:, None] & (number == state["phase"][:, None] + 1)
         return {
             "phase": state["phase"] + go,
+            "step": state["step"] + 1,
             "step_in_phase": torch.where(go, 0, step),
             "epoch_accuracy": torch.where(ended, 0.0, total),
+            "began": torch.where(entered, state["step"][:, None] + 1, state["began"]),
+            "learned": torch.where(left, (total / epoch_steps)[:, None], state["learned"]),
         }
+
+    def ahead(self, state: State, steps: Int[Tensor, ""]) -> State:
+        return {**state, "step_in_phase": state["step_in_phase"] + steps}
+
+    def log(
+        self, numbers: Numbers, state: State
+    ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
+        return state["began"], torch.where(state["learned"] < 0, math.nan, state["learned"])

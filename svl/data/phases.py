@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import random
@@ -113,6 +114,11 @@ class Phases(ReuseDataModule):
 
     def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
         return (step >= numbers["starts"]).sum(1) - 1
+
+    def log(
+        self, numbers: Numbers, state: State
+    ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
+        return numbers["starts"], torch.full(numbers["starts"].shape, math.nan)
 
     def indices(
         self,

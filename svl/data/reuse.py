@@ -112,6 +112,17 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """Each replica's phase at a step, from 0."""
         return torch.zeros_like(numbers["seed"])
 
+    def ahead(self, state: State, steps: Int[Tensor, ""]) -> State:
+        """The state ``steps`` steps later if no phase ends before."""
+        return state
+
+    def log(
+        self, numbers: Numbers, state: State
+    ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
+        """The first step of each phase, -1 if that is open; and the train accuracy that ended it, NaN if none did."""
+        began = torch.zeros_like(numbers["seed"])[:, None]
+        return began, torch.full(began.shape, math.nan)
+
     def initial_state(self, numbers: Numbers) -> State:
         """What the strategy remembers from step to step, as tensors ``[replica, ...]``."""
         return {}

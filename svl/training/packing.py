@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float
@@ -58,6 +59,12 @@ class Packing:
         """All matrices side by side, with 0 for what is frozen."""
         parts = [torch.where(over(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names]
         return torch.cat(parts, dim=-1)
+
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Where each parameter lies in a row: its first number, and the first after it."""
+        names = [name for part in self.names.values() for name in part]
+        ends = list(accumulate(self.shapes[name].numel() for name in names))
+        return dict(zip(names, zip([0, *ends], ends, strict=False), strict=True))
 
     def matrices(self, row: Float[Tensor, "replica number"]) -> Packed:
         """The matrices that lie side by side in a row."""

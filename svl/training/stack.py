@@ -130,7 +130,7 @@ class ReplicaStack(nn.Module):
         }
         self.data_state = data.initial_state(self.numbers)
         self._blocks: list[Block] | None = None
-        self._has_trained = self._has_evaluated = False
+        self._has_trained = self._has_evaluated = self._has_gradients = False
         self._references: dict[str, Tensor] | None = None
 
     def _factors(self, parameterisation: Parameterisation, template: nn.Module, build: Build) -> dict[str, Factors]:
@@ -283,6 +283,7 @@ class ReplicaStack(nn.Module):
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
             step.evaluate.is_compiled &= self._is_worth_compiling(self.evaluations * parts * len(blocks))
+            step.gradient.is_compiled &= self._is_worth_compiling(self.evaluations * len(blocks))
         return step
 
     def _is_worth_compiling(self, calls: int) -> bool:
@@ -312,6 +313,25 @@ class ReplicaStack(nn.Module):
         self._has_evaluated = True
         loss, accuracy, *measures = total / self.data.test_size
         return self._named("val", loss, accuracy, dict(zip(self._measures, measures, strict=True)))
+
+    def gradients(self, step: int, count: int) -> Float[Tensor, "batch replica number"]:
+        """Gradients at the present parameters of the strategy's batches for ``count`` steps from ``step`` on.
+
+        Numbers lie as :meth:`~svl.training.packing.Packing.places` says; those of frozen parameters are 0. Batches
+        repeat where a set is smaller than they are together. Nothing is trained.
+        """
+        blocks = self._prepare()
+        width = sum(p.shape[1] for p in self._packed.values())
+        rows = torch.empty(count, len(self.replicas), width, device=self.key.device)
+        first = torch.tensor(step, device=self.key.device)
+
+        def one(number: int) -> None:
+            for ahead in torch.arange(count, device=self.key.device):
+                rows[ahead, blocks[number].rows] = self.step.gradient(blocks[number], first, ahead)[0]
+
+        self._runner.run(one, len(blocks), in_turn=not self._has_gradients)
+        self._has_gradients = True
+        return rows
 
     def references(self) -> dict[str, Float[Tensor, "replica"]]:
         """Test losses of the task's reference predictors, as ``reference/<name>``: of some test examples, once.

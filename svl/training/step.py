@@ -77,6 +77,7 @@ class Step:
         self.accumulate = BlockFunction(self._accumulate, is_compiled)
         self.apply = BlockFunction(self._apply, is_compiled)
         self.evaluate = BlockFunction(self._evaluate, is_compiled)
+        self.gradient = BlockFunction(self._gradient, is_compiled)
 
     def _whole(
         self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""], micro: Int[Tensor, ""]
@@ -103,6 +104,15 @@ class Step:
             tensor.zero_()
         return ()
 
+    def _gradient(
+        self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> tuple[Float[Tensor, "replica number"]]:
+        """The gradient of the strategy's own batch for a step, before any intervention on it."""
+        state = self.data.ahead(tensors["data"], micro)
+        batch = self.data.batch(tensors["numbers"], state, tensors["key"], step + micro, torch.zeros_like(micro))
+        gradients = self._of_batch(tensors["params"], list(self.packing.names), *batch)[0]
+        return (self.packing.row(gradients, tensors["frozen"]),)
+
     def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
         """Sums of loss, accuracy and the task's measures over the test examples from ``start`` on."""
         rows = self.evaluation_rows
@@ -122,36 +132,39 @@ class Step:
     ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
         """Gradients, losses and accuracies of one micro-batch, per replica."""
         numbers, key = tensors["numbers"], tensors["key"]
-        inputs, targets, weights = self.data.batch(numbers, tensors["data"], key, step, micro)
-        if self.is_fused:
-            weighted = None if weights is None else 0
-            network: Any = self.network  # an MLP, else it would not be fused
-            params = self.packing.unpack(tensors["params"])
-            row, outputs = fused_mlp.gradients(network, self.loss, params, inputs, targets, weights)
-            gradients = self.packing.pack_row(row)
-            means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
-            return gradients, *means
-        with attention(step.device):
-            if self.sampler:
-                return self._combined(tensors, inputs, targets, step)
-            gradients, loss, correct = self._of_stream("", tensors["params"], inputs, targets, weights)
-            for name in dict.fromkeys(self.packing.stream.values()):
-                if name:
-                    batch = self.data.stream_batch(name, numbers, key, step)
-                    gradients |= self._of_stream(name, tensors["params"], *batch)[0]
+        batch = self.data.batch(numbers, tensors["data"], key, step, micro)
+        if self.sampler:
+            return self._combined(tensors, *batch[:2], step)
+        streams = self.packing.stream
+        gradients, loss, correct = self._of_batch(
+            tensors["params"], [n for n, one in streams.items() if not one], *batch
+        )
+        for stream in dict.fromkeys(filter(None, streams.values())):
+            labels = [label for label, one in streams.items() if one == stream]
+            batch = self.data.stream_batch(stream, numbers, key, step)
+            gradients |= self._of_batch(tensors["params"], labels, *batch)[0]
         return gradients, loss, correct
 
-    def _of_stream(
-        self, stream: str, params: dict[str, Tensor], inputs: Tensor, targets: Tensor, weights: Tensor | None
+    def _of_batch(
+        self, params: dict[str, Tensor], labels: list[str], inputs: Tensor, targets: Tensor, weights: Tensor | None
     ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
-        """Gradients of the parameters that learn from a stream's batch, and its loss and accuracy."""
-        moving = {label: p for label, p in params.items() if self.packing.stream[label] == stream}
-        kept = {label: p for label, p in params.items() if label not in moving}
-        in_dims = (0, 0, 0, 0, None if weights is None else 0)
-        if not moving:
-            return {}, *vmap(self._mean_loss, in_dims)(moving, kept, inputs, targets, weights)
-        per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims)
-        gradients, (loss, correct) = per_replica(moving, kept, inputs, targets, weights)
+        """A batch's gradients with respect to the matrices named, and its loss and accuracy."""
+        weighted = None if weights is None else 0
+        if self.is_fused:
+            network: Any = self.network  # an MLP, else it would not be fused
+            row, outputs = fused_mlp.gradients(
+                network, self.loss, self.packing.unpack(params), inputs, targets, weights
+            )
+            means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
+            return self.packing.pack_row(row), *means
+        moving = {label: params[label] for label in labels}
+        kept = {label: matrix for label, matrix in params.items() if label not in moving}
+        in_dims = (0, 0, 0, 0, weighted)
+        with attention(inputs.device):
+            if not moving:
+                return {}, *vmap(self._mean_loss, in_dims)(moving, kept, inputs, targets, weights)
+            per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims)
+            gradients, (loss, correct) = per_replica(moving, kept, inputs, targets, weights)
         return gradients, loss, correct
 
     def _combined(
@@ -163,8 +176,8 @@ class Step:
         def of_sample(params: Tensors, x: Tensor, y: Tensor) -> Any:
             return grad_and_value(self._mean_loss, has_aux=True)(params, {}, x[None], y[None], None)
 
-        samples = vmap(vmap(of_sample, (None, 0, 0)))
-        gradients, (losses, hits) = samples(tensors["params"], inputs, targets)
+        with attention(step.device):
+            gradients, (losses, hits) = vmap(vmap(of_sample, (None, 0, 0)))(tensors["params"], inputs, targets)
         row = self.packing.row(gradients, tensors["frozen"])
         combined = self.packing.matrices(self.sampler.combine(row, tensors["key"], step))
         return combined, losses.mean(1), hits.mean(1)
