@@ -8,29 +8,34 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from numpy import ndarray
 from torch import Tensor
 
 from callbacks.measurement import Measurement
-from svl.results import history
-from svl.results.arms import Arm
+from svl import tracking
+from svl.results import history, statistics
 from svl.training.replica_module import ReplicaModule
 
 
 class History(pl.Callback):
     """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
 
-    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means.
+    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means with
+    their intervals (see :mod:`svl.tracking`), which takes a few milliseconds.
     Doing all of this at the end of a Lightning batch, before the checkpoint, makes a measurement and its checkpoint
     one event: no kill can come between an evaluation and the steps it belongs to.
 
     Args:
         run_dir: the run directory.
+        metric: the target's.
+        target: what it has to pass.
     """
 
-    def __init__(self, run_dir: Path) -> None:
-        self.run_dir = run_dir
+    def __init__(self, run_dir: Path, metric: str, target: float) -> None:
+        self.run_dir, self.metric, self.target = run_dir, metric, target
         self._rows: list[pd.DataFrame] = []
+        self._reached: Bool[ndarray, "*replica"] = np.array(False)
         self.latest: pd.DataFrame | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -41,6 +46,7 @@ class History(pl.Callback):
             history.discard_after(self.run_dir, trainer.global_step)
             rows = history.read(self.run_dir)
             self.latest = rows[rows["step"] == rows["step"].max()]
+            self._reached = self._passes(rows).reshape(-1, len(self.latest)).max(0)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if is_measured(trainer):
@@ -64,16 +70,15 @@ class History(pl.Callback):
         self._log(trainer, replicas, frame, list(metrics))
 
     def _log(self, trainer: pl.Trainer, replicas: Any, frame: pd.DataFrame, metrics: list[str]) -> None:
-        if not trainer.loggers:
-            return
-        values: dict[str, float] = {"step": trainer.global_step}
-        # At once for all columns, of which there can be hundreds.
-        means = frame[["samples", *metrics]].groupby(np.arange(len(frame)) // replicas.seeds).mean()
-        for number, arm in enumerate(replicas.arms):
-            label = Arm(arm, frame).label
-            values |= {f"{name}/{label}": mean for name, mean in means.loc[number].dropna().items()}
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+        self._reached = self._reached | self._passes(frame)
+        if trainer.loggers:
+            for row in tracking.rows(frame, metrics, replicas.arms, self._reached):
+                for logger in trainer.loggers:
+                    logger.log_metrics(row, step=trainer.global_step)
+
+    def _passes(self, rows: pd.DataFrame) -> Bool[ndarray, "row"]:
+        values = rows[self.metric].to_numpy()
+        return values >= self.target if statistics.is_better_above(self.metric) else values <= self.target
 
 
 def is_measured(trainer: Any) -> bool:

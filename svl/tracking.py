@@ -1,16 +1,37 @@
-"""The W&B run of a fit."""
+"""The W&B run of a fit: its axes and names, the table of arms, and the results at the end.
+
+A metric is logged per arm as ``<metric>/<arm>`` (``val/accuracy/size=4096, lr=0.3``), its 95 % interval as
+``low/<metric>/<arm>`` and ``high/<metric>/<arm>``, the share of seeds that have passed the target as ``success/<arm>``.
+W&B makes a section of the first word, and leaves the bounds out of its automatic charts.
+
+Every row has both x-axes, ``step`` (the default) and ``samples``. Arms can have processed different numbers of samples
+at one step (full batches of different sizes), but a chart has one x-axis; so a measurement is one row for each number
+of samples, with the arms that have processed as many. Where the batch size is the same for all, that is a single row.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
 from lightning.pytorch.loggers import WandbLogger
+from numpy import ndarray
+from scipy import special
 
-from svl.results.run import RunDirectory
+from svl.results import history, statistics, summary
+from svl.results.arms import Arm, references, short_names
+from svl.results.quantity import setting
+from svl.results.run import CONFIG, FIGURE, RunDirectory
 
+LOW, HIGH, SUCCESS = "low", "high", "success"
 _PATIENCE = 30.0
 """Seconds to wait for an unreachable server, once at the start and once at the end."""
 
@@ -30,7 +51,72 @@ class Tracking:
     entity: str | None = None
 
 
-def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> WandbLogger | None:
+def arm_name(arm: Mapping[str, Any]) -> str:
+    """An arm's settings by their short names: ``size=4096, lr=0.3``."""
+    named = zip(short_names(list(arm)), arm.values(), strict=True)
+    return ", ".join(f"{name}={setting(value)}" for name, value in named) or "all"
+
+
+def rows(
+    frame: pd.DataFrame, metrics: Sequence[str], arms: Sequence[Mapping[str, Any]], reached: Bool[ndarray, "replica"]
+) -> list[dict[str, float]]:
+    """What is logged of one measurement: a row for each number of samples processed, fewest first.
+
+    Intervals are Student's, mean +- t s / sqrt(n) over the finite seeds: a bootstrap of hundreds of columns would cost
+    more than their measurement. Those of success are Wilson's. The samples of an arm are the median over its seeds.
+
+    Args:
+        frame: the history's rows of the measurement, one per replica, arm by arm.
+        metrics: columns to log; what is NaN for all seeds of an arm is left out.
+        arms: settings of each arm.
+        reached: whether the replica has passed the target.
+    """
+    values = frame[list(metrics)].to_numpy(np.float64).reshape(len(arms), -1, len(metrics))
+    means, half = student(values)
+    bounds = {"": means, f"{LOW}/": means - half, f"{HIGH}/": means + half}
+    samples = np.median(frame["samples"].to_numpy().reshape(len(arms), -1), axis=1)
+    found: dict[float, dict[str, float]] = {count: {"samples": count} for count in np.sort(samples).tolist()}
+    for place, (arm, passed) in enumerate(zip(arms, reached.reshape(len(arms), -1), strict=True)):
+        name, row = arm_name(arm), found[samples[place]]
+        for prefix, table in bounds.items():
+            pairs = zip(metrics, table[place].tolist(), strict=True)
+            row |= {f"{prefix}{metric}/{name}": value for metric, value in pairs if np.isfinite(value)}
+        row |= zip(
+            [f"{SUCCESS}/{name}", *intervals(SUCCESS, name)], _success(int(passed.sum()), passed.size), strict=True
+        )
+    return [{"step": int(frame["step"].iloc[0]), **row} for row in found.values()]
+
+
+def intervals(metric: str, name: str) -> list[str]:
+    """Under which names the bounds of an arm's metric are logged."""
+    return [f"{LOW}/{metric}/{name}", f"{HIGH}/{metric}/{name}"]
+
+
+def student(
+    values: Float[ndarray, "arm seed metric"],
+) -> tuple[Float[ndarray, "arm metric"], Float[ndarray, "arm metric"]]:
+    """Mean over the finite seeds, and half the width of its 95 % t interval, NaN for fewer than two."""
+    finite = np.isfinite(values)
+    count = finite.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(finite, values, 0).sum(1) / count
+        squares = np.where(finite, values - mean[:, None], 0) ** 2
+        error = np.sqrt(squares.sum(1) / (count - 1) / count)
+        return mean, special.stdtrit(count - 1, statistics.HIGH) * error
+
+
+@cache
+def _success(reached: int, seeds: int) -> statistics.Estimate:
+    return statistics.success(np.arange(seeds) < reached)
+
+
+def tracker(
+    run: RunDirectory,
+    tracking: Tracking,
+    config: dict[str, Any],
+    arms: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+) -> WandbLogger | None:
     """Start the fit's W&B run, whose id is the run directory's name, so that a resumed fit goes on in the same run.
 
     ``WANDB_MODE`` decides where the mode is ``auto``. A server that cannot be reached makes the run an offline one,
@@ -39,6 +125,8 @@ def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> Wa
     Args:
         run: the run directory; W&B's own files go below it.
         config: the resolved config, uploaded whole.
+        arms: settings of each arm.
+        metrics: names of what is going to be measured.
     """
     mode: Any = os.environ.get("WANDB_MODE", "auto") if tracking.mode == "auto" else tracking.mode
     if mode == "disabled":
@@ -69,5 +157,60 @@ def tracker(run: RunDirectory, tracking: Tracking, config: dict[str, Any]) -> Wa
     except wandb.errors.Error as error:
         print(f"W&B: {' '.join(str(error).split())}; this run is kept offline, for wandb sync", file=sys.stderr)
         experiment = wandb.init(mode="offline", **options)
+    experiment.define_metric("step")
+    experiment.define_metric("samples")
     experiment.define_metric("*", step_metric="step")
+    # One by one: W&B does not say which of two patterns wins.
+    for hidden in (
+        bound for arm in arms for metric in (*metrics, SUCCESS) for bound in intervals(metric, arm_name(arm))
+    ):
+        experiment.define_metric(hidden, step_metric="step", hidden=True)
+    with _staging(run):
+        experiment.log({"arms": _table(arms)})
     return WandbLogger(experiment=experiment)
+
+
+def upload(experiment: Any, run: RunDirectory) -> None:
+    """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact.
+
+    A failure is one line on standard error: the results are in the run directory already.
+    """
+    import wandb
+
+    try:
+        with _staging(run):
+            experiment.log({"figures/curves": wandb.Image(str(run.path / f"{FIGURE}.png"))})
+            artifact = wandb.Artifact(f"results-{run.id}", type="results")
+            for name in (history.TABLE, summary.SUMMARY, CONFIG):
+                artifact.add_file(str((run.path / name).resolve()))
+            experiment.log_artifact(artifact)
+    except (wandb.errors.Error, OSError, ValueError) as error:
+        print(f"W&B: {' '.join(str(error).split())}; the results are in {run.path} alone", file=sys.stderr)
+
+
+def _table(arms: Sequence[Mapping[str, Any]]) -> Any:
+    """Each arm's name in the charts, its varied settings and its rank, from 0 for the smallest to that of the large."""
+    import wandb
+
+    every = [Arm(dict(arm), pd.DataFrame()) for arm in arms]
+    against = references(every)
+    data = []
+    for arm, reference in zip(every, against, strict=True):
+        rivals = [
+            rival for rival, other in zip(every, against, strict=True) if other is reference and rival is not other
+        ]
+        rank = len(rivals) if arm is reference else rivals.index(arm)
+        data.append([arm_name(arm.settings), *map(setting, arm.settings.values()), rank])
+    return wandb.Table(columns=["arm", *every[0].settings, "rank"], data=data)
+
+
+@contextmanager
+def _staging(run: RunDirectory) -> Iterator[None]:
+    """Within the block W&B keeps files to upload in the run directory, where a later ``wandb sync`` finds them."""
+    kept = os.environ.get("WANDB_DATA_DIR")
+    os.environ.setdefault("WANDB_DATA_DIR", str(run.path.resolve() / "wandb"))
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ["WANDB_DATA_DIR"]
