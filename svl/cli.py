@@ -1,11 +1,11 @@
-"""The command line: ``svl fit | validate | test | report``. Only what a subcommand needs is imported."""
+"""The command line: ``svl fit | validate | test | report | dashboard``. Only what a subcommand needs is imported."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,report} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,report,dashboard} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -16,6 +16,7 @@ subcommands:
   validate   measure a checkpoint on the test set
   test       the same, with a table per arm
   report     runs as one HTML page:            svl report runs/quickstart
+  dashboard  a workspace and reports on W&B:   svl dashboard quickstart --dry-run
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
@@ -40,13 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     from svl.errors import SettingError, nearest
 
     try:
-        commands = ("fit", "validate", "test", "report")
+        commands = ("fit", "validate", "test", "report", "dashboard")
         if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
         if arguments[0] == "report":
             from svl.results.report import main as report
 
             return report(arguments[1:])
+        if arguments[0] == "dashboard":
+            from svl.dashboard import main as dashboard
+
+            return dashboard(arguments[1:])
         from svl.laboratory import run
 
         return run(arguments)

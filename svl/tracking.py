@@ -139,13 +139,13 @@ def tracker(
     )
     wandb.setup(wandb.Settings(silent=True))
     options: dict[str, Any] = {
-        "name": f"{run.path.parent.name}/{run.id}",
+        "name": f"{config['experiment']}/{run.id}",
         "id": run.id,
         "resume": "allow",
         "dir": str(run.path),
         "project": tracking.project,
         "entity": tracking.entity,
-        "group": run.path.parent.name,
+        "group": config["experiment"],
         "job_type": "fit",
         "config": config,
         "settings": settings,
