@@ -75,7 +75,11 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "Subset(Parity(41, 6), size={})": ("data.size", ["'population'", "2**62 + 1", "10**30"]),
     f"Subset({T}, 64, reuse={{}})": ("data.reuse", NO_WORD),
     f"Subset({T}, 64, batch_size={{}})": ("data.batch_size", NO_WHOLE_NUMBER),
-    f"FullBatch({T}, size={{}})": ("data.size", [*SIZE_OF_20, "'online'"]),
+    f"FullBatch({T}, size={{}})": (
+        "data.size",
+        [*(size for size in SIZE_OF_20 if size != "[3]"), "'online'", "[]", "[0]", "[5, 'online']", "[5, 5]", "[6, 5]"],
+    ),
+    f"FullBatch({T}, [5, 6], {{}})": ("data.durations", ["None", "7", "[]", "[1, 2, 3]", "[0]", "[1.5]", "['1']"]),
     "FullBatch(Parity(41, 6), size={})": ("data.size", ["'population'"]),
     f"FullBatch({T}, 64, micro_batch_size={{}})": ("data.micro_batch_size", NO_WHOLE_NUMBER),
     f"FullBatch({T}, 64, test_size={{}})": ("data.test_size", NO_WHOLE_NUMBER),

@@ -32,7 +32,8 @@ class Axis:
     Args:
         size: k; or ``online`` for a new value with every example, or ``population`` for all of a finite axis. A list
             is a curriculum: one pool after the other, each the beginning of the next.
-        durations: steps of each pool of a curriculum; the last may be left out and lasts to the end.
+        durations: steps of each pool of a curriculum; the last may be left out and lasts to the end, as does a pool
+            that is alone.
         exponent: value number r of the pool is drawn with probability proportional to r^(-exponent); 0 is uniform.
     """
 
@@ -155,7 +156,8 @@ class Axes:
         ordered = [math.inf if size == whole else float(size) for size in sizes]
         if sorted(set(ordered)) != ordered:
             raise SettingError(f"{key}size", axis.size, "pools that grow from one to the next")
-        if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
+        is_alone = not isinstance(axis.size, list)
+        if not isinstance(durations, list) or (not is_alone and len(durations) not in (len(sizes) - 1, len(sizes))):
             allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
             raise SettingError(f"{key}durations", axis.durations, allowed)
         for duration in durations:

@@ -1,15 +1,17 @@
-"""Full-batch gradient descent on a subset or on the whole population."""
+"""Full-batch gradient descent on a subset or on the whole population, or first on the one and then on the other."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.data.phases import at, check_increasing, starts
 from svl.data.pool import extents
-from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
+from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, Size, check_size
 from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
@@ -17,44 +19,81 @@ from svl.tasks.task import Task
 
 
 class FullBatch(ReuseDataModule):
-    """Every step uses all of the first ``size`` examples (Liu et al. 2026, figure 2b and 2d).
+    """Every step uses all of the first ``size`` examples (Liu et al. 2026, figure 2b and 2d; in phases, figure 4).
 
     Args:
         task: what is learned.
-        size: N, or ``population`` for every input of an enumerable task. Can vary by replica.
+        size: N, or ``population`` for every input of an enumerable task; or a list of these, a phase each, which
+            contain each other. Can vary by replica.
+        durations: steps of each phase; the last may be left out and lasts to the end, as does one that is alone. Can
+            vary by replica.
         micro_batch_size: examples whose activations are held at once; changes no value but rounding.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
+
+    Raises:
+        SettingError: for a size or a duration out of range, or phases that do not grow.
     """
 
-    per_replica: ClassVar[frozenset[str]] = frozenset({"size"})
+    per_replica: ClassVar[frozenset[str]] = frozenset({"size", "durations"})
     decided: ClassVar[frozenset[str]] = frozenset({"batch_size"})
 
     def __init__(
         self,
         task: Task,
-        size: Size,
+        size: Size | list[Size],
+        durations: list[int] | None = None,
         micro_batch_size: int = 1024,
         **common: Any,
     ) -> None:
         check_whole("data.micro_batch_size", micro_batch_size, 1)
         super().__init__(task, micro_batch_size, **common)
-        if size == ONLINE:
+        sizes: Any = size if isinstance(size, list) else [size]
+        if ONLINE in sizes:
             raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
-        self.size, self.micro_batch_size = check_size("data.size", size, task, (POPULATION,)), micro_batch_size
+        for one in sizes or [size]:
+            check_size("data.size", one, task, (POPULATION,))
+        check_increasing("data.size", sizes, task)
+        allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
+        if durations is not None and not isinstance(durations, list):
+            raise SettingError("data.durations", durations, allowed)
+        if isinstance(size, list) and len(durations or []) not in (len(sizes) - 1, len(sizes)):
+            raise SettingError("data.durations", durations, allowed)
+        for duration in durations or []:
+            check_whole("data.durations", duration, 1, allowed="whole numbers of steps, at least 1")
+        self.size, self.durations, self.micro_batch_size = size, durations, micro_batch_size
 
     def numbers(self, replicas: Replicas) -> Numbers:
-        sizes = replicas.numbers(self.prefix, self).get("size", [self.size] * len(replicas))
-        self._enumerates = POPULATION in sizes
-        return {"size": extents(sizes, self.task), "enumerated": torch.tensor([size == POPULATION for size in sizes])}
+        columns = replicas.numbers(self.prefix, self)
+        given = columns.get("size", [self.size] * len(replicas))
+        durations = columns.get("durations", [self.durations] * len(replicas))
+        sizes = [size if isinstance(size, list) else [size] for size in given]
+        phases = max(map(len, sizes))
+        starting = [starts(len(row), steps or [], phases) for row, steps in zip(sizes, durations, strict=True)]
+        sizes = [row + row[-1:] * (phases - len(row)) for row in sizes]
+        flat = [size for row in sizes for size in row]
+        self._enumerates = POPULATION in flat
+        enumerated = torch.tensor([size == POPULATION for size in flat])
+        extent = extents(flat, self.task).view(-1, phases)
+        return {"sizes": extent, "starts": torch.tensor(starting), "enumerated": enumerated.view_as(extent)}
 
     def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return only_set(numbers["size"])
+        return torch.stack((torch.zeros_like(numbers["sizes"]), numbers["sizes"]), dim=-1)
+
+    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        return (step >= numbers["starts"]).sum(1) - 1
+
+    def log(
+        self, numbers: Numbers, state: State
+    ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
+        return numbers["starts"], torch.full(numbers["starts"].shape, math.nan)
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
-        return numbers["enumerated"] if self._enumerates else None
+        return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
 
-    def micro_batches(self, numbers: Numbers) -> int:
-        return -(-int(numbers["size"].max()) // self.batch_size)
+    def micro_batches(self, numbers: Numbers) -> list[tuple[int, int]]:
+        changes = numbers["starts"].unique().tolist()
+        most = (at(numbers["sizes"], self.phase(numbers, {}, torch.tensor(step))).max() for step in changes)
+        return [(step, -(-int(size) // self.batch_size)) for step, size in zip(changes, most, strict=True)]
 
     def indices(
         self,
@@ -67,9 +106,13 @@ class FullBatch(ReuseDataModule):
         offset = torch.arange(self.batch_size, device=key.device)
         return (micro * self.batch_size + offset).expand(key.shape[0], -1)
 
-    def weights(self, numbers: Numbers, index: Int[Tensor, "replica batch"]) -> Float[Tensor, "replica batch"]:
-        size = numbers["size"][:, None]
+    def weights(
+        self, numbers: Numbers, state: State, step: Int[Tensor, ""], index: Int[Tensor, "replica batch"]
+    ) -> Float[Tensor, "replica batch"]:
+        size = at(numbers["sizes"], self.phase(numbers, state, step))[:, None]
         return (index < size) / size
 
-    def samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
-        return numbers["size"] * steps
+    def samples(self, numbers: Numbers, state: State, first: int, steps: int) -> Int[Tensor, "replica"]:
+        begins = numbers["starts"]
+        ends = torch.cat((begins[:, 1:], torch.full_like(begins[:, :1], 2**62)), dim=1)
+        return (numbers["sizes"] * (ends.clamp(max=first + steps) - begins.clamp(min=first)).clamp(min=0)).sum(1)

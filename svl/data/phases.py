@@ -85,7 +85,8 @@ class Phases(ReuseDataModule):
         extent = extents(flat, self.task).view(len(sizes), -1)
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
         self._enumerates = POPULATION in flat
-        starts = torch.tensor([self._starts(e, d) for e, d in zip(extent.tolist(), columns["durations"], strict=True)])
+        rows = zip(extent.tolist(), columns["durations"], strict=True)
+        begins = torch.tensor([self._starts(sizes, durations) for sizes, durations in rows])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
         fresh_start = extent.max(1).values if self.nested else extent.sum(1)
         if ONLINE in flat:
@@ -94,7 +95,7 @@ class Phases(ReuseDataModule):
         return {
             "sizes": extent,
             "sides": self.pool.sides(extent),
-            "starts": starts,
+            "starts": begins,
             "first_index": before,
             "fresh_start": fresh_start,
             "enumerated": enumerated,
@@ -104,7 +105,7 @@ class Phases(ReuseDataModule):
         steps = durations[: len(extent) - 1]
         if self.unit == "epochs":
             steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
-        return [min(start, _NEVER) for start in accumulate(steps, initial=0)]
+        return starts(len(extent), steps, len(extent))
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
@@ -131,6 +132,12 @@ class Phases(ReuseDataModule):
         phase = self.phase(numbers, state, step)
         position = self.positions(numbers, key, step - at(numbers["starts"], phase))
         return phase_indices(self.pool, numbers, key, phase, position, self.positions(numbers, key, step))
+
+
+def starts(phases: int, durations: list[int], count: int) -> list[int]:
+    """First steps of ``count`` phases, of which those after the first ``phases`` never begin."""
+    own = [min(start, _NEVER) for start in accumulate(durations[: phases - 1], initial=0)]
+    return own + [_NEVER] * (count - len(own))
 
 
 def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:

@@ -19,7 +19,7 @@ class Population(FullBatch):
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
-    decided: ClassVar[frozenset[str]] = frozenset({"batch_size", "size"})
+    decided: ClassVar[frozenset[str]] = frozenset({"batch_size", "size", "durations"})
 
     def __init__(self, task: Task, micro_batch_size: int = 1024, **common: Any) -> None:
-        super().__init__(task, POPULATION, micro_batch_size, **common)
+        super().__init__(task, POPULATION, None, micro_batch_size, **common)

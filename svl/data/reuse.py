@@ -138,7 +138,9 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     ) -> Int[Tensor, "replica batch"]:
         """Indices of the examples of micro-batch ``micro`` of step ``step``."""
 
-    def weights(self, numbers: Numbers, index: Int[Tensor, "replica batch"]) -> Float[Tensor, "replica batch"] | None:
+    def weights(
+        self, numbers: Numbers, state: State, step: Int[Tensor, ""], index: Int[Tensor, "replica batch"]
+    ) -> Float[Tensor, "replica batch"] | None:
         """Weight of each example in the step's mean; ``None`` means 1 / batch_size each."""
         if "batch" not in numbers:
             return None
@@ -149,12 +151,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """The state after a step of this train accuracy: the one arrow from training back to the data."""
         return state
 
-    def micro_batches(self, numbers: Numbers) -> int:
-        """Micro-batches of one step for the replicas whose numbers these are."""
-        return 1
+    def micro_batches(self, numbers: Numbers) -> list[tuple[int, int]]:
+        """Steps, the first is 0, from which on a step has so many micro-batches for the replicas of these numbers."""
+        return [(0, 1)]
 
-    def samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
-        """Examples that each replica processed in ``steps`` steps: the papers' compute."""
+    def samples(self, numbers: Numbers, state: State, first: int, steps: int) -> Int[Tensor, "replica"]:
+        """Examples that each replica processes in ``steps`` steps from number ``first`` on: the papers' compute."""
         return steps * numbers.get("batch", torch.full_like(numbers["seed"], self.batch_size))
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
@@ -197,7 +199,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
             numbers |= _prefixed(f"intervention.{name}.", found)
         for name, branch in self.branches.items():
             own = branch.setting_numbers(replicas)
-            if branch.initial_state(own) or branch.micro_batches(own) > 1 or self.micro_batches(numbers) > 1:
+            parts = [*branch.micro_batches(own), *self.micro_batches(numbers)]
+            if branch.initial_state(own) or any(count > 1 for _, count in parts):
                 allowed = "strategies of one batch a step, that do not wait for an accuracy"
                 raise SettingError(branch.prefix.rstrip("."), type(branch).__name__, allowed)
             numbers |= _prefixed(f"stream.{name}.", own)
@@ -262,7 +265,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
             own = _part(f"intervention.{name}.", numbers)
             batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
             inputs, targets = intervention.apply(own, batch)
-        return inputs, targets, self.weights(numbers, index)
+        return inputs, targets, self.weights(numbers, state, step, index)
 
     def stream_batch(
         self, name: str, numbers: Numbers, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""]
@@ -271,11 +274,11 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         branch, own = self.branches[name], _part(f"stream.{name}.", numbers)
         return branch.batch(own, {}, key, step, torch.zeros_like(step))
 
-    def all_samples(self, numbers: Numbers, state: State, steps: int) -> Int[Tensor, "replica"]:
+    def all_samples(self, numbers: Numbers, state: State, first: int, steps: int) -> Int[Tensor, "replica"]:
         """:meth:`samples` of the strategy and of its streams together."""
-        total = self.samples(numbers, state, steps)
+        total = self.samples(numbers, state, first, steps)
         for name, branch in self.branches.items():
-            total = total + branch.samples(_part(f"stream.{name}.", numbers), {}, steps)
+            total = total + branch.samples(_part(f"stream.{name}.", numbers), {}, first, steps)
         return total
 
     def test_batch(

@@ -39,18 +39,28 @@ class Block:
     Attributes:
         rows: which replicas.
         tensors: their part of everything a step reads or writes, a nest of dicts of views into the stack.
-        micro_batches: of each step.
+        micro_batches: steps from which on a step has so many.
     """
 
     rows: slice
     tensors: dict[str, Any]
-    micro_batches: int
+    micro_batches: list[tuple[int, int]]
     flat: list[Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.flat, self._structure = pytree.tree_flatten(self.tensors)
         self.shapes = tuple(tensor.shape for tensor in self.flat)
         self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
+
+    def parts(self, step: int) -> int:
+        """Micro-batches of a step."""
+        return [count for first, count in self.micro_batches if first <= step][-1]
+
+    def calls(self, steps: int) -> int:
+        """Micro-batches of so many steps."""
+        ends = [first for first, _ in self.micro_batches[1:]] + [steps]
+        lengths = [max(min(end, steps) - first, 0) for (first, _), end in zip(self.micro_batches, ends, strict=True)]
+        return sum(length * count for length, (_, count) in zip(lengths, self.micro_batches, strict=True))
 
     def nest(self, flat: list[Tensor]) -> dict[str, Any]:
         """The nest of dicts that a flat list stands for."""
@@ -173,7 +183,8 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
     options |= {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
     for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
         try:
-            with tracing(TracingContext(mode)):
+            with warnings.catch_warnings(), tracing(TracingContext(mode)):
+                warnings.simplefilter("ignore", FutureWarning)  # how torch's compiler uses torch
                 return torch._inductor.compile(copy.deepcopy(graph), fake, options=options | fusion)
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.

@@ -133,7 +133,9 @@ class ReplicaModule(pl.LightningModule):
             **self.engine,
         )
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
-        step = data.all_samples(self.stack.numbers, self.stack.data_state, 1).sum().item() * per_replica
+        step = (
+            data.all_samples(self.stack.numbers, self.stack.data_state, total_steps - 1, 1).sum().item() * per_replica
+        )
         chunks = (n for n in range(measure_every, 0, -1) if measure_every % n == 0)
         data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
 

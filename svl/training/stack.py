@@ -162,7 +162,8 @@ class ReplicaStack(nn.Module):
             index = torch.zeros(len(self.replicas), self.data.batch_size, dtype=torch.int64)
             if place:
                 raise SettingError(key, given, "the first place: it needs the gradients of the samples")
-            if self.data.streams or self.data.weights(self.numbers, index) is not None:
+            weights = self.data.weights(self.numbers, {}, torch.tensor(0), index)
+            if self.data.streams or weights is not None:
                 raise SettingError(key, given, "strategies without streams, whose batches are all of one size")
 
     def _pack(self, rule_state: dict[str, dict[str, Tensor]]) -> None:
@@ -205,22 +206,24 @@ class ReplicaStack(nn.Module):
             self._runner.run(lambda number: self._advance(blocks[number], steps[:1]), len(blocks), in_turn=True)
             steps, self._has_trained = steps[1:], True
         self._runner.run(lambda number: self._advance(blocks[number], steps), len(blocks))
-        self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, count)
+        self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, start, count)
 
-    def _clock(self, start: int, count: int) -> list[tuple[Int[Tensor, ""], Float[Tensor, ""]]]:
-        """Step numbers, and what multiplies the rates at each."""
+    def _clock(self, start: int, count: int) -> list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]:
+        """Step numbers, also as tensors, and what multiplies the rates at each."""
         device = self.key.device
         rates = torch.ones((), dtype=torch.float64).expand(count) if self.rates is None else self.rates[start:][:count]
-        return list(zip(torch.arange(start, start + count, device=device), rates.to(device), strict=True))
+        steps = range(start, start + count)
+        return list(zip(steps, torch.arange(start, start + count, device=device), rates.to(device), strict=True))
 
-    def _advance(self, block: Block, steps: list[tuple[Int[Tensor, ""], Float[Tensor, ""]]]) -> None:
-        micro = list(torch.arange(block.micro_batches, device=self.key.device))
-        for step, rate in steps:
-            if len(micro) == 1:
+    def _advance(self, block: Block, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]) -> None:
+        micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
+        for number, step, rate in steps:
+            parts = block.parts(number)
+            if parts == 1:
                 self.step.whole(block, step, rate, micro[0])
                 continue
-            for number in micro:
-                self.step.accumulate(block, step, number)
+            for part in micro[:parts]:
+                self.step.accumulate(block, step, part)
             self.step.apply(block, step, rate)
 
     def _prepare(self) -> list[Block]:
@@ -232,6 +235,7 @@ class ReplicaStack(nn.Module):
         data, count = self.data, len(self.replicas)
         micro = [data.micro_batches(view(self.numbers, slice(r, r + 1))) for r in range(count)]
         runs = [len(list(run)) for _, run in groupby(micro)]
+        most = [max(count for _, count in one) for one in micro]
         target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
         slices = partition(runs, target)
         everything: dict[str, Any] = {
@@ -246,7 +250,7 @@ class ReplicaStack(nn.Module):
             "intervention": self.intervention_numbers,
             "memory": self.memory,
         }
-        if max(micro) > 1:
+        if max(most) > 1:
             everything["total"] = {
                 "gradients": {name: torch.zeros_like(p) for name, p in everything["params"].items()},
                 "loss": torch.zeros(count, device=device),
@@ -260,7 +264,7 @@ class ReplicaStack(nn.Module):
         return self._blocks
 
     def _make_step(self, blocks: list[Block]) -> Step:
-        calls = sum(block.micro_batches for block in blocks) * self.data.total_steps
+        calls = sum(block.calls(self.data.total_steps) for block in blocks)
         wanted = self._is_worth_compiling(calls)
         if wanted and not can_compile():
             warn_eager()

@@ -265,7 +265,6 @@ def test_replicas_have_curricula_of_their_own():
         (Axis([2, 4]), "durations"),
         (Axis([2, 4], [1, 2, 3]), "durations"),
         (Axis([2, 4], [0]), "durations"),
-        (Axis(2, [1, 2]), "durations"),
         (Axis(2, exponent=-1.0), "exponent"),
         (Axis(2, exponent=float("nan")), "exponent"),
     ],

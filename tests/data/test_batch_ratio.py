@@ -22,7 +22,7 @@ def test_a_batch_has_so_many_examples_for_each_of_the_pool(rule):
     for row, size in zip(weights, (20, 40, 64), strict=True):
         assert row[:size].tolist() == [pytest.approx(1 / size)] * size
         assert row[size:].sum() == 0
-    assert one.data.samples(one.numbers, {}, 7).tolist() == [140, 280, 448]
+    assert one.data.samples(one.numbers, {}, 3, 7).tolist() == [140, 280, 448]
 
 
 def test_epochs_still_have_every_example_once(rule):

@@ -13,7 +13,7 @@ STRATEGIES = [
     Online(TASK, 16),
     Subset(TASK, 100, "epochs", batch_size=16),
     Subset(TASK, 100, "replacement", batch_size=16),
-    FullBatch(TASK, 100, 16),
+    FullBatch(TASK, 100, None, 16),
     Population(TASK, 16),
     Phases(TASK, [10, 100, "population", "online"], [2, 2, 2], batch_size=16),
     AutomaticPhases(TASK, 3, 10, 100, batch_size=16),

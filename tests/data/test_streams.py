@@ -117,9 +117,9 @@ def test_what_makes_no_sense_is_refused():
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=streams), {}), "model.groups")
     slow = {"fresh": lambda task: AutomaticPhases(task, 2, 8, 16)}
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=slow)), "accuracy")
-    large = {"fresh": lambda task: FullBatch(task, 200, 64)}
+    large = {"fresh": lambda task: FullBatch(task, 200, None, 64)}
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=large)), "one batch")
-    refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, 64, streams=streams)), "one batch")
+    refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, None, 64, streams=streams)), "one batch")
     refused("data.streams.fresh.batch_size", lambda: Subset(TASK, 40, streams={"fresh": online(0)}))
     pcgrad = {"pc": PCGrad()}
     refused("model.interventions.pc", lambda: stack_of(Subset(TASK, 40, streams=streams), interventions=pcgrad))

@@ -21,7 +21,7 @@ def removed(kind):
 
 def whole(rule, task, size, kind, seeds=2):
     """All of a reused set in the order of its indices, inputs in float64."""
-    x, y = rule(FullBatch(task, size, size, interventions=removed(kind)), seeds).inputs([0])
+    x, y = rule(FullBatch(task, size, None, size, interventions=removed(kind)), seeds).inputs([0])
     return x.double().numpy(), y.double().numpy()
 
 
@@ -36,7 +36,7 @@ def whole(rule, task, size, kind, seeds=2):
 def test_signs_have_no_mean_given_any_label(rule, dim, support, degree, eighths, seed):
     task, size = Parity(dim, min(degree, dim), support), 8 * min(eighths, 2**dim // 8)
     for kind in ("mean", "class_means"):
-        one = rule(FullBatch(task, size, size, interventions=removed(kind)), first_seed=seed)
+        one = rule(FullBatch(task, size, None, size, interventions=removed(kind)), first_seed=seed)
         x, y = (part[0].double().numpy() for part in one.inputs([0]))
         assert np.abs(x.mean(0)).max() == 0
         on = np.flatnonzero(task.support_mask(one.key)[0].numpy())
@@ -126,12 +126,12 @@ def test_disjoint_and_automatic_phases(rule):
 def test_sizes_and_kinds_vary_by_replica_and_the_population_stays(rule):
     task = Parity(6, 3)
     vary = {"data.size": [16, 32, "population"], "data.interventions.bias.kind": ["none", "mean", "class_means"]}
-    together = rule(FullBatch(task, 16, 64, interventions=removed("mean")), vary=vary)
+    together = rule(FullBatch(task, 16, None, 64, interventions=removed("mean")), vary=vary)
     x, y, weight = together.batch(0)
     arms = [(size, kind) for size in vary["data.size"] for kind in vary["data.interventions.bias.kind"]]
     for row, (size, kind) in enumerate(arms):
         interventions = {} if size == "population" else removed(kind)
-        alone = rule(FullBatch(task, size, 64, interventions=interventions))
+        alone = rule(FullBatch(task, size, None, 64, interventions=interventions))
         inputs, targets, own = alone.batch(0)
         here = weight[row] > 0
         assert torch.equal(weight[row], own[0])

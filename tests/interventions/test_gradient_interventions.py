@@ -153,8 +153,8 @@ def test_interventions_act_one_after_the_other():
 
 
 def test_a_full_batch_in_parts_is_clipped_as_a_whole():
-    whole = stack_of(FullBatch(TASK, 64, 64), {"clip": ClipNorm(0.05)})
-    parts = stack_of(FullBatch(TASK, 64, 16), {"clip": ClipNorm(0.05)})
+    whole = stack_of(FullBatch(TASK, 64, None, 64), {"clip": ClipNorm(0.05)})
+    parts = stack_of(FullBatch(TASK, 64, None, 16), {"clip": ClipNorm(0.05)})
     for name, parameter in whole.parameters_by_name().items():
         torch.testing.assert_close(parameter, parts.parameters_by_name()[name], rtol=1e-4, atol=1e-6)
 

@@ -135,9 +135,9 @@ def test_replicas_in_phases_of_their_own(rule):
 def test_kinds_vary_by_replica(rule):
     task = Parity(10, 3, "drawn")
     vary = {"data.interventions.other.kind": ["task", "random", "permuted", "teacher"]}
-    together = rule(FullBatch(task, 64, 64, interventions={"other": Labels()}), 2, vary=vary).inputs([0])[1]
+    together = rule(FullBatch(task, 64, None, 64, interventions={"other": Labels()}), 2, vary=vary).inputs([0])[1]
     for arm, kind in enumerate(vary["data.interventions.other.kind"]):
-        alone = rule(FullBatch(task, 64, 64, interventions={"other": Labels(kind)}), 2).inputs([0])[1]
+        alone = rule(FullBatch(task, 64, None, 64, interventions={"other": Labels(kind)}), 2).inputs([0])[1]
         assert torch.equal(together[2 * arm : 2 * arm + 2], alone)
 
 

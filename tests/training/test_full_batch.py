@@ -29,7 +29,7 @@ def plain(lab, seed, sample, optimizer="SGD"):
 @pytest.mark.parametrize("micro_batch_size", [7, 64, 100, 1000])
 def test_equals_gradient_descent_on_the_whole_sample(lab, micro_batch_size, optimizer):
     task, rule = Parity(DIM, DEGREE), {"SGD": SGD(0.5, 0.5), "AdamW": AdamW(1e-2)}[optimizer]
-    stack = lab.stack(FullBatch(task, 100, micro_batch_size), STEPS, rule=rule, replicas=Replicas(2))
+    stack = lab.stack(FullBatch(task, 100, None, micro_batch_size), STEPS, rule=rule, replicas=Replicas(2))
     stack.train_steps(0, STEPS)
     metrics = stack.train_metrics()
     assert stack.record["samples"].tolist() == [100 * STEPS] * 2

@@ -14,7 +14,7 @@ DATA = {
     "subset": lambda: Subset(TASK, 50, batch_size=16, test_size=100),
     "phases": lambda: Phases(TASK, [16, "online"], [20], batch_size=16, test_size=100),
     "automatic phases": lambda: AutomaticPhases(TASK, 6, 16, 128, 0.65, 5, batch_size=16, test_size=100),
-    "full batch": lambda: FullBatch(TASK, 50, 20, test_size=100),
+    "full batch": lambda: FullBatch(TASK, 50, None, 20, test_size=100),
 }
 
 
