@@ -27,14 +27,16 @@ sys.exit(status)
 # Full batches of different sizes: at one step the arms have processed different numbers of samples.
 TRACKED = [
     *("--wandb.mode", "auto", "--data", "FullBatch", "--replicas.vary.data.size", "[32, population]"),
-    *("--replicas.seeds", "3", "--trainer.max_steps", "1200", "--trainer.log_every_n_steps", "50"),
+    *("--replicas.seeds", "3", "--trainer.max_steps", "1000", "--trainer.log_every_n_steps", "50"),
     *("--trainer.callbacks", "[NormRatio, Throughput]", "--model.optimizer.lr", "0.5"),
 ]
 ARMS = {"size=32": "32", "size=population": "population"}
 
 
 def run(folder, *commands, **environment):
-    base = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "WANDB_ERROR_REPORTING": "false"}
+    # On a busy machine two threads that wait for each other take many times as long as one.
+    threads = {"OMP_NUM_THREADS": "1"}
+    base = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "WANDB_ERROR_REPORTING": "false", **threads}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(commands)],
         cwd=folder,
