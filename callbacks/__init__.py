@@ -2,22 +2,30 @@
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.feature import Feature
+from callbacks.gradient_similarity import GradientSimilarity
 from callbacks.history import History
 from callbacks.measurement import Measurement
 from callbacks.norm_ratio import NormRatio
 from callbacks.norms import Norms
+from callbacks.phase_log import PhaseLog
 from callbacks.progress import Progress
 from callbacks.query_key import QueryKey
+from callbacks.rates import Rates
+from callbacks.sampling_bias import SamplingBias
 from callbacks.throughput import Throughput
 
 __all__ = [
     "Checkpoint",
     "Feature",
+    "GradientSimilarity",
     "History",
     "Measurement",
     "NormRatio",
     "Norms",
+    "PhaseLog",
     "Progress",
     "QueryKey",
+    "Rates",
+    "SamplingBias",
     "Throughput",
 ]

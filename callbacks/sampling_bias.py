@@ -1,0 +1,165 @@
+"""How far the low-order statistics of the data in use are from the population's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from callbacks.measurement import Measurement
+from callbacks.phase_log import present_phase
+from svl.data.reuse import _part
+from svl.errors import SettingError, check_whole
+from svl.interventions.on_data import Batch
+from svl.tasks import LinearRegression, Parity, SingleIndex, Staircase, Task
+from svl.training.blocks import BlockRunner, view
+from svl.training.replica_module import ReplicaModule
+from svl.training.stack import ReplicaStack
+
+_AT_ONCE = 4096
+# E[f(z)] and E[f(z) (z^2 - 1)] for z ~ N(0, 1), of the links f where they are not both 0.
+_EVEN_PARTS = {
+    "he2": (0.0, 2.0),
+    "relu": (1 / math.sqrt(2 * math.pi), 1 / math.sqrt(2 * math.pi)),
+    "sigmoid": (0.5, 0.0),
+}
+
+
+class SamplingBias(Measurement):
+    """Statistics of the set that each replica's phase reuses, after interventions on the data.
+
+    ``bias/x`` = |mean of x|; ``bias/yx`` = |mean of y x|; ``bias/moment`` = |M^ - M| in the spectral norm, with M^ the
+    mean of y x x^T and M = E[y x x^T] under the task's own law, and ``bias/moment_frobenius`` in the Frobenius norm. Of
+    a quadratic network, w^T M^ w is the signal that a neuron w gives its output weight (Liu et al. 2026, section 4.2).
+
+    M is exact, for Parity, Staircase, SingleIndex and LinearRegression; other tasks have no ``bias/moment``. Where data
+    are fresh, the bias is that of the phase's first batch, which a step later is gone.
+
+    One pass over a set at the first measurement of a phase, once for replicas that share it, which takes as long as a
+    few epochs of training a small network; free from then on.
+
+    Args:
+        examples: of the largest set that is measured; NaN for larger ones.
+
+    Raises:
+        SettingError: for ``examples`` below 1, or tasks whose inputs are no vectors or targets no numbers.
+    """
+
+    def __init__(self, examples: int = 2**16) -> None:
+        check_whole("trainer.callbacks.SamplingBias.examples", examples, 1)
+        self.examples = examples
+        self._known: dict[tuple[object, ...], Float[Tensor, "statistic"]] = {}
+        self._present: list[tuple[int, int, int]] = []
+        self._columns: dict[str, Float[Tensor, "replica"]] = {}
+
+    def names(self, module: ReplicaModule) -> Sequence[str]:
+        task = module.stack.data.task
+        is_vector = task.vocabulary is None and len(task.input_shape) == 1
+        if not is_vector or task.per_position or "cross_entropy" in task.losses:
+            given = f"SamplingBias for {type(task).__name__}"
+            raise SettingError("trainer.callbacks", given, "tasks whose inputs are vectors and whose targets numbers")
+        moments = ["bias/moment", "bias/moment_frobenius"]
+        is_known = population_moment(task, module.stack.key[:1]) is not None
+        return ["bias/x", "bias/yx", *(moments if is_known else ())]
+
+    def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
+        present = list(zip(*(part.tolist() for part in present_phase(module.stack, module.global_step)), strict=True))
+        if present != self._present:
+            self._present, self._columns = present, self._of(module, present)
+        return self._columns
+
+    def _of(self, module: ReplicaModule, present: list[tuple[int, int, int]]) -> dict[str, Float[Tensor, "replica"]]:
+        names, stack = self.names(module), module.stack
+        settings = [stack.replicas.column(key, None) for key in stack.replicas.vary if key.startswith("data.")]
+        wanted, missing = [], {}
+        for replica, (phase, size, first_step) in enumerate(present):
+            # What a set consists of does not depend on when it came into use, but a batch does.
+            own = (stack.replicas.seed[replica], *(repr(column[replica]) for column in settings))
+            about = (phase, first_step if size == 0 else None, *own)
+            wanted.append(about)
+            if size > self.examples:
+                self._known[about] = torch.full((len(names),), math.nan)
+            elif about not in self._known:
+                missing[about] = (replica, phase, first_step)
+        if missing:
+            self._compute(stack, missing)
+        columns = torch.stack([self._known[about] for about in wanted], dim=1)
+        return dict(zip(names, columns, strict=True))
+
+    def _compute(self, stack: ReplicaStack, missing: dict[tuple[object, ...], tuple[int, int, int]]) -> None:
+        todo = list(missing.items())
+
+        def one(number: int) -> None:
+            about, where = todo[number]
+            self._known[about] = bias(stack, *where)
+
+        # Side by side with a thread each: the operations are too small to be shared.
+        BlockRunner(len(todo)).run(one, len(todo))
+
+
+def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Float[Tensor, "statistic"]:
+    """The statistics of one replica's phase, which began at ``first_step``."""
+    data, row = stack.data, slice(replica, replica + 1)
+    numbers, state, key = view(stack.numbers, row), view(stack.data_state, row), stack.key[row]
+    step = torch.tensor(first_step, device=key.device)
+    first, size = data.sets(numbers)[0, phase].tolist()
+    if size:
+        index = first + torch.arange(size, device=key.device)[None]
+    else:
+        batch = int(numbers.get("batch", torch.tensor(data.batch_size)))
+        index = data.indices(numbers, state, key, step, torch.zeros_like(step))[:, :batch]
+    task, count = data.bound_task(numbers), index.shape[1]
+    dim = task.input_shape[0]
+    # Sums of y^p x, and of y x x^T.
+    sums = torch.zeros(2, dim, dtype=torch.float64, device=key.device)
+    moment = torch.zeros(dim, dim, dtype=torch.float64, device=key.device)
+    for part in index.split(_AT_ONCE, dim=1):
+        inputs, targets = learned(stack, numbers, state, key, step, part)
+        x, y = inputs[0].double(), targets[0].double()
+        sums += torch.stack((torch.ones_like(y), y)) @ x
+        moment += x.mT @ (y[:, None] * x)
+    statistics = list((sums / count).norm(dim=1))
+    expected = population_moment(task, key)
+    if expected is not None:
+        off = moment / count - expected[0]
+        statistics += [torch.linalg.matrix_norm(off, ord) for ord in (2, "fro")]
+    return torch.stack(statistics).float().cpu()
+
+
+def learned(
+    stack: ReplicaStack,
+    numbers: dict[str, Tensor],
+    state: dict[str, Tensor],
+    key: Int[Tensor, "replica 2"],
+    step: Int[Tensor, ""],
+    index: Int[Tensor, "replica batch"],
+) -> tuple[Tensor, Tensor]:
+    """The inputs and targets of given indices that training at a step would see."""
+    data = stack.data
+    inputs, targets = data.examples(numbers, state, key, step, index)
+    for name, intervention in data.interventions.items():
+        batch = Batch(data, data.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
+        inputs, targets = intervention.apply(_part(f"intervention.{name}.", numbers), batch)
+    return inputs, targets
+
+
+def population_moment(task: Task, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica dim dim"] | None:
+    """E[y x x^T] of a task, where it is known in closed form."""
+    if isinstance(task, Parity):
+        # Only the product of two coordinates has a part in x x^T.
+        share = 1.0 if task.degree == 2 else task.epsilon if isinstance(task, Staircase) and task.degree > 2 else 0.0
+        pair = task.support_mask(key) if task.degree == 2 else torch.arange(task.dim, device=key.device) < 2
+        pair = pair.expand(len(key), -1).double()
+        return torch.as_tensor(share)[..., None] * (pair[:, :, None] * pair[:, None] - torch.diag_embed(pair))
+    if isinstance(task, SingleIndex):
+        # Stein's lemma: E[f(<w, x>) x x^T] = E[f] I + E[f''] w w^T.
+        constant, curvature = _EVEN_PARTS.get(task.link, (0.0, 0.0))
+        teacher = task.teacher(key).double()
+        identity = torch.eye(task.dim, dtype=torch.float64, device=key.device)
+        return constant * identity + curvature * teacher[:, :, None] * teacher[:, None]
+    if isinstance(task, LinearRegression):
+        return torch.zeros(len(key), task.dim, task.dim, dtype=torch.float64, device=key.device)
+    return None
