@@ -44,18 +44,19 @@ class BlockRunner:
     """
 
     def __init__(self, blocks: int, threads: int | None = None) -> None:
-        available = threads or torch.get_num_threads()
+        available = self._available = threads or torch.get_num_threads()
         self.workers = max(1, min(blocks, available))
         self._intra_op = max(1, available // self.workers)
         # The number of threads is a setting of each thread.
         pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self._intra_op,))
         self._pool = pool if self.workers > 1 else None
 
-    def run(self, function: Callable[[int], None], blocks: int, in_turn: bool = False) -> None:
+    def run(self, function: Callable[[int], None], blocks: int, in_turn: bool = False, is_eager: bool = False) -> None:
         """Call ``function(block)`` for every block; the first error is raised.
 
         Args:
             in_turn: one block after the other, for calls that may compile: the compiler is not thread-safe.
+            is_eager: likewise, and with all cores for each: eager calls swap the parameters of one shared network.
         """
 
         def one(block: int) -> None:
@@ -63,9 +64,9 @@ class BlockRunner:
                 function(block)
 
         before = torch.get_num_threads()
-        torch.set_num_threads(self._intra_op)
+        torch.set_num_threads(self._available if is_eager else self._intra_op)
         try:
-            if self._pool is None or in_turn:
+            if self._pool is None or in_turn or is_eager:
                 for block in range(blocks):
                     one(block)
             else:

@@ -258,7 +258,6 @@ class ReplicaStack(nn.Module):
             }
         self._blocks = [Block(rows, view(everything, rows), micro[rows.start]) for rows in slices]
         self.step = self._make_step(self._blocks)
-        # functional_call swaps the template's parameters, so eager blocks cannot share it between threads.
         side_by_side = self.step.is_compiled and device.type == "cpu"
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
         return self._blocks
@@ -313,7 +312,8 @@ class ReplicaStack(nn.Module):
             for start in torch.arange(0, self.data.test_size, self.step.evaluation_rows, device=self.key.device):
                 total[:, blocks[number].rows] += self.step.evaluate(blocks[number], start)[0]
 
-        self._runner.run(one, len(blocks), in_turn=not self._has_evaluated)
+        eager = not self.step.evaluate.is_compiled
+        self._runner.run(one, len(blocks), in_turn=not self._has_evaluated, is_eager=eager)
         self._has_evaluated = True
         loss, accuracy, *measures = total / self.data.test_size
         return self._named("val", loss, accuracy, dict(zip(self._measures, measures, strict=True)))
@@ -333,7 +333,8 @@ class ReplicaStack(nn.Module):
             for ahead in torch.arange(count, device=self.key.device):
                 rows[ahead, blocks[number].rows] = self.step.gradient(blocks[number], first, ahead)[0]
 
-        self._runner.run(one, len(blocks), in_turn=not self._has_gradients)
+        eager = not self.step.gradient.is_compiled
+        self._runner.run(one, len(blocks), in_turn=not self._has_gradients, is_eager=eager)
         self._has_gradients = True
         return rows
 

@@ -54,6 +54,24 @@ for name, (rule, vary, calls, engine) in cases.items():
     )
 """
 
+EAGER_MEASUREMENTS = """
+data = Online(Parity(10, 3), batch_size=8, test_size=2048)
+data.schedule(600, 600)
+network = lambda shape, outputs: MLP(shape, outputs, width=16)
+stack = ReplicaStack(
+    data, network, "logistic", SGD(0.5), Replicas(8), threads=2, block_size=4, evaluations=2, compile="auto"
+)
+stack.train_steps(0, 300)
+assert stack.step.whole.is_compiled and not stack.step.evaluate.is_compiled and not stack.step.gradient.is_compiled
+x, y = data.test_batch(stack.numbers, stack.key, 0, 2048)
+w, b, a, c = stack.parameters_by_name().values()
+outputs = ((x @ w.mT + b[:, None]).relu() @ a.mT + c[:, None])[..., 0]
+gradients = stack.gradients(300, 3)
+for _ in range(20):
+    torch.testing.assert_close(stack.evaluate()["val/accuracy"], (outputs * y > 0).float().mean(1), rtol=0, atol=1e-6)
+    torch.testing.assert_close(stack.gradients(300, 3), gradients, rtol=0, atol=0)
+"""
+
 FALLBACK = """
 stack = trained(Online(Parity(8, 3), batch_size=16, test_size=100), SGD(0.1), {}, compile="always")
 assert not stack.step.is_compiled
@@ -69,6 +87,13 @@ def python(script, **environment):
 @pytest.mark.slow
 def test_compiled_equals_eager():
     done = python(COMPARE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_measurements_too_few_to_compile_are_right_beside_compiled_blocks():
+    """Blocks side by side must not share a network whose parameters an eager call swaps."""
+    done = python(EAGER_MEASUREMENTS)
     assert done.returncode == 0, done.stderr
 
 
