@@ -29,11 +29,11 @@ class Throughput(pl.Callback):
     def __init__(self) -> None:
         self._began: tuple[float, int, int] | None = None
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self._began is None:
             self._began = _now(trainer, pl_module)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self._began is None or not is_measured(trainer):
             return
         began, now = self._began, _now(trainer, pl_module)
@@ -49,7 +49,7 @@ class Throughput(pl.Callback):
             logger.log_metrics(values, step=trainer.global_step)
 
 
-def _now(trainer: pl.Trainer, module: Any) -> tuple[float, int, int]:
+def _now(trainer: Any, module: Any) -> tuple[float, int, int]:
     """Seconds on the clock, steps and examples so far."""
     # Reading a number off a GPU waits for the steps queued there, so it comes before the clock.
     samples = int(module.stack.record["samples"].sum())

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from svl.bench import peers
+from svl.bench import overhead, peers
+from svl.bench.overhead import Overhead
 
 REPLICAS, ROUNDS = 256, 7
 PAGE = Path("docs") / "benchmark.md"
@@ -36,8 +37,13 @@ def main() -> None:
     for line in lines:
         table.add_row(*line)
     Console().print(table)
+    overheads = _overheads(overhead.measure(ROUNDS))
+    table = Table("", "first, ms", "later, ms", "% of the steps", title=f"callbacks, {ROUNDS} rounds")
+    for row in overheads:
+        table.add_row(*row)
+    Console().print(table)
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(_page(lines))
+    PAGE.write_text(_page(lines, overheads))
     print(f"written to {PAGE}")
 
 
@@ -55,6 +61,18 @@ def _lines(rates: dict[str, list[float]], names: list[str]) -> list[tuple[str, s
     ]
 
 
+def _overheads(measured: list[Overhead]) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            f"`{one.name}`" + (f", at every {one.interval}th measurement" if one.interval > 1 else ""),
+            f"{1e3 * one.first:.3g}",
+            _spread([1e3 * seconds for seconds in one.seconds], "{:.3g}"),
+            _spread([100 * share for share in one.shares], "{:.2g}"),
+        )
+        for one in measured
+    ]
+
+
 def _ratio(mine: list[float], theirs: list[float]) -> str:
     return _spread([a / b for a, b in zip(mine, theirs, strict=True)], "{:.3g}")
 
@@ -64,8 +82,11 @@ def _spread(values: list[float], form: str) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def _page(lines: list[tuple[str, str, str, str]]) -> str:
-    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _rows(lines: list[tuple[str, str, str, str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _page(lines: list[tuple[str, str, str, str]], overheads: list[tuple[str, str, str, str]]) -> str:
     return f"""# Benchmark
 
 Written by `make bench`. (20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated; {REPLICAS} replicas
@@ -77,7 +98,17 @@ Python {platform.python_version()}, torch {torch.__version__}.
 
 | | replica-steps / s | times plain loop | times JAX |
 |---|---|---|---|
-{rows}
+{_rows(lines)}
+
+What a callback takes at its default settings, at the first measurement and at later ones, and the share of the latter
+in the time of the {overhead.STEPS} steps between two measurements (`trainer.log_every_n_steps`); of
+`GradientSimilarity`, in that of the steps between two that it takes. The network above with {overhead.REPLICAS}
+replicas, each with {overhead.SIZE} examples of its own; for `QueryKey` the Transformer of
+`configs/parity/transformer.yaml` with {overhead.TRANSFORMER_REPLICAS} replicas.
+
+| callback | first, ms | later, ms | % of the steps |
+|---|---|---|---|
+{_rows(overheads)}
 
 Not measured: any GPU.
 """

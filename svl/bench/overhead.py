@@ -1,0 +1,119 @@
+"""What each callback costs, beside the steps between two measurements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import lightning.pytorch as pl
+
+from callbacks import (
+    Feature,
+    GradientSimilarity,
+    Measurement,
+    NormRatio,
+    Norms,
+    PhaseLog,
+    QueryKey,
+    Rates,
+    SamplingBias,
+    Throughput,
+)
+from svl.bench.peers import narrow_mlp
+from svl.data import Subset
+from svl.models import Transformer
+from svl.optim import SGD, AdamW
+from svl.replicas import Replicas
+from svl.tasks import Parity
+from svl.training.replica_module import ReplicaModule
+
+REPLICAS, STEPS, TOTAL_STEPS, SIZE = 64, 25, 3000, 8192
+TRANSFORMER_REPLICAS = 8
+OF_MLP = (NormRatio, Norms, Rates, GradientSimilarity, SamplingBias, Feature, PhaseLog, Throughput)
+OF_TRANSFORMER = (QueryKey,)
+
+
+class Overhead:
+    """A callback's seconds at each measurement, the first apart, and those of the fit's steps since the one before.
+
+    Args:
+        callback: at its default settings.
+        module: what it measures.
+    """
+
+    def __init__(self, callback: pl.Callback, module: ReplicaModule) -> None:
+        self.name, self.module, self.interval = type(callback).__name__, module, 1
+        if isinstance(callback, GradientSimilarity):
+            # Timed at every measurement, but taken at fewer.
+            self.interval, callback = callback.interval(module), GradientSimilarity(callback.batches, every=1)
+        self.callback = callback
+        self.first = _seconds(self._call)
+        self.seconds: list[float] = []
+        self.shares: list[float] = []
+
+    def measure(self, between: float) -> None:
+        """One more measurement, after steps that took so many seconds."""
+        self.seconds.append(_seconds(self._call))
+        self.shares.append(self.seconds[-1] / (self.interval * between))
+
+    def _call(self) -> None:
+        if isinstance(self.callback, Measurement):
+            self.callback.measure(self.module)
+        else:
+            trainer: Any = self.module.trainer
+            self.callback.on_train_batch_start(trainer, self.module, None, 0)
+            self.callback.on_train_batch_end(trainer, self.module, None, None, 0)
+
+
+def measure(rounds: int) -> list[Overhead]:
+    """Every callback measured once a round, after the steps, so that what else the machine does falls on all alike."""
+    found = []
+    for module, kinds in ((quickstart(), OF_MLP), (transformer(), OF_TRANSFORMER)):
+        _train(module)
+        module.stack.evaluate()
+        overheads = [Overhead(kind(), module) for kind in kinds]
+        for _ in range(rounds):
+            between = _seconds(partial(_train, module))
+            for overhead in overheads:
+                overhead.measure(between)
+        found += overheads
+    return found
+
+
+def quickstart() -> ReplicaModule:
+    """The quickstart's fit but for its arms."""
+    task = Parity(20, 6)
+    return _prepared(narrow_mlp, SGD(1.0), Replicas(REPLICAS), Subset(task, SIZE, batch_size=128))
+
+
+def transformer() -> ReplicaModule:
+    """The fit of ``configs/parity/transformer.yaml`` but for its arms."""
+
+    def network(input_shape: tuple[int, ...], output_dim: int) -> Transformer:
+        return Transformer(input_shape, output_dim, width=32, depth=2, heads=4)
+
+    data = Subset(Parity(10, 3), 256, batch_size=32, test_size=1024)
+    return _prepared(network, AdamW(1e-3, beta2=0.95), Replicas(TRANSFORMER_REPLICAS), data)
+
+
+def _prepared(network: Callable[..., Any], rule: Any, replicas: Replicas, data: Subset) -> ReplicaModule:
+    module = ReplicaModule(network, "logistic", rule, replicas=replicas)
+    module.prepare(data, TOTAL_STEPS, STEPS)
+    clock: Any = SimpleNamespace(global_step=0, max_steps=TOTAL_STEPS, log_every_n_steps=STEPS, loggers=[])
+    module.trainer = clock
+    return module
+
+
+def _train(module: ReplicaModule) -> None:
+    clock: Any = module.trainer
+    module.stack.train_steps(clock.global_step, STEPS)
+    clock.global_step += STEPS
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
