@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import svl.data
+import svl.interventions
 import svl.models
 import svl.tasks
 
@@ -97,6 +98,15 @@ def test_every_task_and_network_has_a_config_that_learns():
     assert networks == set(svl.models.__all__)
     parameterisations = {part["model"].get("parameterisation", {}).get("class_path") for part in parts}
     assert parameterisations >= {"Alpha", "MuP"}
+
+
+def test_every_intervention_has_a_config():
+    used = set()
+    for part in map(yaml.safe_load, (path.read_text() for path in CONFIGS)):
+        for owner in (part["data"]["init_args"], part["model"]):
+            used |= {one["class_path"] for one in owner.get("interventions", {}).values()}
+    bases = {"BatchGradientIntervention", "DataIntervention", "SampleGradientIntervention"}
+    assert used == set(svl.interventions.__all__) - bases
 
 
 def test_every_strategy_has_a_config():

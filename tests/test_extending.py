@@ -95,3 +95,9 @@ def test_a_callback_measures_every_replica(fit):
     history, _ = fit("callback", "--trainer.max_steps", "40")
     assert history["weight_norm"].gt(0).all()
     assert history["weight_norm"].nunique() > 8
+
+
+def test_an_intervention_makes_learning_harder(fit):
+    _, last = fit("intervention")
+    clean, erased = by_arm(last, "data.interventions.erasure.rate")
+    assert clean > erased + 0.02
