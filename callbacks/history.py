@@ -15,6 +15,7 @@ from torch import Tensor
 from callbacks.measurement import Measurement
 from svl import tracking
 from svl.results import history, statistics
+from svl.results.quantity import setting
 from svl.training.replica_module import ReplicaModule
 
 
@@ -102,4 +103,4 @@ def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, 
 
 def _cell(value: Any) -> Any:
     """A varied value as it stands in a table: lists as their text."""
-    return str(value) if isinstance(value, list) else value
+    return setting(value) if isinstance(value, list) else value

@@ -201,11 +201,14 @@ def _label(axes: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
         height = low + (high - low) * (0.75 - 0.45 * i / (len(lines) - 1))
         crossings = np.flatnonzero(np.diff(mean > height))
         at = crossings[0] if crossings.size else len(mean) * (i + 1) // (len(lines) + 1)
-        x = np.asarray(line.get_xdata(), float)[at]
+        across = np.asarray(line.get_xdata(), float)
+        x, y = across[at], mean[at]
+        if crossings.size:
+            x, y = x + (across[at + 1] - x) * (height - y) / (mean[at + 1] - y), height
         inside = x < 0.8 * right
         axes.annotate(
             name,
-            (x, mean[at]),
+            (x, y),
             xytext=((10 if inside else -8, -3) if crossings.size else (0, 5)),
             textcoords="offset points",
             horizontalalignment="left" if inside else "right",

@@ -24,7 +24,9 @@ def significant(number: float) -> str:
 
 
 def setting(value: object) -> str:
-    """A setting's value as in a config: ``4096``, ``0.3``, ``online``; whole floats lose their ``.0``."""
+    """A setting's value as in a config: ``4096``, ``0.3``, ``[16, online]``; whole floats lose their ``.0``."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(setting, value))}]"
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
 
 

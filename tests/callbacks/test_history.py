@@ -54,4 +54,4 @@ def test_a_fit_without_varied_settings_is_one_arm(history):
 def test_lists_that_vary_stand_as_text(history):
     words = ["--data", "Phases", "--data.sizes", "[8, online]", "--data.durations", "[5]"]
     rows = history(*words, "--replicas.vary.data.sizes", "[[8, 32], [16, online]]")
-    assert rows["data.sizes"].unique().tolist() == ["[8, 32]", "[16, 'online']"]
+    assert rows["data.sizes"].unique().tolist() == ["[8, 32]", "[16, online]"]
