@@ -46,7 +46,7 @@ class Feature(Measurement):
         SettingError: for ``examples`` below 1, other tasks, or a single-index model without such a first layer.
     """
 
-    def __init__(self, examples: int = 128) -> None:
+    def __init__(self, examples: int = 64) -> None:
         check_whole("trainer.callbacks.Feature.examples", examples, 1)
         self.examples = examples
         self._known: tuple[Tensor, Tensor] | None = None

@@ -32,7 +32,14 @@ def test_the_page_gives_ratios_within_a_round(capsys):
 def test_overheads_are_the_callbacks_time_in_that_of_the_steps_between(monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(overhead, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    small = {"REPLICAS": 2, "TRANSFORMER_REPLICAS": 1, "STEPS": 2, "TOTAL_STEPS": 10, "SIZE": 256}
+    small = {
+        "REPLICAS": 2,
+        "TRANSFORMER_REPLICAS": 1,
+        "STEPS": 2,
+        "TRANSFORMER_STEPS": 2,
+        "TOTAL_STEPS": 10,
+        "SIZE": 256,
+    }
     for name, value in small.items():
         monkeypatch.setattr(overhead, name, value)
 

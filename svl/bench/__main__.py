@@ -101,7 +101,8 @@ Python {platform.python_version()}, torch {torch.__version__}.
 {_rows(lines)}
 
 What a callback takes at its default settings, at the first measurement and at later ones, and the share of the latter
-in the time of the {overhead.STEPS} steps between two measurements (`trainer.log_every_n_steps`); of
+in the time of the steps between two measurements (`trainer.log_every_n_steps`: {overhead.STEPS}, of the Transformer
+{overhead.TRANSFORMER_STEPS}); of
 `GradientSimilarity`, in that of the steps between two that it takes. The network above with {overhead.REPLICAS}
 replicas, each with {overhead.SIZE} examples of its own; for `QueryKey` the Transformer of
 `configs/parity/transformer.yaml` with {overhead.TRANSFORMER_REPLICAS} replicas.

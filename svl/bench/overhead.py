@@ -31,7 +31,7 @@ from svl.tasks import Parity
 from svl.training.replica_module import ReplicaModule
 
 REPLICAS, STEPS, TOTAL_STEPS, SIZE = 64, 25, 3000, 8192
-TRANSFORMER_REPLICAS = 8
+TRANSFORMER_REPLICAS, TRANSFORMER_STEPS = 8, 50
 OF_MLP = (NormRatio, Norms, Rates, GradientSimilarity, SamplingBias, Feature, PhaseLog, Throughput)
 OF_TRANSFORMER = (QueryKey,)
 
@@ -86,7 +86,7 @@ def measure(rounds: int) -> list[Overhead]:
 def quickstart() -> ReplicaModule:
     """The quickstart's fit but for its arms."""
     task = Parity(20, 6)
-    return _prepared(narrow_mlp, SGD(1.0), Replicas(REPLICAS), Subset(task, SIZE, batch_size=128))
+    return _prepared(narrow_mlp, SGD(1.0), Replicas(REPLICAS), Subset(task, SIZE, batch_size=128), STEPS)
 
 
 def transformer() -> ReplicaModule:
@@ -96,21 +96,21 @@ def transformer() -> ReplicaModule:
         return Transformer(input_shape, output_dim, width=32, depth=2, heads=4)
 
     data = Subset(Parity(10, 3), 256, batch_size=32, test_size=1024)
-    return _prepared(network, AdamW(1e-3, beta2=0.95), Replicas(TRANSFORMER_REPLICAS), data)
+    return _prepared(network, AdamW(1e-3, beta2=0.95), Replicas(TRANSFORMER_REPLICAS), data, TRANSFORMER_STEPS)
 
 
-def _prepared(network: Callable[..., Any], rule: Any, replicas: Replicas, data: Subset) -> ReplicaModule:
+def _prepared(network: Callable[..., Any], rule: Any, replicas: Replicas, data: Subset, steps: int) -> ReplicaModule:
     module = ReplicaModule(network, "logistic", rule, replicas=replicas)
-    module.prepare(data, TOTAL_STEPS, STEPS)
-    clock: Any = SimpleNamespace(global_step=0, max_steps=TOTAL_STEPS, log_every_n_steps=STEPS, loggers=[])
+    module.prepare(data, TOTAL_STEPS, steps)
+    clock: Any = SimpleNamespace(global_step=0, max_steps=TOTAL_STEPS, log_every_n_steps=steps, loggers=[])
     module.trainer = clock
     return module
 
 
 def _train(module: ReplicaModule) -> None:
     clock: Any = module.trainer
-    module.stack.train_steps(clock.global_step, STEPS)
-    clock.global_step += STEPS
+    module.stack.train_steps(clock.global_step, clock.log_every_n_steps)
+    clock.global_step += clock.log_every_n_steps
 
 
 def _seconds(call: Callable[[], None]) -> float:
