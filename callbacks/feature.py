@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from callbacks.measurement import Measurement, forward, test_examples
 from svl.errors import SettingError, check_whole
-from svl.tasks import InContextRegression, Parity, SingleIndex, Staircase, context_predictors
-from svl.tasks.in_context_regression import _LARGEST_POOL
+from svl.tasks import InContextRegression, Parity, SingleIndex, Staircase
 from svl.training.blocks import view
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
@@ -132,21 +131,13 @@ def predictions(
     stack: ReplicaStack, inputs: Float[Tensor, "replica batch position dim"]
 ) -> dict[str, Float[Tensor, "replica batch point"]]:
     """What ridge and the pool's Bayes estimator predict at each point; NaN where a replica has no pool."""
-    x = inputs[:, :, 0::2].double()
-    # The last y is to be predicted: no predictor sees it.
-    y = F.pad(inputs[:, :, 1::2, 0], (0, 1)).double()
-    ridge, pool = torch.empty_like(y), torch.full_like(y, math.nan)
-    for replica in range(len(x)):
+    rows = []
+    for replica in range(len(inputs)):
         row = slice(replica, replica + 1)
         numbers = view(stack.numbers, row)
         task = stack.data.bound_task(numbers)
         assert isinstance(task, InContextRegression)
-        noise = torch.as_tensor(task.noise, dtype=y.dtype, device=y.device).view(1)
-        weights = context_predictors.ridge(x[row], y[row], noise.square())
-        ridge[row] = (weights * x[row]).sum(-1)
-        size = int(stack.data.pools.pools(numbers).get("context", torch.zeros(1)))
-        if 0 < size <= _LARGEST_POOL:
-            contexts = task.contexts(stack.key[row], torch.arange(size, device=x.device)[None]).double()
-            pool[row] = (context_predictors.pool_bayes(x[row], y[row], noise, contexts) * x[row]).sum(-1)
-    found = {"ridge": ridge} if pool.isnan().all() else {"ridge": ridge, "pool": pool}
-    return {name: predicted.float() for name, predicted in found.items()}
+        rows.append(task.predictions(stack.key[row], inputs[row], stack.data.pools.pools(numbers)))
+    missing = torch.full_like(rows[0]["ridge"], math.nan)
+    names = [name for name in ("ridge", "pool") if any(name in row for row in rows)]
+    return {name: torch.cat([row.get(name, missing) for row in rows]).float() for name in names}

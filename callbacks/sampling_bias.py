@@ -11,9 +11,7 @@ from torch import Tensor
 
 from callbacks.measurement import Measurement
 from callbacks.phase_log import present_phase
-from svl.data.reuse import _part
 from svl.errors import SettingError, check_whole
-from svl.interventions.on_data import Batch
 from svl.tasks import LinearRegression, Parity, SingleIndex, Staircase, Task
 from svl.training.blocks import BlockRunner, view
 from svl.training.replica_module import ReplicaModule
@@ -117,7 +115,7 @@ def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Floa
     sums = torch.zeros(2, dim, dtype=torch.float64, device=key.device)
     moment = torch.zeros(dim, dim, dtype=torch.float64, device=key.device)
     for part in index.split(_AT_ONCE, dim=1):
-        inputs, targets = learned(stack, numbers, state, key, step, part)
+        inputs, targets = stack.data.learned(numbers, state, key, step, part)
         x, y = inputs[0].double(), targets[0].double()
         sums += torch.stack((torch.ones_like(y), y)) @ x
         moment += x.mT @ (y[:, None] * x)
@@ -127,23 +125,6 @@ def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Floa
         off = moment / count - expected[0]
         statistics += [torch.linalg.matrix_norm(off, ord) for ord in (2, "fro")]
     return torch.stack(statistics).float().cpu()
-
-
-def learned(
-    stack: ReplicaStack,
-    numbers: dict[str, Tensor],
-    state: dict[str, Tensor],
-    key: Int[Tensor, "replica 2"],
-    step: Int[Tensor, ""],
-    index: Int[Tensor, "replica batch"],
-) -> tuple[Tensor, Tensor]:
-    """The inputs and targets of given indices that training at a step would see."""
-    data = stack.data
-    inputs, targets = data.examples(numbers, state, key, step, index)
-    for name, intervention in data.interventions.items():
-        batch = Batch(data, data.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
-        inputs, targets = intervention.apply(_part(f"intervention.{name}.", numbers), batch)
-    return inputs, targets
 
 
 def population_moment(task: Task, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica dim dim"] | None:

@@ -260,12 +260,23 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
     ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
         """Inputs, targets and weights of one micro-batch of every replica."""
         index = self.indices(numbers, state, key, step, micro)
+        return *self.learned(numbers, state, key, step, index), self.weights(numbers, state, step, index)
+
+    def learned(
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        index: Int[Tensor, "replica batch"],
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the given indices as training at a step sees them: after the interventions."""
         inputs, targets = self.examples(numbers, state, key, step, index)
         for name, intervention in self.interventions.items():
             own = _part(f"intervention.{name}.", numbers)
             batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
             inputs, targets = intervention.apply(own, batch)
-        return inputs, targets, self.weights(numbers, state, step, index)
+        return inputs, targets
 
     def stream_batch(
         self, name: str, numbers: Numbers, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""]

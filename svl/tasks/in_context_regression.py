@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from svl import random
 from svl.errors import SettingError, check_whole
@@ -99,6 +100,27 @@ class InContextRegression(Task):
             return {}
         return {"query_loss": (outputs[..., -1, 0] - targets[..., -1]).square()}
 
+    def predictions(
+        self,
+        key: Int[Tensor, "replica 2"],
+        inputs: Float[Tensor, "replica batch position {self.dim}"],
+        pools: Mapping[str, Int[Tensor, "replica"]],
+    ) -> dict[str, Float[Tensor, "replica batch point"]]:
+        """What the reference predictors say at each point from those before it, in float64, by name."""
+        x = inputs[:, :, 0::2].double()
+        # The last y is to be predicted: no predictor sees it.
+        y = F.pad(inputs[:, :, 1::2, 0], (0, 1)).double()
+        noise = torch.as_tensor(self.noise, dtype=torch.float64, device=key.device).expand(len(key), 1).squeeze(1)
+        weights = {
+            "ridge": context_predictors.ridge(x, y, noise.square()),
+            "least_squares": context_predictors.least_squares(x, y),
+        }
+        size = int(pools["context"].max()) if "context" in pools else 0
+        if 0 < size <= _LARGEST_POOL:
+            pool = self.contexts(key, torch.arange(size, device=key.device).expand(len(key), -1)).double()
+            weights["pool"] = context_predictors.pool_bayes(x, y, noise, pool)
+        return {name: (w * x).sum(-1) for name, w in weights.items()}
+
     def references(
         self,
         key: Int[Tensor, "replica 2"],
@@ -110,20 +132,11 @@ class InContextRegression(Task):
 
         Of each also the loss at the full context, ``<name>_query``, where the loss is over all prefixes.
         """
-        x, last = inputs[:, :, 0::2].double(), targets if self.objective == "query" else targets[..., -1]
+        last = targets if self.objective == "query" else targets[..., -1]
         y = torch.cat([inputs[:, :, 1::2, 0], last[..., None]], dim=-1).double()
-        noise = torch.as_tensor(self.noise, dtype=torch.float64).expand(len(key), 1).squeeze(1)
-        weights = {
-            "ridge": context_predictors.ridge(x, y, noise.square()),
-            "least_squares": context_predictors.least_squares(x, y),
-        }
-        size = int(pools["context"].max()) if "context" in pools else 0
-        if 0 < size <= _LARGEST_POOL:
-            pool = self.contexts(key, torch.arange(size, device=key.device).expand(len(key), -1)).double()
-            weights["pool"] = context_predictors.pool_bayes(x, y, noise, pool)
         found = {}
-        for name, w in weights.items():
-            error = ((w * x).sum(-1) - y).square().float()
+        for name, predicted in self.predictions(key, inputs, pools).items():
+            error = (predicted - y).square().float()
             if self.objective == "prefixes":
                 found[name], found[f"{name}_query"] = error.mean((1, 2)), error[..., -1].mean(1)
             else:
