@@ -233,6 +233,19 @@ def _setup(settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, s
         "optimizer": model.get("optimizer"),
     }
     lines = {name: _described(part, varied) for name, part in parts.items() if part}
+    strategy = data.get("init_args") or {}
+    named = {
+        "axes": strategy.get("axes"),
+        "streams": strategy.get("streams"),
+        "interventions": {**(strategy.get("interventions") or {}), **(model.get("interventions") or {})},
+        "groups": model.get("groups"),
+        "schedules": model.get("schedules"),
+    }
+    for name, several in named.items():
+        if several:
+            lines[name] = "; ".join(f"{one}: {_described(part, varied)}" for one, part in several.items())
+    if model.get("parameterisation"):
+        lines["parameterisation"] = _described(model["parameterisation"], varied)
     values = (f"{key}: {', '.join(each)}" for key, each in _values(found).items())
     seeds = [row["seeds"] for row in found["arms"]]
     each = _listed(list(map(str, sorted(set(seeds)))))
@@ -244,18 +257,26 @@ def _setup(settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, s
 
 
 def _described(part: Any, varied: set[str]) -> str:
-    """``Parity: dim 20, degree 6``: a class and those of its settings that are one value."""
+    """``Parity: dim 20, degree 6``: a class, if it is one, and those of its settings that are values or lists."""
     if not isinstance(part, Mapping):
         return str(part)
+    settings = (part.get("init_args") or {}) if "class_path" in part else part
     given = {
         key: value
-        for key, value in (part.get("init_args") or {}).items()
-        if isinstance(value, str | int | float) and key not in varied
+        for key, value in settings.items()
+        if key not in varied
+        and (isinstance(value, str | int | float) or (isinstance(value, list) and not any(map(_is_nest, value))))
     }
     text = ", ".join(
         f"{key} {json.dumps(value) if isinstance(value, bool) else setting(value)}" for key, value in given.items()
     )
-    return f"{str(part.get('class_path')).rpartition('.')[2]}{': ' * bool(text)}{text}"
+    if "class_path" not in part:
+        return text
+    return f"{str(part['class_path']).rpartition('.')[2]}{': ' * bool(text)}{text}"
+
+
+def _is_nest(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _command(found: Mapping[str, Any]) -> str:

@@ -363,6 +363,28 @@ def test_a_finished_fit_that_goes_on_is_not_reported_by_its_old_summary(two_arms
     assert {arm["steps"] for arm in run.summary["arms"]} == {2000}
 
 
+def test_interventions_and_what_else_has_names_are_part_of_the_question(curves_of, tmp_path):
+    noise = {"class_path": "svl.interventions.LabelNoise", "init_args": {"rate": 0.1}}
+    clip = {"class_path": "svl.interventions.ClipNorm", "init_args": {"max_norm": 2.0}}
+    fresh = {"class_path": "svl.data.Online", "init_args": {"batch_size": 64}}
+    phases = {"sizes": [16, "online"], "interventions": {"noise": noise}, "streams": {"fresh": fresh}}
+    model = {
+        "loss": "squared",
+        "interventions": {"clip": clip},
+        "groups": {"last": {"params": "layers.1.*", "lr": None}},
+    }
+    changes = {"data": {"class_path": "svl.data.Phases", "init_args": phases}, "model": model}
+    path = make_run(tmp_path / "e" / "r", curves_of({}, lambda _: 500, seeds=2), [], **changes)
+    shown = Page(report.render([report.load(path)])).text
+    for said in (
+        "Phases: sizes [16, online]",
+        "fresh: Online: batch_size 64",
+        "noise: LabelNoise: rate 0.1; clip: ClipNorm: max_norm 2",
+        "last: params layers.1.*",
+    ):
+        assert said in shown
+
+
 def test_one_arm_of_one_seed_without_accuracy(curves_of, tmp_path):
     rows = curves_of({}, lambda _: 500, seeds=1, norm_ratio=False).drop(columns="val/accuracy")
     rows = rows.assign(**{"reference/ridge": 0.3, "train/constant": 1.0})
