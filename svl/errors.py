@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -32,14 +33,27 @@ def check_whole(key: str, given: Any, low: int, high: int = 2**62, allowed: str 
         raise SettingError(key, given, allowed or f"a whole number, at least {low}")
 
 
-def in_full(error: SettingError, given: Iterable[str]) -> SettingError:
-    """The error with the name under which a setting of an intervention was given, which its class does not know."""
-    head, _, last = error.key.rpartition(".")
-    names = {name.removeprefix("replicas.vary.") for name in given}
-    fitting = [name for name in names if name.startswith(f"{head}.") and name.endswith(f".{last}")]
-    if error.key in names or not head.endswith("interventions") or len(fitting) != 1:
+def in_full(error: SettingError, given: Mapping[str, Any]) -> SettingError:
+    """The error with the name under which a setting of an intervention was given, which its class does not know.
+
+    Args:
+        given: every setting that was given, by dotted name.
+    """
+    part, _, rest = error.key.partition(".")
+    head, _, last = rest.rpartition(".")
+    if error.key in given or head != "interventions":
         return error
-    return SettingError(fitting[0], error.given, error.allowed)
+    name = re.compile(rf"{part}\.(streams\.[^.]+\.)?interventions\.[^.]+\.{last}")
+    fitting = [key for key, value in given.items() if name.fullmatch(key) and _is_same(value, error.given)]
+    return SettingError(fitting[0], error.given, error.allowed) if len(fitting) == 1 else error
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Whether two values are the same setting, of which one may still be a text."""
+    try:
+        return str(value) == str(other) or float(value) == float(other)
+    except (TypeError, ValueError):
+        return False
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

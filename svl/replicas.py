@@ -70,7 +70,7 @@ class Replicas:
         for name in sorted(owner.per_replica):
             key = prefix + name
             if key in self.vary:
-                owners = [replace(owner, **{name: value}) for value in self.vary[key]]
+                owners = [_changed(owner, key, name, value) for value in self.vary[key]]
                 by_value = dict(zip(map(repr, self.vary[key]), owners, strict=True))
                 columns[name] = [read(by_value[repr(value)], name) for value in self.column(key, None)]
             else:
@@ -96,6 +96,15 @@ class Replicas:
                 raise SettingError(
                     f"replicas.vary.{key}", self.vary[key], f"a setting that can differ by replica{hint}"
                 )
+
+
+def _changed(owner: Any, key: str, name: str, value: Any) -> Any:
+    """A copy of ``owner`` with one setting changed; an error about it gives the name by which it is varied."""
+    try:
+        return replace(owner, **{name: value})
+    except SettingError as error:
+        is_own = error.key.rpartition(".")[2] == name
+        raise SettingError(key if is_own else error.key, error.given, error.allowed) from error
 
 
 def settings(owner: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Axes:
                 for row, value in zip(rows, column, strict=True):
                     setattr(row, number, value)
             for row in rows:
-                self._check(name, row)
+                self._check(name, row, prefix)
             if all(row == Axis(whole) for row in rows):
                 continue
             phases = max(len(row.sizes) for row in rows)
@@ -103,6 +103,7 @@ class Axes:
                 largest = torch.tensor(sizes).where(torch.tensor(sizes) > 0, total).max(1).values
                 exponent = torch.tensor([row.exponent for row in rows], dtype=torch.float64)
                 numbers[f"axis.{name}.weights"] = zipf_law.cumulative_weights(largest, exponent)
+                numbers[f"axis.{name}.exponent"] = exponent
         return numbers
 
     def indices(
@@ -120,11 +121,11 @@ class Axes:
             size = self._size(numbers, name, step)[:, None]
             # Without end, the whole axis is a value for each example.
             extent = torch.where(size > 0, size, total or 1)
-            weights = numbers.get(f"axis.{name}.weights")
-            if weights is None:
-                drawn = axis_index(key, name, index, extent)
-            else:
-                drawn = zipf_law.rank(weights, random.fold(random.fold(key, "axis"), name), index, extent)
+            drawn = axis_index(key, name, index, extent)
+            if f"axis.{name}.weights" in numbers:
+                stream = random.fold(random.fold(key, "axis"), name)
+                rank = zipf_law.rank(numbers[f"axis.{name}.weights"], stream, index, extent)
+                drawn = torch.where(numbers[f"axis.{name}.exponent"][:, None] > 0, rank, drawn)
             chosen[name] = drawn if total is not None else torch.where(size > 0, drawn, index)
         return chosen
 
@@ -145,8 +146,8 @@ class Axes:
         starts = list(accumulate((axis.durations or [])[: len(sizes) - 1], initial=0))
         return sizes + sizes[-1:] * (phases - len(sizes)), starts + starts[-1:] * (phases - len(sizes))
 
-    def _check(self, name: str, axis: Axis) -> None:
-        key, total, whole = f"data.axes.{name}.", self.task.axes[name], _whole(self.task, name)
+    def _check(self, name: str, axis: Axis, prefix: str = "data.") -> None:
+        key, total, whole = f"{prefix}axes.{name}.", self.task.axes[name], _whole(self.task, name)
         sizes, durations, allowed = axis.sizes, axis.durations or [], f"1 to {total or '2^62'}, {whole!r}"
         if not sizes:
             raise SettingError(f"{key}size", axis.size, f"{allowed}, or a list of these")

@@ -25,4 +25,5 @@ class Online(ReuseDataModule):
         step: Int[Tensor, ""],
         micro: Int[Tensor, ""],
     ) -> Int[Tensor, "replica batch"]:
-        return self.positions(numbers, key, step)
+        position = self.positions(numbers, key, step)
+        return position + numbers["behind"][:, None] if "behind" in numbers else position

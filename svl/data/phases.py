@@ -89,6 +89,8 @@ class Phases(ReuseDataModule):
         begins = torch.tensor([self._starts(sizes, durations) for sizes, durations in rows])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
         fresh_start = extent.max(1).values if self.nested else extent.sum(1)
+        if not self.nested:
+            check_fresh("data.sizes", int(extent.sum(1).max()), self.task)
         if ONLINE in flat:
             check_fresh("data.sizes", int(fresh_start.max()) + online, self.task)
         before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)

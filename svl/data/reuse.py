@@ -51,12 +51,13 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         test_size: examples of the test set, which has its own range of counters; a task with a test set of its own
             decides itself.
         axes: pools on the task's axes of diversity, by name.
-        batch_ratio: B / k: batches in proportion to the pool, of k values of the one axis in ``axes``, or else of k
-            examples; at most ``batch_size``, which the whole axis and fresh data have. Can vary by replica. Source:
-            Kotha et al. 2025, figure 9.
+        batch_ratio: B / k: batches in proportion to the pool, of k values of the one axis that is restricted, or else
+            of k examples; at most ``batch_size``, which an axis without end and fresh data have. Can vary by replica.
+            Source: Kotha et al. 2025, figure 9.
         interventions: changes of the training examples, by name, one after the other; see :mod:`svl.interventions`.
         streams: further strategies, by name, from whose batches parameter groups can take their gradients
-            (``model.groups.<name>.stream``). Source: Liu et al. 2026, figure 30.
+            (``model.groups.<name>.stream``); fresh data begin behind the sets of all. Their ``test_size`` counts for
+            nothing. Source: Liu et al. 2026, figure 30.
 
     Raises:
         SettingError: for a size below 1, or settings that do not fit together.
@@ -78,8 +79,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         check_whole("data.batch_size", batch_size, 1)
         check_whole("data.test_size", test_size, 1)
-        if batch_ratio is not None:
-            check_number("data.batch_ratio", batch_ratio, 0, math.inf, open_high=True)
+        _check_ratio("data.batch_ratio", batch_ratio)
         self.task, self.batch_size, self.axes = task, batch_size, axes or {}
         self.test_size = task.test_size or test_size
         self.batch_ratio, self.interventions, self.streams = batch_ratio, interventions or {}, streams or {}
@@ -87,14 +87,20 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         self.branches = {name: self._branch(name, make) for name, make in self.streams.items()}
         self.total_steps = 0
         self.steps_per_batch = 1
-        for name, intervention in self.interventions.items():
-            intervention.check(f"data.interventions.{name}", self)
+        for place, (name, intervention) in enumerate(self.interventions.items()):
+            key, given = f"data.interventions.{name}", type(intervention).__name__
+            if place and intervention.changes_inputs:
+                allowed = f"the first place: it gives the task's own labels to the inputs that {given} changes"
+                raise SettingError(key, given, allowed)
+            intervention.check(key, self)
 
     def _branch(self, name: str, make: Callable[[Task], ReuseDataModule]) -> ReuseDataModule:
         try:
             branch = make(self.task)
         except SettingError as error:
             raise SettingError(f"data.streams.{name}.{error.key[5:]}", error.given, error.allowed) from error
+        if branch.branches:
+            raise SettingError(f"data.streams.{name}.streams", [*branch.branches], "null: a stream has none of its own")
         branch.prefix = f"{self.prefix}streams.{name}."
         return branch
 
@@ -204,20 +210,31 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
                 allowed = "strategies of one batch a step, that do not wait for an accuracy"
                 raise SettingError(branch.prefix.rstrip("."), type(branch).__name__, allowed)
             numbers |= _prefixed(f"stream.{name}.", own)
+        if self.branches:
+            owners: dict[str, ReuseDataModule] = {"": self}
+            owners |= {f"stream.{name}.": branch for name, branch in self.branches.items()}
+            behind = torch.stack([_end(one, _part(prefix, numbers)) for prefix, one in owners.items()]).amax(0)
+            numbers |= {f"{prefix}behind": behind for prefix in owners}
         return numbers
 
     def _batches(self, replicas: Replicas, numbers: Numbers) -> Numbers:
         """The size of each replica's batches, where it depends on a pool."""
         key = f"{self.prefix}batch_ratio"
         ratios = replicas.column(key, self.batch_ratio)
-        if all(ratio is None for ratio in ratios):
+        for ratio in ratios:
+            _check_ratio(key, ratio)
+        given = [ratio for ratio in ratios if ratio is not None]
+        if not given:
             return {}
-        restricted = [numbers[f"axis.{name}"] for name in self.axes if f"axis.{name}" in numbers]
-        whole = [self.task.axes[name] or 0 for name in self.axes if f"axis.{name}" in numbers]
-        pools, total = (restricted[0], whole[0]) if len(restricted) == 1 else (self.sets(numbers)[..., 1], 0)
-        if len(restricted) > 1 or pools.shape[1] > 1 or "batch_size" in getattr(self, "decided", ()):
+        sets = self.sets(numbers)
+        restricted = [name for name in self.task.axes if f"axis.{name}" in numbers]
+        pools, total = sets[..., 1], 0
+        if len(restricted) == 1:
+            pools, total = numbers[f"axis.{restricted[0]}"], self.task.axes[restricted[0]] or 0
+        is_one = len(restricted) < 2 and pools.shape[1] == sets.shape[1] == 1 and bool(pools.any() or total)
+        if not is_one or "batch_size" in getattr(self, "decided", ()):
             allowed = "null but for strategies with one batch a step and one pool, which stays as it is"
-            raise SettingError(key, next(ratio for ratio in ratios if ratio is not None), allowed)
+            raise SettingError(key, given[0], allowed)
         batches = []
         for ratio, size in zip(ratios, pools[:, 0].tolist(), strict=True):
             pool = size or total
@@ -269,12 +286,17 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         key: Int[Tensor, "replica 2"],
         step: Int[Tensor, ""],
         index: Int[Tensor, "replica batch"],
+        interventions: int | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the given indices as training at a step sees them: after the interventions."""
+        """Inputs and targets of the given indices as training at a step sees them.
+
+        Args:
+            interventions: after how many of them; all if ``None``.
+        """
         inputs, targets = self.examples(numbers, state, key, step, index)
-        for name, intervention in self.interventions.items():
+        for place, (name, intervention) in enumerate([*self.interventions.items()][:interventions]):
             own = _part(f"intervention.{name}.", numbers)
-            batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets)
+            batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets, place)
             inputs, targets = intervention.apply(own, batch)
         return inputs, targets
 
@@ -320,6 +342,20 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 def only_set(size: Int[Tensor, "replica"]) -> Int[Tensor, "replica 1 2"]:
     """One phase, whose set is the first ``size`` examples."""
     return torch.stack((torch.zeros_like(size), size), dim=-1)[:, None]
+
+
+def _end(data: ReuseDataModule, numbers: Numbers) -> Int[Tensor, "replica"]:
+    """The first index behind the sets that a strategy reuses, but for the enumerated population."""
+    sets = data.sets(numbers)
+    if data.enumerates(numbers):
+        sets = torch.where(numbers["enumerated"].view(len(sets), -1, 1), 0, sets)
+    return sets.sum(-1).amax(1)
+
+
+def _check_ratio(key: str, ratio: Any) -> None:
+    """Raise :class:`SettingError` unless it is a number above 0, or ``None``."""
+    if ratio is not None and check_number(key, ratio, 0, math.inf, open_high=True) == 0:
+        raise SettingError(key, ratio, "a number above 0, or null")
 
 
 def _prefixed(prefix: str, numbers: Numbers) -> Numbers:

@@ -58,10 +58,17 @@ class Zipf(ReuseDataModule):
 
     def numbers(self, replicas: Replicas) -> Numbers:
         columns = replicas.numbers(self.prefix, self)
+        ratios = replicas.column(f"{self.prefix}batch_ratio", self.batch_ratio)
+        if self.over == "batches" and any(ratio is not None for ratio in ratios):
+            raise SettingError(f"{self.prefix}batch_ratio", self.batch_ratio, "null where whole batches are drawn")
         unit = 1 if self.over == "examples" else self.batch_size
         sizes = torch.tensor(columns["size"])
         exponent = torch.tensor(columns["exponent"], dtype=torch.float64)
-        return {"size": sizes, "ranks": sizes // unit, "weights": zipf_law.cumulative_weights(sizes // unit, exponent)}
+        return {
+            "size": sizes // unit * unit,
+            "ranks": sizes // unit,
+            "weights": zipf_law.cumulative_weights(sizes // unit, exponent),
+        }
 
     def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
         return only_set(numbers["size"])

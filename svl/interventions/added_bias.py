@@ -32,6 +32,7 @@ class AddedBias(DataIntervention):
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"samples"})
+    changes_inputs = True
 
     def __init__(self, samples: int) -> None:
         check_whole("data.interventions.samples", samples, 1, 2**24, "1 to 2^24")

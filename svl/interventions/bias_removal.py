@@ -13,6 +13,7 @@ from svl import random
 from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
 from svl.replicas import Replicas
+from svl.tasks.task import Task
 
 if TYPE_CHECKING:
     from svl.data.reuse import ReuseDataModule
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["none", "mean", "class_means", "whitening"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _OF_SIGNS, _OF_GAUSSIANS = KINDS[:3], ("none", "mean", "whitening")
-_LARGEST_TABLE = 2**31
+_LARGEST_TABLE = 2**28
 
 
 class BiasRemoval(DataIntervention):
@@ -28,7 +29,7 @@ class BiasRemoval(DataIntervention):
 
     ``mean``: the mean of x is 0. ``class_means``: so is the mean of y, and that of x given y. ``whitening``: mean 0 and
     covariance I, x <- Sigma^(-1/2) (x - mu). Sets that contain each other keep doing so: what a phase adds is itself
-    without bias. Signs are turned, as few as suffice, picked at random; labels are the task's own for the new inputs.
+    without bias. Few signs are turned, picked at random; labels are the task's own for the new inputs.
     Examples outside of reused sets stay as they are, and so does the enumerated population, which has no bias.
 
     Source: Liu et al. 2026, section 4.1.3, figures 3a and 16.
@@ -42,6 +43,7 @@ class BiasRemoval(DataIntervention):
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"kind"})
+    changes_inputs = True
 
     def __init__(self, kind: Kind = "mean") -> None:
         if kind not in KINDS:
@@ -53,18 +55,13 @@ class BiasRemoval(DataIntervention):
         if task.input_law is None:
             allowed = f"tasks whose inputs are signs or Gaussian, unlike {type(task).__name__}"
             raise SettingError(key, "BiasRemoval", allowed)
-        kinds = _OF_SIGNS if task.input_law == "signs" else _OF_GAUSSIANS
-        if self.kind not in kinds:
-            raise SettingError(f"{key}.kind", self.kind, f"{', '.join(kinds)} for {type(task).__name__}")
-        if self.kind == "class_means" and (task.label_count != 2 or getattr(task, "degree", 0) < 2):
-            raise SettingError(f"{key}.kind", self.kind, f"{_OF_SIGNS[1]}: labels are no parity of two or more signs")
 
     def numbers(
         self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
     ) -> dict[str, Tensor]:
         kinds, key = replicas.numbers(prefix, self)["kind"], replicas.key()
         for kind in set(kinds):
-            BiasRemoval(kind).check(prefix.rstrip("."), data)
+            _check_kind(f"{prefix}kind", kind, data.task)
         blocks = [_blocks(sets) for sets in self._sets(data, numbers)]
         if not any(blocks):
             allowed = "strategies that reuse a set of examples"
@@ -103,6 +100,14 @@ class BiasRemoval(DataIntervention):
             sets = torch.where(numbers["enumerated"].view(len(sets), -1, 1), 0, sets)
         found: list[list[list[int]]] = sets.tolist()
         return found
+
+
+def _check_kind(key: str, kind: str, task: Task) -> None:
+    kinds = _OF_SIGNS if task.input_law == "signs" else _OF_GAUSSIANS
+    if kind not in kinds:
+        raise SettingError(key, kind, f"{', '.join(kinds)} for {type(task).__name__}")
+    if kind == "class_means" and (task.label_count != 2 or getattr(task, "degree", 0) < 2):
+        raise SettingError(key, kind, f"{_OF_SIGNS[1]}: labels are no parity of two or more signs")
 
 
 class _Removal:

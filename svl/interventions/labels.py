@@ -12,6 +12,7 @@ from svl import random
 from svl.errors import SettingError, check_whole
 from svl.interventions.on_data import FRESH, Batch, DataIntervention
 from svl.replicas import Replicas
+from svl.tasks.task import Task
 
 if TYPE_CHECKING:
     from svl.data.reuse import ReuseDataModule
@@ -21,7 +22,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class Labels(DataIntervention):
-    """Labels that say nothing about the task, the same whenever an example comes again.
+    """Labels that say nothing about the task, the same whenever an example comes again in a phase.
 
     Source: Liu et al. 2026, section 5.1, figures 4 (``random`` for parity, ``teacher`` for single-index models) and 20
     (``permuted``), and corollary 2.
@@ -51,19 +52,13 @@ class Labels(DataIntervention):
         task = data.task
         if task.per_position:
             raise SettingError(key, "Labels", f"tasks with one label an example, unlike {type(task).__name__}")
-        if self.kind == "random" and task.label_count is None:
-            allowed = f"kinds other than random: {type(task).__name__} has real labels"
-            raise SettingError(f"{key}.kind", self.kind, allowed)
-        if self.kind == "teacher" and not task.has_teacher:
-            allowed = f"kinds other than teacher: {type(task).__name__} draws none (parity does with support: drawn)"
-            raise SettingError(f"{key}.kind", self.kind, allowed)
 
     def numbers(
         self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
     ) -> dict[str, Tensor]:
         kinds = replicas.numbers(prefix, self)["kind"]
         for kind in set(kinds):
-            Labels(kind).check(prefix.rstrip("."), data)
+            _check_kind(f"{prefix}kind", kind, data.task)
         sets = data.sets(numbers)
         if self.phases and max(self.phases) > sets.shape[1]:
             allowed = f"phases 1 to {sets.shape[1]}, as many as {type(data).__name__} has here"
@@ -105,6 +100,14 @@ class Labels(DataIntervention):
         grid = (sides[:, :1], sides[:, 1:])
         moved = random.permutation(round_keys, torch.where(inside, position, 0), extent, grid, self._walk)
         return batch.examples(torch.where(inside, first[:, None] + moved, batch.index + FRESH))[1]
+
+
+def _check_kind(key: str, kind: str, task: Task) -> None:
+    name = type(task).__name__
+    if kind == "random" and task.label_count is None:
+        raise SettingError(key, kind, f"kinds other than random: {name} has real labels")
+    if kind == "teacher" and not task.has_teacher:
+        raise SettingError(key, kind, f"kinds other than teacher: {name} draws none (parity does with support: drawn)")
 
 
 def as_targets(number: Int[Tensor, "replica batch"], like: Shaped[Tensor, "replica batch"]) -> Tensor:

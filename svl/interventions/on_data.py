@@ -34,6 +34,7 @@ class Batch:
         index: counters of the examples.
         inputs: what earlier interventions left.
         targets: likewise.
+        applied: how many interventions came before.
     """
 
     data: ReuseDataModule
@@ -45,14 +46,15 @@ class Batch:
     index: Int[Tensor, "replica batch"]
     inputs: Tensor
     targets: Tensor
+    applied: int
 
     def phase(self) -> Int[Tensor, "replica"]:
         """Each replica's phase, from 0."""
         return self.data.phase(self.numbers, self.state, self.step)
 
     def examples(self, index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of other examples, before any intervention."""
-        return self.data.examples(self.numbers, self.state, self.key, self.step, index)
+        """Inputs and targets of other examples, after the interventions that came before."""
+        return self.data.learned(self.numbers, self.state, self.key, self.step, index, self.applied)
 
     def enumerated(self) -> Tensor | None:
         """Which replicas read the enumerated population."""
@@ -60,13 +62,14 @@ class Batch:
 
 
 class DataIntervention(ABC):
-    """A pure function of examples and their counters, the same at each repetition of an example.
+    """A pure function of examples and their counters, the same at each repetition of an example in a phase.
 
     Its attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica. The test
     set stays as it is.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
+    changes_inputs: ClassVar[bool] = False  # and so asks the task for the labels: it stands first, and alone
 
     def check(self, key: str, data: ReuseDataModule) -> None:  # noqa: B027 - most tasks and strategies will do
         """Raise :class:`SettingError` for ``key`` where the intervention makes no sense for a task or strategy."""

@@ -38,6 +38,8 @@ def factors(schedules: Mapping[str, Schedule], steps: int) -> Float[Tensor, "ste
             reason = " ".join(str(error).split())
             raise SettingError(key, name, f"a scheduler that can be built ({reason})") from error
         given = type(scheduler).__name__
+        if getattr(scheduler, "cycle_momentum", False):
+            raise SettingError(key, given, "cycle_momentum: false; a schedule changes rates alone")
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             raise SettingError(key, given, "schedulers that depend on the step alone")
         values = torch.empty(steps, dtype=torch.float64)

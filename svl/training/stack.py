@@ -25,7 +25,7 @@ from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule, over
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
-from svl.replicas import Replicas
+from svl.replicas import Replicas, replace
 from svl.training import fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
 from svl.training.compilation import Block, can_compile, warn_eager
@@ -95,6 +95,10 @@ class ReplicaStack(nn.Module):
         one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
         template = one[replicas.first_seed]
         self._example_numbers, self._measures = network.check(build, template, data.task, loss)
+        for name in data.task.per_replica:
+            for value in replicas.vary.get(f"data.task.{name}", ()):
+                if loss not in replace(data.task, **{name: value}).losses:
+                    raise SettingError(f"data.task.{name}", value, f"values that the loss {loss} fits")
         names = [name for name, _ in template.named_parameters()]
         factors = self._factors(parameterisation, template, build) if parameterisation else {}
         self.hyper = stack_hyper(names, rule, groups or {}, replicas, factors)
@@ -130,7 +134,8 @@ class ReplicaStack(nn.Module):
         }
         self.data_state = data.initial_state(self.numbers)
         self._blocks: list[Block] | None = None
-        self._has_trained = self._has_evaluated = self._has_gradients = False
+        self._has_trained: set[tuple[Any, bool]] = set()
+        self._has_evaluated = self._has_gradients = False
         self._references: dict[str, Tensor] | None = None
 
     def _factors(self, parameterisation: Parameterisation, template: nn.Module, build: Build) -> dict[str, Factors]:
@@ -201,11 +206,13 @@ class ReplicaStack(nn.Module):
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
         steps = self._clock(start, count)
-        if not self._has_trained:
-            # The first step may compile, which blocks must not do side by side.
-            self._runner.run(lambda number: self._advance(blocks[number], steps[:1]), len(blocks), in_turn=True)
-            steps, self._has_trained = steps[1:], True
-        self._runner.run(lambda number: self._advance(blocks[number], steps), len(blocks))
+        # A step of a new kind may compile, which blocks must not do side by side.
+        while new := [place for place, (number, *_) in enumerate(steps) if self._kinds(number) - self._has_trained]:
+            before, first, steps = steps[: new[0]], steps[new[0] : new[0] + 1], steps[new[0] + 1 :]
+            self._runner.run(partial(self._advance_block, before), len(blocks))
+            self._runner.run(partial(self._advance_block, first), len(blocks), in_turn=True)
+            self._has_trained |= self._kinds(first[0][0])
+        self._runner.run(partial(self._advance_block, steps), len(blocks))
         self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, start, count)
 
     def _clock(self, start: int, count: int) -> list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]:
@@ -215,7 +222,12 @@ class ReplicaStack(nn.Module):
         steps = range(start, start + count)
         return list(zip(steps, torch.arange(start, start + count, device=device), rates.to(device), strict=True))
 
-    def _advance(self, block: Block, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]) -> None:
+    def _kinds(self, step: int) -> set[tuple[Any, bool]]:
+        """What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch."""
+        return {(block.shapes, block.parts(step) > 1) for block in self._prepare()}
+
+    def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], number: int) -> None:
+        block = self._prepare()[number]
         micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
         for number, step, rate in steps:
             parts = block.parts(number)

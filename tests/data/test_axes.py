@@ -229,6 +229,15 @@ def test_sizes_and_exponents_vary_by_replica():
         assert stats.chisquare(np.bincount(row, minlength=size), 6000 * weight / weight.sum()).pvalue > 1e-3
 
 
+def test_a_uniform_arm_draws_what_it_draws_alone():
+    index = torch.arange(500)
+    both = places(FACTS, {}, index, vary={"data.axes.subject.exponent": [0.0, 1.0]})["subject"]
+    key = random.key(torch.tensor([0]))
+    assert torch.equal(FACTS.examples(key, index[None], both[:1])[0], FACTS.examples(key, index[None])[0])
+    alone = places(FACTS, {"subject": Axis("population", exponent=1.0)}, index)["subject"]
+    assert torch.equal(both[1:], alone)
+
+
 def test_a_curriculum_has_each_pool_for_its_duration():
     axes = {"context": Axis([2, 4, "online"], [5, 10])}
     index = torch.arange(400)

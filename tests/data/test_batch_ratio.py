@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from svl.data import Axis, FullBatch, Online, Phases, Subset, TwoSets, Zipf
+from svl.data import AutomaticPhases, Axis, FullBatch, Online, Phases, Subset, TwoSets, Zipf
 from svl.errors import SettingError
 from svl.models import MLP
 from svl.optim import SGD
@@ -13,6 +13,7 @@ from svl.tasks import Facts, InContextRegression, Parity
 from svl.training import ReplicaStack
 
 TASK = Parity(20, 6)
+FACTS = Facts(20, objective="answer")
 
 
 def test_a_batch_has_so_many_examples_for_each_of_the_pool(rule):
@@ -68,6 +69,9 @@ def test_the_pool_is_that_of_the_axis_where_there_is_one(rule):
     vary = {"data.axes.subject.size": [10, "population"]}
     facts = rule(Online(Facts(20), 16, axes=subjects, batch_ratio=0.5), vary=vary)
     assert facts.numbers["batch"].tolist() == [5, 10]
+    # An axis that is varied needs no entry of its own.
+    varied = rule(Online(Facts(20), 16, batch_ratio=0.5), vary=vary)
+    assert varied.numbers["batch"].tolist() == [5, 10]
 
 
 def test_ratios_vary_by_replica_and_null_is_the_whole_batch(rule):
@@ -79,6 +83,15 @@ def test_ratios_vary_by_replica_and_null_is_the_whole_batch(rule):
     ("make", "words"),
     [
         (lambda rule: Subset(TASK, 100, batch_ratio=-1.0), "at least 0"),
+        (lambda rule: Subset(TASK, 100, batch_ratio=0.0), "above 0"),
+        (lambda rule: rule(Subset(TASK, 100), vary={"data.batch_ratio": [0.1, "x"]}), "a number"),
+        (lambda rule: rule(Subset(TASK, 100), vary={"data.batch_ratio": [0.1, 0.0]}), "above 0"),
+        (lambda rule: rule(Online(TASK, batch_ratio=0.5)), "one pool"),
+        (lambda rule: rule(Zipf(TASK, 640, 1.0, "batches", batch_size=64, batch_ratio=0.5)), "whole batches"),
+        (
+            lambda rule: rule(AutomaticPhases(FACTS, 2, 64, 128, axes={"subject": Axis(5)}, batch_ratio=3.2)),
+            "one pool",
+        ),
         (lambda rule: rule(Subset(TASK, 100, batch_size=16, batch_ratio=0.5)), "at most batch_size / k = 0.16"),
         (lambda rule: rule(FullBatch(TASK, 100, batch_ratio=0.5)), "one batch a step"),
         (lambda rule: rule(Phases(TASK, [100, 200], [3], batch_ratio=0.5)), "one pool"),

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from svl import random
-from svl.data import AutomaticPhases, FullBatch, Online, Phases, Subset
+from svl.data import AutomaticPhases, FullBatch, Online, Phases, Subset, TwoSets
 from svl.errors import SettingError
 from svl.interventions import LabelNoise, PCGrad
 from svl.models import MLP
@@ -56,9 +56,10 @@ def test_training_is_that_of_a_loop_with_two_batches():
         network = initial_network(lambda: MLP((8,), 1, width=6, depth=3), seed)
         key = random.key(seed)[None]
         for step in range(20):
+            start = 40 + 16 * step  # behind the small set
             reused = index.indices(numbers, {}, random.key(torch.arange(2)), torch.tensor(step), torch.tensor(0))
             gradients = []
-            for chosen in (reused[seed], torch.arange(16 * step, 16 * step + 16)):
+            for chosen in (reused[seed], torch.arange(start, start + 16)):
                 x, y = TASK.examples(key, chosen[None])
                 loss = F.soft_margin_loss(network(x[0])[:, 0], y[0])
                 gradients.append(torch.autograd.grad(loss, list(network.parameters())))
@@ -84,11 +85,9 @@ def test_a_parameter_does_not_change_when_the_other_stream_s_data_do():
 def test_every_parameter_may_be_on_another_stream():
     everything = {"all": ParameterGroup("*", stream="fresh")}
     stack = stack_of(Subset(TASK, 40, batch_size=8, streams={"fresh": online()}), everything)
-    plain = stack_of(Online(TASK, 16), {})
+    plain = stack_of(TwoSets(TASK, 40, 0.0, batch_size=16), {})  # fresh data behind the first 40
     for name, parameter in plain.parameters_by_name().items():
         torch.testing.assert_close(stack.parameters_by_name()[name], parameter, rtol=1e-5, atol=1e-7)
-    main = stack_of(Subset(TASK, 40, batch_size=8), {}, train=0)
-    assert main.data.batch_size == 8
 
 
 def test_settings_of_a_stream_vary_by_replica():
@@ -101,6 +100,17 @@ def test_settings_of_a_stream_vary_by_replica():
             both = together.parameters_by_name()[name][2 * arm : 2 * arm + 2]
             torch.testing.assert_close(both, parameter, rtol=1e-5, atol=1e-7)
     assert "data.streams.fresh.size" in data.variable_settings
+
+
+def test_fresh_data_of_a_stream_begin_behind_the_sets_of_all(rule):
+    vary = {"data.size": [40, 200]}
+    one = rule(
+        Subset(TASK, 40, batch_size=32, streams={"fresh": online(), "other": lambda t: Subset(t, 90)}), vary=vary
+    )
+    x, _, _ = one.data.stream_batch("fresh", one.numbers, one.key, torch.tensor(2))
+    for row, first in enumerate((90, 200)):
+        expected, _ = TASK.examples(one.key[row : row + 1], torch.arange(first + 32, first + 48)[None])
+        assert torch.equal(x[row], expected[0])
 
 
 def test_what_makes_no_sense_is_refused():
@@ -120,6 +130,11 @@ def test_what_makes_no_sense_is_refused():
     large = {"fresh": lambda task: FullBatch(task, 200, None, 64)}
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=large)), "one batch")
     refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, None, 64, streams=streams)), "one batch")
+    nested = {"fresh": lambda task: Online(task, streams={"more": online()})}
+    refused("data.streams.fresh.streams", lambda: Subset(TASK, 40, streams=nested), "none of its own")
+    sizes = {"data.streams.fresh.size": [20, -3]}
+    small = {"fresh": lambda task: Subset(task, 20)}
+    refused("data.streams.fresh.size", lambda: stack_of(Subset(TASK, 40, streams=small), vary=sizes))
     refused("data.streams.fresh.batch_size", lambda: Subset(TASK, 40, streams={"fresh": online(0)}))
     pcgrad = {"pc": PCGrad()}
     refused("model.interventions.pc", lambda: stack_of(Subset(TASK, 40, streams=streams), interventions=pcgrad))

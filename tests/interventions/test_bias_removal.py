@@ -11,7 +11,7 @@ from scipy import stats
 
 from svl.data import AutomaticPhases, FullBatch, Online, Phases, Subset
 from svl.errors import SettingError
-from svl.interventions import BiasRemoval
+from svl.interventions import AddedBias, BiasRemoval, LabelNoise, Labels
 from svl.tasks import LinearRegression, Parity, SingleIndex, Staircase
 
 
@@ -138,6 +138,17 @@ def test_sizes_and_kinds_vary_by_replica_and_the_population_stays(rule):
         assert torch.equal(x[row, here], inputs[0, here]) and torch.equal(y[row, here], targets[0, here])
 
 
+def test_label_interventions_act_on_the_set_without_bias(rule):
+    task = Parity(8, 4)
+    plain = rule(FullBatch(task, 64, None, 64, interventions=removed("class_means"))).inputs([0])
+    permuted = {**removed("class_means"), "labels": Labels("permuted")}
+    x, y = rule(FullBatch(task, 64, None, 64, interventions=permuted)).inputs([0])
+    assert torch.equal(x, plain[0]) and y.sum() == 0 and not torch.equal(y, plain[1])
+    wrong = {**removed("mean"), "noise": LabelNoise(1.0)}
+    x, y = rule(FullBatch(task, 64, None, 64, interventions=wrong)).inputs([0])
+    assert x.sum(1).abs().max() == 0 and torch.equal(y, -x[..., :4].prod(-1))
+
+
 def test_a_staircase_s_labels_follow_its_inputs(rule):
     x, y = whole(rule, Staircase(8, 3, 0.5), 64, "mean", 1)
     np.testing.assert_allclose(y, x[..., :3].prod(-1) + 0.5 * (x[..., 0] + x[..., :2].prod(-1)), rtol=1e-6)
@@ -147,10 +158,12 @@ def test_a_staircase_s_labels_follow_its_inputs(rule):
     ("make", "key", "words"),
     [
         (lambda rule: Subset(LinearRegression(), 8, interventions=removed("mean")), "bias", "LinearRegression"),
-        (lambda rule: Subset(Parity(), 8, interventions=removed("whitening")), "bias.kind", "none, mean, class_means"),
-        (lambda rule: Subset(SingleIndex(), 8, interventions=removed("class_means")), "bias.kind", "whitening"),
-        (lambda rule: Subset(Parity(5, 1), 8, interventions=removed("class_means")), "bias.kind", "no parity"),
-        (lambda rule: Subset(Staircase(), 8, interventions=removed("class_means")), "bias.kind", "no parity"),
+        (lambda rule: rule(Subset(Parity(), 8, interventions=removed("whitening"))), "bias.kind", "none, mean"),
+        (lambda rule: rule(Subset(SingleIndex(), 8, interventions=removed("class_means"))), "bias.kind", "whitening"),
+        (lambda rule: rule(Subset(Parity(5, 1), 8, interventions=removed("class_means"))), "bias.kind", "no parity"),
+        (lambda rule: rule(Subset(Staircase(), 8, interventions=removed("class_means"))), "bias.kind", "no parity"),
+        (lambda rule: Subset(Parity(), 8, interventions={"n": LabelNoise(), **removed("mean")}), "bias", "first place"),
+        (lambda rule: Subset(Parity(), 8, interventions={"a": AddedBias(4), **removed("mean")}), "bias", "first place"),
         (lambda rule: rule(Online(Parity(), interventions=removed("mean"))), "bias", "reuse a set"),
         (lambda rule: rule(Subset(Parity(), 9, interventions=removed("mean"))), "bias.kind", "2 divides"),
         (lambda rule: rule(Subset(Parity(), 10, interventions=removed("class_means"))), "bias.kind", "4 divides"),

@@ -66,8 +66,14 @@ CASES = {
         {"data.axes.context.size": [[2, 4, 8], 8], "data.axes.context.exponent": [0.0, 1.0]},
     ),
     "whole batches by zipf": (lambda: Zipf(PARITY, 160, 1.0, "batches", batch_size=16), {}, {}),
+    # The second phase needs code of its own, in the middle of blocks side by side.
+    "full batches in phases, blocks side by side": (
+        lambda: FullBatch(PARITY, [16, 64], [12], 32),
+        {"block_size": 1, "threads": 2},
+        {},
+    ),
     "a full batch in parts": (
-        lambda: FullBatch(PARITY, 64, None, 32, interventions={"labels": Labels("permuted"), "bias": BiasRemoval()}),
+        lambda: FullBatch(PARITY, 64, None, 32, interventions={"bias": BiasRemoval(), "labels": Labels("permuted")}),
         {"schedules": COSINE, "interventions": {"clip": ClipNorm(0.1)}},
         {"data.size": [40, 64, "population"]},
     ),
@@ -100,4 +106,4 @@ for name in CASES:
 def test_compiled_equals_eager():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 8
+    assert len(done.stdout.splitlines()) == 9

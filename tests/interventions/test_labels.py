@@ -153,9 +153,9 @@ def test_kinds_vary_by_replica(rule):
         (lambda: Online(SUMS, interventions={"a": Labels("teacher")}), "a.kind"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make, key):
+def test_what_makes_no_sense_is_refused(rule, make, key):
     with pytest.raises(SettingError) as error:
-        make()
+        rule(make())
     assert error.value.key == f"data.interventions.{key}"
 
 
@@ -164,6 +164,11 @@ def test_what_makes_no_sense_in_one_arm_or_phase_is_refused(rule):
         rule(Online(PARITY, interventions={"a": Labels()}), vary={"data.interventions.a.kind": ["task", "teacher"]})
     with pytest.raises(SettingError, match=r"interventions\.a\.phases: got \[1, 3\]; allowed: phases 1 to 2"):
         rule(Phases(PARITY, [4, 8], [5], interventions={"a": Labels("random", [1, 3])}))
+
+
+def test_the_default_kind_matters_only_where_it_is_used(rule):
+    vary = {"data.interventions.a.kind": ["task", "teacher"]}
+    rule(Online(SingleIndex(), interventions={"a": Labels()}), vary=vary)
 
 
 def test_a_stored_dataset_can_have_other_labels(rule):
