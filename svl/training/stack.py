@@ -134,7 +134,8 @@ class ReplicaStack(nn.Module):
         }
         self.data_state = data.initial_state(self.numbers)
         self._blocks: list[Block] | None = None
-        self._has_trained: set[tuple[Any, bool]] = set()
+        # What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch.
+        self._trained_kinds: set[tuple[Any, bool]] = set()
         self._has_evaluated = self._has_gradients = False
         self._references: dict[str, Tensor] | None = None
 
@@ -206,12 +207,16 @@ class ReplicaStack(nn.Module):
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
         steps = self._clock(start, count)
+        phases = {first for block in blocks for first, _ in block.micro_batches if start < first < start + count}
         # A step of a new kind may compile, which blocks must not do side by side.
-        while new := [place for place, (number, *_) in enumerate(steps) if self._kinds(number) - self._has_trained]:
-            before, first, steps = steps[: new[0]], steps[new[0] : new[0] + 1], steps[new[0] + 1 :]
-            self._runner.run(partial(self._advance_block, before), len(blocks))
-            self._runner.run(partial(self._advance_block, first), len(blocks), in_turn=True)
-            self._has_trained |= self._kinds(first[0][0])
+        for number in sorted({start, *phases}):
+            kinds = {(block.shapes, block.parts(number) > 1) for block in blocks}
+            if kinds - self._trained_kinds:
+                place = number - steps[0][0]
+                self._runner.run(partial(self._advance_block, steps[:place]), len(blocks))
+                self._runner.run(partial(self._advance_block, steps[place : place + 1]), len(blocks), in_turn=True)
+                self._trained_kinds |= kinds
+                steps = steps[place + 1 :]
         self._runner.run(partial(self._advance_block, steps), len(blocks))
         self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, start, count)
 
@@ -222,12 +227,8 @@ class ReplicaStack(nn.Module):
         steps = range(start, start + count)
         return list(zip(steps, torch.arange(start, start + count, device=device), rates.to(device), strict=True))
 
-    def _kinds(self, step: int) -> set[tuple[Any, bool]]:
-        """What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch."""
-        return {(block.shapes, block.parts(step) > 1) for block in self._prepare()}
-
-    def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], number: int) -> None:
-        block = self._prepare()[number]
+    def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], place: int) -> None:
+        block = self._prepare()[place]
         micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
         for number, step, rate in steps:
             parts = block.parts(number)
