@@ -1,9 +1,14 @@
-"""The command line: ``svl fit | validate | test | report | dashboard``. Only what a subcommand needs is imported."""
+"""The command line. Only what a subcommand needs is imported."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
+
+FITTING = ("fit", "validate", "test")
+MODULES = {"report": "svl.results.report", "dashboard": "svl.dashboard"}
+"""Subcommands that are no fits, and the modules whose ``main`` takes the words after them."""
 
 HELP = """usage: svl [-h] [--version] {fit,validate,test,report,dashboard} ...
 
@@ -41,17 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from svl.errors import SettingError, nearest
 
     try:
-        commands = ("fit", "validate", "test", "report", "dashboard")
+        commands = (*FITTING, *MODULES)
         if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
-        if arguments[0] == "report":
-            from svl.results.report import main as report
-
-            return report(arguments[1:])
-        if arguments[0] == "dashboard":
-            from svl.dashboard import main as dashboard
-
-            return dashboard(arguments[1:])
+        if arguments[0] in MODULES:
+            return importlib.import_module(MODULES[arguments[0]]).main(arguments[1:])
         from svl.laboratory import run
 
         return run(arguments)
