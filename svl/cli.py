@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
         if arguments[0] in MODULES:
             return importlib.import_module(MODULES[arguments[0]]).main(arguments[1:])
-        from svl.laboratory import run
+        from svl.command import run
 
         return run(arguments)
     except SettingError as error:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,12 +19,12 @@ from rich.console import Console
 import callbacks
 import callbacks.history
 from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
-from svl import arguments, interventions, optim, tasks
+from svl import interventions, optim, tasks
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, in_full
 from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
-from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, provenance
+from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, check_name, provenance
 from svl.settings import (
     Target,
     TrainerSettings,
@@ -41,15 +38,6 @@ from svl.training.replica_module import ReplicaModule
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, interventions, optim, tasks)
-_PURPOSE = {
-    "fit": "Train the arms of an experiment.",
-    "validate": "Measure a checkpoint on the test set.",
-    "test": "Measure a checkpoint on the test set.",
-}
-_HELP = (
-    "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
-)
-_CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 class Parser(LightningArgumentParser):
@@ -73,6 +61,7 @@ class Laboratory(LightningCLI):
     Args:
         given: every setting that the user gave, by dotted name.
         words: the command line as the user wrote it.
+        added: callbacks beside those of the settings; they see each measurement.
     """
 
     exit_status = 0
@@ -80,8 +69,10 @@ class Laboratory(LightningCLI):
     run_directory: RunDirectory
     wandb_run: WandbLogger | None = None
 
-    def __init__(self, given: dict[str, Any], words: list[str], **kwargs: Any) -> None:
-        self.given, self.words = given, words
+    def __init__(
+        self, given: dict[str, Any], words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
+    ) -> None:
+        self.given, self.words, self.added = given, words, added
         super().__init__(**kwargs)
 
     # Arguments --------------------------------------------------------------------------------------------------
@@ -108,6 +99,9 @@ class Laboratory(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--experiment", type=str, default="fit", help="name under which runs are gathered")
         parser.add_argument("--runs", type=str, default="runs", help="folder of all run directories")
+        parser.add_argument(
+            "--run_id", type=str | None, default=None, help="name of the run directory; default: a time"
+        )
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"go on from a checkpoint: {CKPT_PATH}")
         parser.add_class_arguments(Replicas, "replicas")
         parser.add_class_arguments(Target, "target")
@@ -193,7 +187,7 @@ class Laboratory(LightningCLI):
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar else []
         config = {
             **vars(trainer),
-            "callbacks": [*user_callbacks, history, self.checkpoint, *shown],
+            "callbacks": [*user_callbacks, history, self.checkpoint, *self.added, *shown],
             "plugins": [AtomicCheckpointIO()],
             "logger": trainer.logger or False if self.subcommand == "fit" else False,
             "default_root_dir": str(self.run_directory.path),
@@ -219,12 +213,14 @@ class Laboratory(LightningCLI):
     def open_run_directory(self) -> RunDirectory:
         """A new run for a fit, the checkpoint's own for anything else."""
         folder = Path(self.settings.runs) / self.settings.experiment
-        ckpt_path, config = self.settings.get("ckpt_path"), self.resolved_config()
+        ckpt_path, run_id = self.settings.get("ckpt_path"), self.settings.run_id
+        config = self.resolved_config()
+        check_name(run_id)
         if ckpt_path:
             find = RunDirectory.resume if self.subcommand == "fit" else RunDirectory.measure
-            run = find(folder, str(ckpt_path), config)
+            run = find(folder, str(ckpt_path), config, run_id)
         elif self.subcommand == "fit":
-            run = RunDirectory.create(folder, config)
+            run = RunDirectory.create(folder, config, run_id)
         else:
             raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
         return run
@@ -302,53 +298,3 @@ class Laboratory(LightningCLI):
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
         Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
-
-
-def _parser_settings(subcommand: str) -> dict[str, Any]:
-    return {
-        "allow_abbrev": False,
-        "usage": f"svl {subcommand} --config FILE [--KEY VALUE ...]",
-        "description": _PURPOSE[subcommand],
-        "epilog": _HELP.format(subcommand),
-    }
-
-
-@contextmanager
-def _process(words: list[str]) -> Iterator[None]:
-    """What LightningCLI reads and says as a process, and as it was afterwards."""
-    argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _CHATTY}
-    sys.argv = [argv[0] if argv else "svl", *words]
-    try:
-        with warnings.catch_warnings():
-            # Lightning's advice on loaders, loggers and optimizers is about fits that have one step a batch.
-            warnings.filterwarnings("ignore", module=r"lightning\.")
-            for name in _CHATTY:
-                logging.getLogger(name).setLevel(logging.WARNING)
-            yield
-    finally:
-        sys.argv = argv
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-def run(words: list[str]) -> int:
-    """Parse and run one subcommand; returns the exit status.
-
-    Raises:
-        SettingError: for a setting that cannot be used; no run directory is left behind.
-    """
-    prepared = arguments.prepare(words)
-    with _process(prepared.words):
-        laboratory = Laboratory(
-            prepared.given,
-            words,
-            model_class=ReplicaModule,
-            datamodule_class=ReuseDataModule,
-            save_config_callback=None,
-            parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False} | {name: _parser_settings(name) for name in Laboratory.subcommands()},
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-        )
-    return laboratory.exit_status

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import platform
+import re
 import secrets
 import shlex
 import shutil
@@ -18,16 +21,28 @@ from typing import IO, Any
 import yaml
 from rich.table import Table
 
+from svl.arguments import flatten
 from svl.errors import SettingError
 from svl.results import history, summary
 from svl.results.atomic import replacing
 
 CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
 # Settings that change no number of a run, so that a resumed run may have others.
-_FREE = ("ckpt_path", "runs", "verbose", "wandb", "checkpoint", "trainer.enable_progress_bar", "trainer.max_time")
+_FREE = (
+    "ckpt_path",
+    "run_id",
+    "runs",
+    "verbose",
+    "wandb",
+    "checkpoint",
+    "trainer.enable_progress_bar",
+    "trainer.max_time",
+)
 # Those that a measurement of a finished run may have of its own.
 _FREE_TO_MEASURE = (*_FREE, "trainer", "target", "data.test_size")
-CKPT_PATH = "'last', or a file checkpoints/last.ckpt in a run directory"
+CKPT_PATH = "'last', a file checkpoints/last.ckpt in a run directory, or 'auto': go on if the run has begun"
+_NAME = re.compile(r"[A-Za-z0-9][\w.=,-]{0,99}")
+_TIME = "%Y%m%d-%H%M%S"
 
 
 @dataclass
@@ -50,23 +65,38 @@ class RunDirectory:
         return self.path.name
 
     @classmethod
-    def create(cls, folder: Path, config: str) -> RunDirectory:
+    def create(cls, folder: Path, config: str, run_id: str | None = None, goes_on: bool = False) -> RunDirectory:
         """A new directory with the resolved config in it.
 
+        Args:
+            folder: of the experiment.
+            config: the resolved config.
+            run_id: the directory's name; the time and four letters if ``None``.
+            goes_on: whether the directory may be there already, from a fit that was killed before its first checkpoint.
+
         Raises:
-            SettingError: if it cannot be written.
+            SettingError: if it cannot be written, or is there already.
         """
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        path = folder / (run_id or f"{time.strftime(_TIME)}-{secrets.token_hex(2)}")
         run = cls(path, _made=[parent for parent in path.parents if not parent.exists()])
         try:
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=goes_on)
+        except FileExistsError:
+            allowed = f"a name that no run in {folder} has yet; with --ckpt_path auto a fit goes on where it was"
+            raise SettingError("run_id", run_id, allowed) from None
+        except OSError as error:
+            raise run._unwritable(error) from None
+        run.lock()
+        try:
             with replacing(path / CONFIG) as file:
                 file.write_text(config)
-            run.lock()
         except OSError as error:
-            run.discard()
-            raise SettingError("runs", str(folder), f"a folder that can be written ({error.strerror})") from None
+            raise run._unwritable(error) from None
         return run
+
+    def _unwritable(self, error: OSError) -> SettingError:
+        self.discard()
+        return SettingError("runs", str(self.path.parent), f"a folder that can be written ({error.strerror})")
 
     def discard(self) -> None:
         """Remove a new directory and the folders that were made for it, if nothing was trained."""
@@ -78,25 +108,31 @@ class RunDirectory:
                     folder.rmdir()
 
     @classmethod
-    def resume(cls, folder: Path, ckpt_path: str, config: str) -> RunDirectory:
-        """The directory of a checkpoint, or of the experiment's latest run for ``last``.
+    def resume(cls, folder: Path, ckpt_path: str, config: str, run_id: str | None = None) -> RunDirectory:
+        """The directory of a checkpoint; of the run, or the experiment's latest run, for ``last``; any for ``auto``.
 
         Raises:
             SettingError: if there is none, another fit holds it, or it was made with other settings.
         """
-        run = cls.find(folder, ckpt_path)
+        if ckpt_path == "auto":
+            if run_id is None:
+                raise SettingError("ckpt_path", ckpt_path, "together with --run_id, which names the run to go on with")
+            if not (folder / run_id / CHECKPOINT).exists():
+                return cls.create(folder, config, run_id, goes_on=True)
+            ckpt_path = "last"
+        run = cls.find(folder, ckpt_path, run_id)
         run.check_settings(config, _FREE)
         run.lock()
         return run
 
     @classmethod
-    def measure(cls, folder: Path, ckpt_path: str, config: str) -> RunDirectory:
+    def measure(cls, folder: Path, ckpt_path: str, config: str, run_id: str | None = None) -> RunDirectory:
         """The directory of a checkpoint that is only read.
 
         Raises:
             SettingError: if there is none, or it was made with other settings.
         """
-        run = cls.find(folder, ckpt_path)
+        run = cls.find(folder, ckpt_path, run_id)
         run.check_settings(config, _FREE_TO_MEASURE)
         return run
 
@@ -120,18 +156,18 @@ class RunDirectory:
             raise SettingError(key, now, f"{before!r}, as in {self.path / CONFIG}: a checkpoint keeps its settings")
 
     @classmethod
-    def find(cls, folder: Path, ckpt_path: str) -> RunDirectory:
+    def find(cls, folder: Path, ckpt_path: str, run_id: str | None = None) -> RunDirectory:
         """The run directory that a checkpoint belongs to.
 
         Raises:
             SettingError: if there is none.
         """
         if ckpt_path == "last":
-            found = [path for path in folder.glob(f"*/{CHECKPOINT}") if (path.parent.parent / CONFIG).is_file()]
+            every = folder.glob(f"{run_id or '*'}/{CHECKPOINT}")
+            found = [path for path in every if (path.parent.parent / CONFIG).is_file()]
             if not found:
-                raise SettingError(
-                    "ckpt_path", ckpt_path, f"an experiment with a checkpoint; there is none in {folder}"
-                )
+                place = folder / run_id if run_id else folder
+                raise SettingError("ckpt_path", ckpt_path, f"an experiment with a checkpoint; there is none in {place}")
             path = max(found, key=lambda path: _began(path.parent.parent))
         else:
             path = Path(ckpt_path)
@@ -176,9 +212,21 @@ class RunDirectory:
         return summary.table(result)
 
 
+def check_name(run_id: str | None) -> None:
+    """Refuse a name that is no plain folder's.
+
+    Raises:
+        SettingError: for an empty one, one with a slash or that begins with a dot, or a very long one.
+    """
+    if run_id is not None and not _NAME.fullmatch(run_id):
+        raise SettingError("run_id", run_id, "a folder's name: letters, digits and .,=-_, at most 100")
+
+
 def _began(run: Path) -> tuple[str, int]:
     """When a run began: to the second by its name, which copying keeps, and finer by its config, written once."""
-    return run.name[:15], (run / CONFIG).stat().st_mtime_ns
+    written = (run / CONFIG).stat().st_mtime_ns
+    by_name = re.match(r"\d{8}-\d{6}", run.name)
+    return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
 
 
 def provenance(words: Sequence[str]) -> dict[str, Any]:
@@ -207,6 +255,18 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def content_hash(config: str) -> str:
+    """Names a fit by what it computes: equal for configs that differ in nothing but where and how it is recorded.
+
+    Args:
+        config: the resolved config.
+    """
+    leaves = flatten(yaml.safe_load(config))
+    free = (*_FREE, "experiment")
+    own = {key: value for key, value in leaves if not any(key == one or key.startswith(f"{one}.") for one in free)}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def differences(before: Any, now: Any, free: Sequence[str] = _FREE, key: str = "") -> list[tuple[str, Any, Any]]:
