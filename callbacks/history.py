@@ -15,6 +15,7 @@ from torch import Tensor
 from callbacks.measurement import Measurement
 from svl import tracking
 from svl.results import history, statistics
+from svl.results.arms import metrics as metric_names
 from svl.results.quantity import setting
 from svl.training.replica_module import ReplicaModule
 
@@ -70,6 +71,14 @@ class History(pl.Callback):
         self._rows.append(frame)
         self._log(trainer, replicas, frame, list(metrics))
 
+    def values(self, module: ReplicaModule) -> dict[str, float]:
+        """All that loggers are given of the latest measurement, by name; see :func:`svl.tracking.values`."""
+        assert self.latest is not None
+        replicas = module.replicas
+        return tracking.values(
+            self.latest, metric_names(self.latest, list(replicas.vary)), replicas.arms, self._reached
+        )
+
     def _log(self, trainer: pl.Trainer, replicas: Any, frame: pd.DataFrame, metrics: list[str]) -> None:
         self._reached = self._reached | self._passes(frame)
         if trainer.loggers:
@@ -78,8 +87,7 @@ class History(pl.Callback):
                     logger.log_metrics(row, step=trainer.global_step)
 
     def _passes(self, rows: pd.DataFrame) -> Bool[ndarray, "row"]:
-        values = rows[self.metric].to_numpy()
-        return values >= self.target if statistics.is_better_above(self.metric) else values <= self.target
+        return statistics.passes(rows[self.metric].to_numpy(), self.metric, self.target)
 
 
 def is_measured(trainer: Any) -> bool:

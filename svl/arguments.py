@@ -58,7 +58,7 @@ class Arguments:
     given: dict[str, Any]
 
 
-def locate(path: str) -> str:
+def locate(path: str, key: str = "--config") -> str:
     """A config's path: as given if it exists, else below the checkout or the installed package (``configs/...``).
 
     Raises:
@@ -68,7 +68,7 @@ def locate(path: str) -> str:
     found = next((root / path for root in roots if path and (root / path).is_file()), None)
     if found is None:
         allowed = "an existing file, relative to the working directory or shipped with svl (configs/quickstart.yaml)"
-        raise SettingError("--config", path, allowed)
+        raise SettingError(key, path, allowed)
     return str(found)
 
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 FITTING = ("fit", "validate", "test")
-MODULES = {"report": "svl.results.report", "dashboard": "svl.dashboard"}
+MODULES = {"report": "svl.results.report", "dashboard": "svl.dashboard", "sweep": "svl.sweeps.main"}
 """Subcommands that are no fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,report,dashboard} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -20,6 +20,7 @@ subcommands:
              go on where a run stopped:        svl fit --config configs/quickstart.yaml --ckpt_path last
   validate   measure a checkpoint on the test set
   test       the same, with a table per arm
+  sweep      many fits, here or on SLURM:      svl sweep run configs/sweeps/width.yaml
   report     runs as one HTML page:            svl report runs/quickstart
   dashboard  a workspace and reports on W&B:   svl dashboard quickstart --dry-run
 

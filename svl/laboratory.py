@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.console import Console
 import callbacks
 import callbacks.history
 from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
-from svl import interventions, optim, tasks
+from svl import cluster, interventions, optim, tasks
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, in_full
 from svl.explanation import NestedError, causes, explain
@@ -156,6 +157,9 @@ class Laboratory(LightningCLI):
             raise
         finally:
             self.run_directory.close()
+        if self.exit_status and self.checkpoint.received and self.settings.ckpt_path == "auto":
+            said = cluster.requeue(self.checkpoint.received)
+            print(said, end="\n" if said else "", file=sys.stderr, flush=True)
 
     def leave_nothing(self) -> None:
         """Remove the run directory of a fit that never began."""
@@ -270,6 +274,7 @@ class Laboratory(LightningCLI):
         data = {"data_digest": self.datamodule.task.digest} if self.datamodule.task.digest else {}
         extra = {
             **data,
+            "finished": step >= steps,
             "wall_seconds": round(self.checkpoint.wall_seconds, 3),
             "diverged": diverged,
             **provenance(self.words),

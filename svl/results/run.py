@@ -27,6 +27,7 @@ from svl.results import history, summary
 from svl.results.atomic import replacing
 
 CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
+LOCK = ".lock"
 # Settings that change no number of a run, so that a resumed run may have others.
 _FREE = (
     "ckpt_path",
@@ -183,7 +184,7 @@ class RunDirectory:
         """
         allowed = "a run directory that no other fit is writing to"
         try:
-            self._lock = (self.path / ".lock").open("w")
+            self._lock = (self.path / LOCK).open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
@@ -227,6 +228,18 @@ def _began(run: Path) -> tuple[str, int]:
     written = (run / CONFIG).stat().st_mtime_ns
     by_name = re.match(r"\d{8}-\d{6}", run.name)
     return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
+
+
+def is_held(run: Path) -> bool:
+    """Whether a fit is writing to a run directory."""
+    try:
+        with (run / LOCK).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def provenance(words: Sequence[str]) -> dict[str, Any]:

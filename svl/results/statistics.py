@@ -50,6 +50,11 @@ def is_better_above(metric: str) -> bool:
     return not metric.endswith(("loss", "perplexity"))
 
 
+def passes(values: Float[ndarray, "..."], metric: str, value: float) -> Bool[ndarray, "..."]:
+    """Which of a metric's values pass its target ``value``."""
+    return np.asarray(values >= value if is_better_above(metric) else values <= value)
+
+
 def mean(values: Float[ndarray, "seed"]) -> Estimate:
     """Mean with a BCa bootstrap interval (percentile where BCa is undefined); seeds that are not finite are left out.
 
@@ -123,7 +128,7 @@ def time_to_target(rows: pd.DataFrame, metric: str, target: float) -> pd.DataFra
         is none, those of the last finite measurement (0 if none is) and ``reached`` = False.
     """
     finite = rows[np.isfinite(rows[metric])]
-    passing = finite[finite[metric] >= target if is_better_above(metric) else finite[metric] <= target]
+    passing = finite[passes(finite[metric].to_numpy(), metric, target)]
     seeds = pd.Index(rows["seed"].unique(), name="seed")
     first = passing.groupby("seed")[["step", "samples"]].min().reindex(seeds)
     last = finite.groupby("seed")[["step", "samples"]].max().reindex(seeds, fill_value=0)

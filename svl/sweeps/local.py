@@ -1,0 +1,118 @@
+"""A sweep on this machine: several processes, each a fit at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from callbacks.checkpoint import SIGNALS
+from svl.results.arms import short_names
+from svl.results.quantity import setting
+from svl.sweeps.manifest import Manifest, Row
+
+LOGS = "logs"
+_PAUSE = 0.1
+
+
+@dataclass
+class _Worker:
+    """A process that trains a row.
+
+    Attributes:
+        slot: which of the processes it is, from 0.
+        began: by the monotonic clock, in seconds.
+    """
+
+    row: Row
+    slot: int
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    began: float
+
+
+def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[int], signal.Signals | None]:
+    """Train the rows; returns those that failed, and the signal that stopped it, if one did.
+
+    Each process has its share of the cores, and of the GPUs by turns. A signal is passed on to the fits, which save and
+    end; the same command goes on with them.
+
+    Args:
+        numbers: of the rows, in the order in which they begin.
+        processes: fits at a time.
+    """
+    manifest_path, waiting = manifest.write(), list(numbers)
+    logs = manifest.folder / LOGS
+    logs.mkdir(exist_ok=True)
+    received: list[signal.Signals] = []
+    running: list[_Worker] = []
+    failed: list[int] = []
+    console = Console(highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ExitStack() as stack:
+        _catching(stack, received)
+        bar = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
+        task = bar.add_task("fits", total=len(waiting))
+        while running or (waiting and not received):
+            while waiting and len(running) < processes and not received:
+                slot = min(set(range(processes)) - {worker.slot for worker in running})
+                row = manifest.rows[waiting.pop(0)]
+                running.append(_start(manifest_path, row, slot, processes, logs))
+            time.sleep(_PAUSE)
+            if received and running:
+                # Once each: a second one would interrupt the saving.
+                for worker in running:
+                    worker.process.send_signal(signal.SIGTERM)
+                for worker in running:
+                    worker.process.wait()
+            for worker in [one for one in running if one.process.poll() is not None]:
+                running.remove(worker)
+                worker.log.close()
+                status = worker.process.returncode
+                if status and not received:
+                    failed.append(worker.row.number)
+                console.print(_line(worker, status), soft_wrap=True)
+                bar.advance(task)
+    return failed, received[0] if received else None
+
+
+def _start(manifest: Path, row: Row, slot: int, processes: int, logs: Path) -> _Worker:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environment = {"OMP_NUM_THREADS": str(max(1, cores // processes)), **os.environ} | _device(slot)
+    log = (logs / f"{manifest.stem}-{row.number}.log").open("ab")
+    command = [sys.executable, "-m", "svl.cli", "sweep", "fit", str(manifest), str(row.number)]
+    # A group of its own: Ctrl-C comes to this process alone, which passes it on.
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    return _Worker(row, slot, process, log, time.monotonic())
+
+
+def _device(slot: int) -> dict[str, str]:
+    """Environment variables that give a process one of several GPUs."""
+    import torch
+
+    count = torch.cuda.device_count()
+    return {"CUDA_VISIBLE_DEVICES": str(slot % count)} if count > 1 else {}
+
+
+def _line(worker: _Worker, status: int) -> str:
+    settings = worker.row.settings or {}
+    named = ", ".join(f"{n}={setting(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True))
+    outcome = "done" if status == 0 else "stopped" if status in {128 + number for number in SIGNALS} else "FAILED"
+    seconds = time.monotonic() - worker.began
+    return f"{worker.row.number:>4} {outcome:8} {seconds:7.1f} s  {named}" + (f"  {worker.log.name}" if status else "")
+
+
+def _catching(stack: ExitStack, received: list[signal.Signals]) -> None:
+    """Until the stack closes, signals are put in the list."""
+    for number in SIGNALS:
+        before = signal.signal(number, lambda number, frame: received.append(signal.Signals(number)))
+        stack.callback(signal.signal, number, before)

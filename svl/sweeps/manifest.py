@@ -1,0 +1,140 @@
+"""A sweep's manifest: every fit it has, resolved, where it is kept and how far it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from svl.command import resolve
+from svl.errors import SettingError
+from svl.replicas import Replicas
+from svl.results.atomic import replacing
+from svl.results.run import content_hash
+from svl.sweeps.sweep_file import Settings, Sweep, check
+
+FOLDER = "sweep"
+"""Beside the run directories of an experiment: manifests, what failed, what the fits printed, Optuna's journal."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fit.
+
+    Attributes:
+        number: its place in the sweep.
+        settings: what the sweep gives it; ``None`` where that is found when it begins (``bayes``).
+        run: its run directory, ``<runs>/<experiment>/<content hash>``.
+        arms: in the fit.
+        seeds: replicas of each arm.
+    """
+
+    number: int
+    settings: Settings | None = None
+    run: str | None = None
+    arms: int = 0
+    seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The fits of a sweep.
+
+    Attributes:
+        sweep: what was asked.
+        runs: the folder of all run directories.
+        rows: the fits.
+    """
+
+    sweep: Sweep
+    runs: str
+    rows: list[Row]
+
+    @classmethod
+    def expand(cls, sweep: Sweep, runs: str) -> Manifest:
+        """Resolve every fit's config, so that a wrong setting is found before anything runs.
+
+        Raises:
+            SettingError: naming the setting.
+        """
+        if sweep.method == "bayes":
+            return cls(sweep, runs, [Row(number) for number in range(sweep.count)])
+        rows: dict[str | None, Row] = {}
+        for settings in _settings(sweep):
+            row = resolved(sweep, runs, len(rows), settings)
+            rows.setdefault(row.run, row)
+        return cls(sweep, runs, list(rows.values()))
+
+    @property
+    def folder(self) -> Path:
+        """Where the sweep's own files are."""
+        return Path(self.runs) / self.sweep.name / FOLDER
+
+    @property
+    def path(self) -> Path:
+        """The manifest's file, named by its content: editing the sweep leaves tasks that were submitted theirs."""
+        return self.folder / f"{self.sweep.key}-{len(self.rows)}.json"
+
+    def write(self) -> Path:
+        """Write the manifest, whole or not at all.
+
+        Raises:
+            SettingError: if it cannot be written.
+        """
+        content = {"name": self.sweep.name, "sweep": self.sweep.content, "count": self.sweep.count, "runs": self.runs}
+        try:
+            with replacing(self.path) as path:
+                path.write_text(json.dumps({**content, "rows": [asdict(row) for row in self.rows]}, indent=1) + "\n")
+        except OSError as error:
+            raise SettingError("runs", self.runs, f"a folder that can be written ({error.strerror})") from None
+        return self.path
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            SettingError: for another file.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            sweep = check(content["sweep"], content["name"], content["count"])
+            return cls(sweep, content["runs"], [Row(**row) for row in content["rows"]])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise SettingError("MANIFEST", str(path), f"a manifest that svl sweep has written ({error})") from None
+
+
+def resolved(sweep: Sweep, runs: str, number: int, settings: Settings) -> Row:
+    """The fit of some settings.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    config = resolve(sweep.words(settings))
+    content = yaml.safe_load(config)
+    replicas = Replicas(**content["replicas"])
+    run = Path(runs) / content["experiment"] / content_hash(config)
+    return Row(number, settings, str(run), len(replicas.arms), replicas.seeds)
+
+
+def _settings(sweep: Sweep) -> Iterator[Settings]:
+    """A grid's combinations, or random ones: the first n are the same for every n."""
+    if sweep.method == "grid":
+        yield from sweep.grid()[: sweep.count]
+        return
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    distributions = {key: parameter.distribution for key, parameter in sweep.parameters.items()}
+    for _ in range(sweep.count):
+        yield drawn(sweep, study.ask(distributions).params)
+
+
+def drawn(sweep: Sweep, params: dict[str, Any]) -> Settings:
+    """The settings that Optuna's parameters stand for."""
+    return {key: parameter.value(params[key]) for key, parameter in sweep.parameters.items()}

@@ -1,0 +1,93 @@
+"""One parameter of a sweep: a constant, a choice or a range, and how Optuna draws it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from svl.errors import SettingError, nearest
+
+_RANGES = ("int_uniform", "uniform", "q_uniform", "log_uniform", "log_uniform_values")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The values that one setting takes.
+
+    Attributes:
+        distribution: Optuna's, of the value or of its place in ``values``.
+        values: of a constant or a choice; those of a range of whole numbers in a grid.
+    """
+
+    distribution: BaseDistribution
+    values: list[Any] | None
+
+    def value(self, drawn: Any) -> Any:
+        """The setting's value for what was drawn."""
+        return drawn if self.values is None else self.values[drawn]
+
+
+def read_parameter(key: str, given: Any, method: str) -> Parameter:
+    """One parameter of a sweep file.
+
+    Args:
+        key: where it stands in the file.
+        given: its ``value``, ``values`` or range, by W&B's rules.
+        method: grid, random or bayes.
+
+    Raises:
+        SettingError: naming the key.
+    """
+    if not isinstance(given, Mapping):
+        raise SettingError(key, given, "a mapping with value, values, or min and max")
+    if "parameters" in given:
+        raise SettingError(key, "nested parameters", f"one dotted name each: {key.removeprefix('parameters.')}.NAME")
+    known = ("value", "values", "min", "max", "q", "distribution")
+    for name in given:
+        if name not in known:
+            raise SettingError(f"{key}.{name}", given[name], ", ".join(known) + nearest(name, known))
+    if "value" in given:
+        return Parameter(CategoricalDistribution([0]), [given["value"]])
+    if "values" in given:
+        values = given["values"]
+        if not isinstance(values, list) or not values:
+            raise SettingError(f"{key}.values", values, "a list of one or more values")
+        if any(a == b for a, b in itertools.combinations(values, 2)):
+            raise SettingError(f"{key}.values", values, "values that differ from each other")
+        return Parameter(CategoricalDistribution(range(len(values))), values)
+    return _range(key, given, method)
+
+
+def _range(key: str, given: Mapping[str, Any], method: str) -> Parameter:
+    low: Any = given.get("min")
+    high: Any = given.get("max")
+    for name, bound in (("min", low), ("max", high)):
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            raise SettingError(f"{key}.{name}", bound, "a number; or give value or values")
+    whole = isinstance(low, int) and isinstance(high, int)
+    kind = given.get("distribution", "int_uniform" if whole else "uniform")
+    if kind not in _RANGES:
+        raise SettingError(f"{key}.distribution", kind, ", ".join(_RANGES) + nearest(str(kind), _RANGES))
+    if not low <= high:
+        raise SettingError(f"{key}.max", high, f"at least min = {low}")
+    if kind == "int_uniform" and not whole:
+        raise SettingError(f"{key}.min", low, "whole numbers min and max")
+    if method == "grid":
+        if kind != "int_uniform":
+            raise SettingError(key, dict(given), "values, or whole numbers min and max: a grid needs a list")
+        return Parameter(CategoricalDistribution(range(high - low + 1)), list(range(low, high + 1)))
+    if kind == "int_uniform":
+        return Parameter(IntDistribution(low, high), None)
+    # W&B's log_uniform has the logarithms as its bounds.
+    low, high = (math.exp(low), math.exp(high)) if kind == "log_uniform" else (float(low), float(high))
+    if "log" in kind and low <= 0:
+        raise SettingError(f"{key}.min", low, "above 0 for a logarithmic range")
+    step = given.get("q", 1.0) if kind.startswith("q_") else None
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or step <= 0):
+        raise SettingError(f"{key}.q", step, "a number above 0")
+    return Parameter(FloatDistribution(low, high, log="log" in kind, step=step), None)

@@ -1,0 +1,140 @@
+"""What the fits of an adaptive sweep know of each other: an Optuna study in a file that processes and nodes share."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import optuna
+import yaml
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+
+from callbacks.history import History, is_measured
+from svl import tracking
+from svl.errors import SettingError, nearest
+from svl.replicas import Replicas
+from svl.results import history
+from svl.results.arms import metrics
+from svl.results.run import CONFIG
+from svl.results.statistics import passes
+from svl.sweeps.manifest import Manifest, Row, drawn
+from svl.sweeps.sweep_file import Settings
+
+_JOURNAL = "study.log"
+_ROW = "row"
+
+
+def open_study(manifest: Manifest, number: int = 0) -> optuna.Study:
+    """The sweep's study; made if there is none yet.
+
+    Args:
+        manifest: the sweep's.
+        number: of the fit that asks, which seeds its draws.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweep, journal = manifest.sweep, manifest.folder / _JOURNAL
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    sampler: BaseSampler = TPESampler(seed=number) if sweep.method == "bayes" else RandomSampler(seed=number)
+    halving, metric = sweep.halving, sweep.metric
+    pruner: Any = optuna.pruners.NopPruner()
+    if halving:
+        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=halving.first, reduction_factor=halving.eta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name=sweep.key,
+            sampler=sampler,
+            pruner=pruner,
+            direction="maximize" if metric and metric[1] else "minimize",
+            load_if_exists=True,
+        )
+
+
+def trials(study: optuna.Study) -> dict[int, FrozenTrial]:
+    """The last trial of each row."""
+    every = study.get_trials(deepcopy=False)
+    return {trial.user_attrs[_ROW]: trial for trial in every if _ROW in trial.user_attrs}
+
+
+def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Settings]:
+    """The row's trial, begun or gone on with, and its settings."""
+    sweep = manifest.sweep
+    before = trials(study).get(row.number)
+    if before is None:
+        distributions = {key: parameter.distribution for key, parameter in sweep.parameters.items()}
+        if row.settings is None:
+            trial = study.ask(distributions)
+            trial.set_user_attr(_ROW, row.number)
+            return trial, drawn(sweep, trial.params)
+        # Settings stand as text: what is drawn from is of no interest where all are given.
+        study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={_ROW: row.number}))
+        before = trials(study)[row.number]
+    settings = row.settings if row.settings is not None else drawn(sweep, before.params)
+    return Trial(study, before._trial_id), settings
+
+
+def end(study: optuna.Study, trial: Trial, value: float, is_early: bool) -> None:
+    """Record what a fit came to; a value that is no number is a failure to the search, though not of the fit."""
+    if is_early:
+        study.tell(trial, state=TrialState.PRUNED)
+    elif math.isfinite(value):
+        study.tell(trial, value)
+    else:
+        study.tell(trial, state=TrialState.FAIL)
+
+
+class EarlyTermination(pl.Callback):
+    """Ends a fit that is among the worse of its sweep: successive halving over the measurements of one metric.
+
+    Args:
+        trial: this fit's.
+        metric: its name as on W&B, e.g. ``mean/val/accuracy``.
+
+    Attributes:
+        has_ended: whether it has ended the fit.
+    """
+
+    def __init__(self, trial: Trial, metric: str) -> None:
+        self.trial, self.metric = trial, metric
+        self.has_ended = False
+        self._reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if not is_measured(trainer):
+            return
+        history = next(one for one in trainer.callbacks if isinstance(one, History))
+        measurement = -(-trainer.global_step // trainer.log_every_n_steps)
+        if measurement not in self._reported:
+            self.trial.report(objective(history.values(pl_module), self.metric), measurement)
+        if trainer.global_step < trainer.max_steps and self.trial.should_prune():
+            self.has_ended = trainer.should_stop = True
+
+
+def values(run: Path) -> dict[str, float]:
+    """What a fit logged at its last measurement, by name as on W&B, read from its run directory."""
+    config = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+    vary, target = dict(config["replicas"]["vary"] or {}), config["target"]
+    rows = history.read(run)
+    arms = Replicas(vary=vary).arms
+    last = rows[rows["step"] == rows["step"].max()]
+    reached = passes(rows[target["metric"]].to_numpy(), **target).reshape(-1, len(last)).max(0)
+    return tracking.values(last, metrics(rows, list(vary)), arms, reached)
+
+
+def objective(values: dict[str, float], metric: str) -> float:
+    """The metric's value of one measurement; NaN where every replica has diverged.
+
+    Raises:
+        SettingError: for a metric that is not measured.
+    """
+    if metric not in values:
+        known = [name for name in values if name.startswith((tracking.MEAN, tracking.SUCCESS))]
+        raise SettingError("metric.name", metric, f"{', '.join(known)}, ...{nearest(metric, values)}")
+    return values[metric]

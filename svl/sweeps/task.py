@@ -1,0 +1,89 @@
+"""One fit of a sweep, in this process: what a local worker and an array task run."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from svl.command import run as run_command
+from svl.errors import SettingError
+from svl.results.atomic import replacing
+from svl.results.summary import SUMMARY
+from svl.sweeps.manifest import Manifest, Row, resolved
+
+FAILED = "failed"
+
+
+def run(manifest: Manifest, number: int) -> int:
+    """Train the fit of a row, or go on with it; returns its exit status, 0 for one that is done.
+
+    Its run directory is named by its content, so that fits of other sweeps that are the same are not trained again.
+
+    Raises:
+        SettingError: for a row that does not exist or a setting that cannot be used.
+    """
+    if not 0 <= number < len(manifest.rows):
+        raise SettingError("ROW", number, f"0 to {len(manifest.rows) - 1}")
+    row, sweep = manifest.rows[number], manifest.sweep
+    with _recorded(manifest, row):
+        if not sweep.is_adaptive:
+            return 0 if is_done(row) else _fit(manifest, row, [])
+        from svl.sweeps.study import EarlyTermination, begin, end, objective, open_study, values
+
+        study = open_study(manifest, number)
+        trial, settings = begin(study, manifest, row)
+        assert sweep.metric is not None
+        row = resolved(sweep, manifest.runs, number, settings)
+        trial.set_user_attr("run", row.run)
+        early = EarlyTermination(trial, sweep.metric[0])
+        status = 0 if is_done(row) else _fit(manifest, row, [early] if sweep.halving else [])
+        if status == 0:
+            end(study, trial, objective(values(Path(str(row.run))), sweep.metric[0]), early.has_ended)
+        return status
+
+
+def is_done(row: Row) -> bool:
+    """Whether the row's fit has reached its last step."""
+    try:
+        return bool(json.loads((Path(str(row.run)) / SUMMARY).read_text(encoding="utf-8"))["finished"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def failure(manifest: Manifest, row: Row) -> str | None:
+    """Why the row's fit failed, if it did."""
+    path = _failure(manifest, row)
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def _failure(manifest: Manifest, row: Row) -> Path:
+    return manifest.folder / FAILED / f"{Path(row.run).name if row.run else f'{manifest.sweep.key}-{row.number}'}.txt"
+
+
+def _fit(manifest: Manifest, row: Row, added: list) -> int:
+    assert row.settings is not None and row.run is not None
+    words = manifest.sweep.words(row.settings)
+    return run_command(
+        [*words, "--runs", manifest.runs, "--run_id", Path(row.run).name, "--ckpt_path", "auto"], added=added
+    )
+
+
+@contextmanager
+def _recorded(manifest: Manifest, row: Row) -> Iterator[None]:
+    """Keeps why a fit failed, until it is tried again."""
+    path = _failure(manifest, row)
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, SettingError) else traceback.format_exc()
+        try:
+            with replacing(path) as file:
+                file.write_text(said + "\n", encoding="utf-8")
+        except OSError as other:
+            print(f"svl: {path}: {other.strerror}", file=sys.stderr)
+        raise
