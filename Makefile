@@ -19,6 +19,7 @@ demo: .venv/.installed ## train the quickstart, small data against large, and sa
 		|| { echo 'demo: no figure under runs/' >&2; exit 1; }
 
 test: .venv/.installed ## run the tests with coverage
+	@$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
 	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed ## check style, formatting and types
