@@ -15,7 +15,8 @@ import svl.models
 import svl.tasks
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
+SWEEPS = sorted(ROOT.glob("configs/sweeps/*.yaml"))
+CONFIGS = sorted(set(ROOT.glob("configs/**/*.yaml")) - set(SWEEPS))
 SHORT = [
     *(
         "--replicas.seeds",
@@ -66,6 +67,13 @@ def test_every_config_runs(svl, config, tmp_path):
     history = pd.read_parquet(done.path / "history.parquet")
     assert sorted(history["step"].unique()) == ([0, 1, 2] if own else [0, 32, 64])
     assert history["val/loss"].notna().all()
+
+
+@pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.name)
+def test_every_sweep_resolves(svl, config, tmp_path):
+    told = svl(tmp_path, "sweep", "run", str(config.relative_to(ROOT)), "--dry-run")
+    assert told.status == 0, told.err
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -63,8 +63,8 @@ def trials(study: optuna.Study) -> dict[int, FrozenTrial]:
     return {trial.user_attrs[_ROW]: trial for trial in every if _ROW in trial.user_attrs}
 
 
-def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Settings]:
-    """The row's trial, begun or gone on with, and its settings."""
+def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Settings] | None:
+    """The row's trial, begun or gone on with, and its settings; ``None`` if it has ended."""
     sweep = manifest.sweep
     before = trials(study).get(row.number)
     if before is None:
@@ -76,6 +76,8 @@ def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Set
         # Settings stand as text: what is drawn from is of no interest where all are given.
         study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={_ROW: row.number}))
         before = trials(study)[row.number]
+    if before.state.is_finished():
+        return None
     settings = row.settings if row.settings is not None else drawn(sweep, before.params)
     return Trial(study, before._trial_id), settings
 

@@ -35,7 +35,10 @@ def run(manifest: Manifest, number: int) -> int:
         from svl.sweeps.study import EarlyTermination, begin, end, objective, open_study, values
 
         study = open_study(manifest, number)
-        trial, settings = begin(study, manifest, row)
+        begun = begin(study, manifest, row)
+        if begun is None:
+            return 0
+        trial, settings = begun
         assert sweep.metric is not None
         row = resolved(sweep, manifest.runs, number, settings)
         trial.set_user_attr("run", row.run)
