@@ -7,10 +7,15 @@ import sys
 from collections.abc import Sequence
 
 FITTING = ("fit", "validate", "test")
-MODULES = {"report": "svl.results.report", "dashboard": "svl.dashboard", "sweep": "svl.sweeps.main"}
+MODULES = {
+    "report": "svl.results.report",
+    "dashboard": "svl.dashboard",
+    "sweep": "svl.sweeps.main",
+    "theory": "svl.theory.command",
+}
 """Subcommands that are no fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -23,6 +28,7 @@ subcommands:
   sweep      many fits, here or on SLURM:      svl sweep run configs/sweeps/width.yaml
   report     runs as one HTML page:            svl report runs/quickstart
   dashboard  a workspace and reports on W&B:   svl dashboard quickstart --dry-run
+  theory     a theorem beside its experiment:  svl theory theorem_1; svl theory --list
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
@@ -44,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"svl {__version__}")
         return 0
-    from svl.errors import SettingError, nearest
+    from svl.errors import SettingError, StorageError, nearest
 
     try:
         commands = (*FITTING, *MODULES)
@@ -58,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"svl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except StorageError as error:
+        print(f"svl: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("svl: interrupted before the fit began", file=sys.stderr)
         return 130

@@ -1,0 +1,197 @@
+"""The lemmas of appendix A (Liu et al. 2026), each held against a Monte-Carlo sample of what it bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from svl.results import statistics
+from svl.results.figure import GREY, RAMP
+from svl.results.statistics import Estimate
+from svl.theory import bounds, experiment, moment, neuron, two_phase
+from svl.theory.experiment import Bound, Finding, Size, Track
+from svl.theory.moment import SUPPORT
+from svl.theory.neuron import POPULATION
+from svl.theory.theorem_1 import DELTA, RATE, theorem_target
+from svl.theory.two_phase import Grown, Start
+
+ABOUT = "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Dimension, how many N from d to d^2, replicas at each, eta a* |M^| tried, draws for the probabilities."""
+
+    dim: int
+    sizes: int
+    replicas: int
+    stabilities: int
+    draws: int
+
+
+SCALES = {"smoke": Scale(16, 3, 24, 4, 400), "default": Scale(64, 7, 96, 13, 20000)}
+
+
+class Stability(NamedTuple):
+    """What holds at one eta a |M^|.
+
+    Attributes:
+        step: share of random directions whose q one step of that a moves to a's side (lemma 3).
+        phase: share of phases 1 to that a* in which abs(q) never shrinks and no sign changes (lemma 4).
+    """
+
+    value: float
+    step: Estimate
+    phase: Estimate
+
+
+def one_step(generator: np.random.Generator, start: Start, stability: float) -> Bool[ndarray, "replica"]:
+    """Whether a step from a random direction moves q to the side of a."""
+    w = generator.standard_normal(start.basis.w.shape)
+    w /= np.linalg.norm(w, axis=1, keepdims=True)
+    a = start.sign * stability / start.basis.norm
+    before, after = (
+        state.q for _, state in zip(range(2), neuron.path(a, w, start.basis.eigenvalues, 1.0), strict=False)
+    )
+    return (after - before) * a >= 0
+
+
+def first_phase(start: Start, stability: float) -> Bool[ndarray, "replica"]:
+    """Whether abs(q) never shrinks and no sign changes on the way to a* = 0.9."""
+    rate, target = stability / (0.9 * start.basis.norm), np.full(len(start.sign), 0.9)
+    done = neuron.descend(start.sign * 1e-6, start.basis.w, start.basis.eigenvalues, rate, neuron.reached(target))
+    return done.sign_kept & (done.growth >= 1 - 1e-9)
+
+
+def stabilities(scale: Scale, starts: list[Start], track: Track) -> list[Stability]:
+    """Lemmas 3 and 4 inside and outside the condition eta a* |M^| <= 1/2."""
+    generator, found = np.random.default_rng(8), []
+    for value in track(np.geomspace(0.0625, 16, scale.stabilities).tolist(), "stability"):
+        step = statistics.success(np.concatenate([one_step(generator, start, value) for start in starts]))
+        found.append(
+            Stability(value, step, statistics.success(np.concatenate([first_phase(s, value) for s in starts])))
+        )
+    return found
+
+
+def drifts(starts: list[Start]) -> tuple[list[Bound], list[tuple[float, Start, Grown]]]:
+    """Lemma 7, from the theorem's a* to 0.9, and what the theorem asks of it."""
+    ratios, found = [], []
+    for start in starts:
+        smallest = theorem_target(start.dim, start.samples, start.labels)
+        for target in np.geomspace(smallest, 0.9, 8):
+            grown = two_phase.grow(start.basis, start.sign * 1e-9, float(target), RATE / 10)
+            limit = bounds.drift(target, grown.initial, start.samples, grown.rate, start.basis.norm)
+            ratios.append((grown.drift / limit)[grown.stable])
+            found.append((float(target), start, grown))
+    theirs = np.concatenate([g.drift * 4 * np.sqrt(s.dim) for _, s, g in found[::8]])
+    return [
+        Bound("drift, lemma 7", np.concatenate(ratios)),
+        Bound("drift, 1 / (4 √d) at the theorem's a*", theirs),
+    ], found
+
+
+def contractions(scale: Scale) -> Bound:
+    """Lemma 6: r shrinks at least by 1 / (1 + eta |a|) at every population step."""
+    generator = np.random.default_rng(5)
+    w, _ = two_phase.directions(generator, scale.dim, scale.replicas, starts_well=True)
+    along = w[:, :2] @ SUPPORT
+    three = np.concatenate([along, np.sqrt(1 - np.square(along).sum(1, keepdims=True))], axis=1)
+    a, rate, ratios, before = np.sign(w[:, 0] * w[:, 1]) * 1e-3, 0.5, [], None
+    for _, state in zip(range(60), neuron.path(a, three, POPULATION, rate), strict=False):
+        up, down = (np.where(a > 0, state.w[:, i], state.w[:, 1 - i]) for i in (0, 1))
+        r = np.hypot(down, state.w[:, 2]) / np.abs(up)
+        if before is not None:
+            ratios.append(r / before[0] * (1 + rate * before[1]))
+        before = r, np.abs(state.a)
+    return Bound("contraction of r, lemma 6", np.concatenate(ratios))
+
+
+def chances(scale: Scale, starts: list[Start]) -> list[tuple[str, str, Estimate, float]]:
+    """Measured probabilities of the events, and what is proved of them."""
+    generator, rows = np.random.default_rng(6), []
+    neurons = 20
+    for start in starts[:: max(1, len(starts) // 2)]:
+        matrices = moment.empirical(generator, scale.dim, start.samples, scale.draws // neurons)
+        w, _ = two_phase.directions(generator, scale.dim, len(matrices) * neurons, starts_well=False)
+        w = w.reshape(len(matrices), neurons, scale.dim)
+        q, well = ((w @ matrices) * w).sum(-1), bounds.starts_well((w[..., :2] @ SUPPORT).reshape(-1, 2), scale.dim)
+        large = np.abs(q) >= bounds.SIGNAL["true"] / np.sqrt(start.samples)
+        same = q * w[..., 0] * w[..., 1] > 0
+        events = {
+            "good event, lemma 2": (large / 2, bounds.good_event_probability()),
+            "event of theorem 1, lemma 10": ((large & same & well.reshape(q.shape)) / 2, 0.0),
+        }
+        for name, (share, proved) in events.items():
+            rows.append((name, str(start.samples), statistics.mean(share.mean(1)), proved))
+    return rows
+
+
+def run(size: Size, track: Track) -> Finding:
+    """All lemmas."""
+    scale = SCALES[size]
+    generator = np.random.default_rng(7)
+    samples = [round(scale.dim**power) for power in np.linspace(1, 2, scale.sizes)]
+    starts = [two_phase.start(generator, scale.dim, n, scale.replicas) for n in track(samples, "datasets")]
+    moved, paths = drifts(starts)
+    norms = np.concatenate([s.basis.norm / bounds.spectral_norm(s.dim, s.samples, DELTA) for s in starts])
+    limits = [*moved, Bound(f"norm of M^, lemma 5, delta = {DELTA}", norms), contractions(scale)]
+    steady, events = stabilities(scale, starts, track), chances(scale, starts)
+    rows = [[experiment.number(s.value), experiment.interval(*s.step), experiment.interval(*s.phase)] for s in steady]
+    columns = ["η a |M^|", "a step, lemma 3", "phase 1, lemma 4"]
+    proved = [
+        [name, n, experiment.interval(*share), experiment.number(least) if least else "above 0"]
+        for name, n, share, least in events
+    ]
+    tables = [
+        experiment.bounds(limits),
+        experiment.table("Lemmas 3 and 4: shares for which they hold", columns, rows, "the lemmas ask for 1/2 or less"),
+        experiment.table("Chances", ["event", "N", "measured", "proved"], proved),
+    ]
+    numbers: dict[str, Any] = {
+        "dim": scale.dim,
+        "bounds": [limit.numbers() for limit in limits],
+        "stability": [{"value": s.value, "step": s.step._asdict(), "phase": s.phase._asdict()} for s in steady],
+        "events": [
+            {"event": e, "samples": int(n), "proved": least, **share._asdict()} for e, n, share, least in events
+        ],
+    }
+    return Finding(tables, draw(starts, paths, steady), numbers)
+
+
+def draw(starts: list[Start], paths: list[tuple[float, Start, Grown]], steady: list[Stability]) -> Figure:
+    """Stability, drift and norm beside their bounds."""
+    figure, (stability, drift, norm) = experiment.panels(1, 3)
+    values = [one.value for one in steady]
+    experiment.points(stability, values, [s.step for s in steady], "one step moves q to a's side", color=RAMP(0.0))
+    phase = [s.phase for s in steady]
+    experiment.points(stability, values, phase, "phase 1: |q| grows, signs stay", color=RAMP(1.0), marker="s")
+    stability.axvspan(values[0], 0.5, color=GREY, alpha=0.12, label="condition of lemma 3")
+    experiment.decorate(stability, "Lemmas 3 and 4", "η a |M^|", "share for which it holds", "x")
+    chosen = starts[:: max(1, len(starts) // 3)]
+    for place, start in enumerate(chosen):
+        mine = [(target, grown) for target, other, grown in paths if other is start]
+        color = RAMP(place / max(1, len(chosen) - 1))
+        targets = [target for target, _ in mine]
+        spread = [Estimate(*np.quantile(grown.drift, (0.5, 0.025, 0.975)).tolist()) for _, grown in mine]
+        experiment.points(drift, targets, spread, f"N = {start.samples}", color=color)
+        norms = float(np.median(start.basis.norm))
+        limit = np.asarray(bounds.drift(np.array(targets), 0.0, start.samples, mine[0][1].rate, norms))
+        drift.plot(targets, limit, color=color, linestyle="--", linewidth=1)
+    drift.axhline(1 / (4 * np.sqrt(starts[0].dim)), color=GREY, linestyle=":", linewidth=1, label="1 / (4 √d)")
+    drift.plot([], [], color=GREY, linestyle="--", linewidth=1, label="bound, lemma 7")
+    experiment.decorate(drift, "Drift of w in phase 1", "a*", "|w - w₀|")
+    samples = [start.samples for start in starts]
+    spread = [Estimate(*np.quantile(start.basis.norm, (0.5, 0.025, 0.975)).tolist()) for start in starts]
+    experiment.points(norm, samples, spread, "95 % of datasets", color=RAMP(0.6))
+    limits = np.asarray(bounds.spectral_norm(starts[0].dim, np.array(samples), DELTA))
+    norm.plot(samples, limits, color=GREY, linestyle="--", linewidth=1, label="bound, lemma 5")
+    experiment.decorate(norm, f"Norm of M^, d = {starts[0].dim}", "N", "spectral norm")
+    for axes in (stability, drift, norm):
+        experiment.legend(axes)
+    return figure

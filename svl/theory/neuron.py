@@ -1,0 +1,218 @@
+"""The projected quadratic neuron as an exact recursion: equation 1 needs of the data nothing but the moment matrix.
+
+With f = a (w.x)^2 / 2 - 1 and the loss -y f, a step is a' = clip(a + eta q / 2) with q = w^T M w, and w' is the
+direction of (I + eta a M) w. In the eigenbasis of M that is one multiplication per coordinate, so arms of any
+(d, N, m, a*, eta, seed) are rows of one array; rows of smaller dimension are filled up with zeros, which stay zero.
+Source: Liu et al. 2026, section 4.2 and appendix A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from svl.theory.moment import SUPPORT
+
+POPULATION = np.array([1.0, -1.0, 0.0])
+"""Eigenvalues of the population's M along u+, u- and what is left of w."""
+
+
+class Eigenbasis(NamedTuple):
+    """A neuron's weights in the eigenbasis of its moment matrix, and where the support is there."""
+
+    eigenvalues: Float[ndarray, "replica dim"]
+    w: Float[ndarray, "replica dim"]
+    support: Float[ndarray, "replica 2 dim"]
+
+    @property
+    def norm(self) -> Float[ndarray, "replica"]:
+        """The spectral norm of each moment matrix."""
+        return np.abs(self.eigenvalues).max(1)
+
+
+class State(NamedTuple):
+    """A step: the output weight, the direction, and the signal q that a feels there."""
+
+    a: Float[ndarray, "replica"]
+    w: Float[ndarray, "replica dim"]
+    q: Float[ndarray, "replica"]
+
+
+class Descent(NamedTuple):
+    """What a phase came to, for each replica.
+
+    Attributes:
+        steps: until its end, or the limit.
+        ended: whether it ended within the limit.
+        a, w: at the end.
+        sign_kept: whether sign a = sign q = sign q_0 before every step.
+        growth: smallest ratio |q'| / |q| of successive steps; 1 for a phase without two of them.
+    """
+
+    steps: Int[ndarray, "replica"]
+    ended: Bool[ndarray, "replica"]
+    a: Float[ndarray, "replica"]
+    w: Float[ndarray, "replica dim"]
+    sign_kept: Bool[ndarray, "replica"]
+    growth: Float[ndarray, "replica"]
+
+
+Stop = Callable[[Float[ndarray, "replica"], Float[ndarray, "replica dim"], Int[ndarray, "replica"]], ndarray]
+"""Which replicas have come to the end of a phase, from their a, their w and their row numbers."""
+
+
+def diagonal(moment: Float[ndarray, "replica dim dim"], w: Float[ndarray, "replica dim"]) -> Eigenbasis:
+    """Weights in the eigenbasis of the moment matrices."""
+    eigenvalues, vectors = np.linalg.eigh(moment)
+    return Eigenbasis(eigenvalues, np.einsum("rij,ri->rj", vectors, w), SUPPORT @ vectors[:, :2])
+
+
+def joined(parts: list[Eigenbasis]) -> Eigenbasis:
+    """Replicas of different dimensions as rows of one stack."""
+    dim = max(part.w.shape[1] for part in parts)
+
+    def wide(array: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+        return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, dim - array.shape[-1])])
+
+    return Eigenbasis(*(np.concatenate([wide(part[field]) for part in parts]) for field in range(3)))
+
+
+def seen_by_population(basis: Eigenbasis, w: Float[ndarray, "replica dim"]) -> Float[ndarray, "replica 3"]:
+    """A direction as the population's recursion sees it: its parts along u+ and u-, and the size of the rest."""
+    along = np.einsum("rsd,rd->rs", basis.support, w)
+    rest = np.sqrt(np.clip(1 - np.square(along).sum(1, keepdims=True), 0, None))
+    return np.concatenate([along, rest], axis=1)
+
+
+def path(
+    a: Float[ndarray, "replica"],
+    w: Float[ndarray, "replica dim"],
+    eigenvalues: Float[ndarray, "... dim"],
+    rate: Float[ndarray, "replica"] | float,
+    held: bool = False,
+) -> Iterator[State]:
+    """The states before step 0, 1, 2, ...
+
+    Args:
+        eigenvalues: of the moment matrix, in whose eigenbasis w is.
+        rate: eta.
+        held: whether a stays as it is, as in the contraction lemma.
+    """
+    rate = np.broadcast_to(rate, a.shape)
+    while True:
+        q = (eigenvalues * np.square(w)).sum(1)
+        yield State(a, w, q)
+        w = w * (1 + (rate * a)[:, None] * eigenvalues)
+        w = w / np.sqrt(np.square(w).sum(1, keepdims=True))
+        a = a if held else np.clip(a + rate / 2 * q, -1, 1)
+
+
+def descend(
+    a: Float[ndarray, "replica"],
+    w: Float[ndarray, "replica dim"],
+    eigenvalues: Float[ndarray, "... dim"],
+    rate: Float[ndarray, "replica"] | float,
+    stop: Stop,
+    limit: int = 10**6,
+    held: bool = False,
+) -> Descent:
+    """Steps of :func:`path` until ``stop``, each replica by itself.
+
+    Args:
+        limit: most steps.
+    """
+    replicas = len(a)
+    rates, values = np.broadcast_to(rate, a.shape), np.broadcast_to(eigenvalues, w.shape)
+    steps, ended = np.full(replicas, limit), np.zeros(replicas, bool)
+    sign_kept, growth = np.ones(replicas, bool), np.ones(replicas)
+    final_a, final_w = a.copy(), w.copy()
+    first, rows, step, chunk = np.zeros(replicas), np.arange(replicas), 0, 16
+    smallest = np.full(replicas, np.inf)
+    before = first
+    while rows.size and step <= limit:
+        # The rows that are still on their way are taken together again and again, ever less often.
+        for number, state in enumerate(path(a, w, values, rates, held)):
+            if step == 0:
+                first, before = state.q, state.q
+            done = stop(state.a, state.w, rows) & ~ended[rows]
+            steps[rows[done]], ended[rows[done]] = step, True
+            going = ~ended[rows]
+            kept = (np.sign(state.a) == np.sign(state.q)) & (np.sign(state.q) == np.sign(first[rows]))
+            sign_kept[rows] &= kept | ~going
+            if step:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    ratio = np.abs(state.q) / np.abs(before)
+                smallest[rows] = np.where(going, np.fmin(smallest[rows], ratio), smallest[rows])
+            final_a[rows[done]], final_w[rows[done]] = state.a[done], state.w[done]
+            if number == chunk or step == limit or not going.any():
+                break
+            before, step = state.q, step + 1
+        final_a[rows[going]], final_w[rows[going]] = state.a[going], state.w[going]
+        if step == limit:
+            break
+        rows = rows[going]
+        a, w, before = state.a[going], state.w[going], before[going]
+        rates, values, chunk = rates[going], values[going], min(2 * chunk, 1024)
+    growth = np.where(np.isfinite(smallest), smallest, 1.0)
+    return Descent(steps, ended, final_a, final_w, sign_kept, growth)
+
+
+def reached(threshold: Float[ndarray, "replica"]) -> Stop:
+    """Ends phase 1: abs(a) is at the threshold a*."""
+    return lambda a, w, rows: np.abs(a) >= threshold[rows]
+
+
+def aligned(epsilon: float) -> Stop:
+    """Ends phase 2: the squared cosine with u+ or u- is at least 1 - epsilon."""
+    return lambda a, w, rows: np.square(w[:, :2]).max(1) >= 1 - epsilon
+
+
+def held_steps(
+    a: Float[ndarray, "replica"],
+    w: Float[ndarray, "replica 3"],
+    rate: Float[ndarray, "replica"] | float,
+    epsilon: float,
+) -> Float[ndarray, "replica"]:
+    """Steps of phase 2 with a held fixed, without taking them: t multiplies u+ by (1 + eta a)^t, u- by (1 - eta a)^t.
+
+    Args:
+        w: as :func:`seen_by_population` gives it.
+    """
+    up = np.where(a > 0, w[:, 0], w[:, 1])
+    down = np.where(a > 0, w[:, 1], w[:, 0])
+    step = rate * np.abs(a)
+
+    def is_short(t: Float[ndarray, "replica"]) -> Bool[ndarray, "replica"]:
+        # log of (b_t^2 + v^2) / c_t^2, whose first term may be 0.
+        with np.errstate(divide="ignore"):
+            first, second = (2 * np.log(np.abs(part / up)) for part in (down, w[:, 2]))
+        others = np.logaddexp(first + 2 * t * np.log1p(-step), second)
+        return others - 2 * t * np.log1p(step) > np.log(epsilon / (1 - epsilon))
+
+    # The rest shrinks at least by 1 / (1 + eta a) a step (lemma 6), which bounds t from above.
+    low = np.full(len(a), -1.0)
+    high = np.ceil(np.log(np.sqrt((1 - up**2) / up**2 * (1 - epsilon) / epsilon)).clip(0) / np.log1p(step))
+    while (high - low > 1).any():
+        middle = np.floor((low + high) / 2)
+        short = is_short(middle)
+        low, high = np.where(short & (high - low > 1), middle, low), np.where(short | (high - low <= 1), high, middle)
+    return high
+
+
+def trajectory(
+    a: Float[ndarray, "replica"],
+    w: Float[ndarray, "replica dim"],
+    moment: Float[ndarray, "replica dim dim"],
+    rate: float,
+    steps: int,
+) -> State:
+    """The states before step 0 to ``steps``, in the coordinates of the inputs and with a new first axis."""
+    eigenvalues, vectors = np.linalg.eigh(moment)
+    turned = np.einsum("rij,ri->rj", vectors, w)
+    states = [state for _, state in zip(range(steps + 1), path(a, turned, eigenvalues, rate), strict=False)]
+    a_t, w_t, q_t = (np.stack(part) for part in zip(*states, strict=True))
+    return State(a_t, np.einsum("rij,trj->tri", vectors, w_t), q_t)

@@ -1,0 +1,49 @@
+"""Exponents: slopes of logarithms with bootstrap intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from svl.results.statistics import HIGH, LOW, RESAMPLES, Estimate
+
+
+class Slope(NamedTuple):
+    """An exponent with its 95 % interval, and how many decades x spans."""
+
+    exponent: Estimate
+    decades: float
+
+
+def fit(x: Sequence[float] | ndarray, values: Sequence[ndarray]) -> Slope:
+    """Least squares of log y on log x, where y is the geometric mean over the seeds of each point.
+
+    The interval is that of the percentile bootstrap over seeds, drawn at each point by itself: what a curve that is no
+    power law adds to the error is not in it.
+
+    Args:
+        x: at least two points.
+        values: of the seeds at each point, above 0.
+    """
+    log_x = np.log(np.asarray(x, float))
+    centred = log_x - log_x.mean()
+    weights = centred / np.square(centred).sum()
+    logs = [np.log(np.asarray(seeds, float)) for seeds in values]
+    means = np.array([log.mean() for log in logs])
+    generator = np.random.default_rng(0)
+    resampled = np.stack([generator.choice(log, (RESAMPLES, len(log))).mean(1) for log in logs], axis=1)
+    value = float(weights @ means)
+    low, high = np.quantile(resampled @ weights, (LOW, HIGH))
+    return Slope(Estimate(value, float(low), float(high)), float(np.ptp(log_x) / np.log(10)))
+
+
+def geometric_mean(values: Float[ndarray, "seed"]) -> Estimate:
+    """The geometric mean over seeds with a percentile bootstrap interval."""
+    logs = np.log(values)
+    resampled = np.random.default_rng(0).choice(logs, (RESAMPLES, len(logs))).mean(1)
+    low, high = np.quantile(resampled, (LOW, HIGH))
+    return Estimate(*(float(np.exp(log)) for log in (logs.mean(), low, high)))
