@@ -2,7 +2,8 @@
 
 A metric is logged per arm as ``<metric>/<arm>`` (``val/accuracy/size=4096, lr=0.3``), its 95 % interval as
 ``low/<metric>/<arm>`` and ``high/<metric>/<arm>``, the share of seeds that have passed the target as ``success/<arm>``.
-W&B makes a section of the first word, and leaves the bounds out of its automatic charts.
+``mean/<metric>`` is over the replicas of all arms: one number a run, for a sweep to maximise.
+W&B makes a section of the first word, and leaves the bounds and this mean out of its automatic charts.
 
 Every row has both x-axes, ``step`` (the default) and ``samples``. Arms can have processed different numbers of samples
 at one step (full batches of different sizes), but a chart has one x-axis; so a measurement is one row for each number
@@ -11,16 +12,20 @@ of samples, with the arms that have processed as many. Where the batch size is t
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import yaml
 from jaxtyping import Bool, Float
 from lightning.pytorch.loggers import WandbLogger
 from numpy import ndarray
@@ -31,9 +36,10 @@ from svl.results.arms import Arm, references, short_names
 from svl.results.quantity import setting
 from svl.results.run import CONFIG, FIGURE, RunDirectory
 
-LOW, HIGH, SUCCESS = "low", "high", "success"
+LOW, HIGH, SUCCESS, MEAN = "low", "high", "success", "mean"
 _PATIENCE = 30.0
 """Seconds to wait for an unreachable server, once at the start and once at the end."""
+_GIVEN = Path("wandb") / "agent.json"
 
 
 @dataclass
@@ -84,7 +90,26 @@ def rows(
         row |= zip(
             [f"{SUCCESS}/{name}", *intervals(SUCCESS, name)], _success(int(passed.sum()), passed.size), strict=True
         )
+    finite = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        overall = np.where(finite, values, 0).sum((0, 1)) / finite.sum((0, 1))
+    last = next(reversed(found.values()))
+    last |= {
+        f"{MEAN}/{name}": value for name, value in zip(metrics, overall.tolist(), strict=True) if np.isfinite(value)
+    }
     return [{"step": int(frame["step"].iloc[0]), **row} for row in found.values()]
+
+
+def values(
+    frame: pd.DataFrame, metrics: Sequence[str], arms: Sequence[Mapping[str, Any]], reached: Bool[ndarray, "replica"]
+) -> dict[str, float]:
+    """All that :func:`rows` has of one measurement, by name; NaN for what has no value.
+
+    Args: as for :func:`rows`.
+    """
+    names = [f"{metric}/{arm_name(arm)}" for arm in arms for metric in metrics] + [f"{MEAN}/{name}" for name in metrics]
+    found = {name: value for row in rows(frame, metrics, arms, reached) for name, value in row.items()}
+    return dict.fromkeys(names, np.nan) | found
 
 
 def intervals(metric: str, name: str) -> list[str]:
@@ -119,6 +144,8 @@ def tracker(
 ) -> WandbLogger | None:
     """Start the fit's W&B run, whose id is the run directory's name, so that a resumed fit goes on in the same run.
 
+    Under ``wandb agent`` the run is the one that the agent was given: its id, project and team are kept in the run
+    directory for a fit that goes on without the agent.
     ``WANDB_MODE`` decides where the mode is ``auto``. A server that cannot be reached makes the run an offline one,
     which ``wandb sync`` uploads later.
 
@@ -137,7 +164,9 @@ def tracker(
     settings = wandb.Settings(
         silent=True, console="off", init_timeout=_PATIENCE, finish_timeout=_PATIENCE, finish_timeout_raises=False
     )
+    swept = _swept()
     wandb.setup(wandb.Settings(silent=True))
+    given = run.path / _GIVEN
     options: dict[str, Any] = {
         "name": f"{config['experiment']}/{run.id}",
         "id": run.id,
@@ -147,8 +176,10 @@ def tracker(
         "entity": tracking.entity,
         "group": config["experiment"],
         "job_type": "fit",
-        "config": config,
+        # The agent's dotted names, by which W&B's sweep panels go; where one names a whole group, the group counts.
+        "config": swept | config,
         "settings": settings,
+        **(json.loads(given.read_text()) if given.exists() else {}),
     }
     try:
         if mode == "auto":
@@ -156,36 +187,60 @@ def tracker(
         experiment = wandb.init(mode=mode, **options)
     except wandb.errors.Error as error:
         print(f"W&B: {' '.join(str(error).split())}; this run is kept offline, for wandb sync", file=sys.stderr)
+        # W&B's own process is still at the first attempt, and lets nobody else have the id.
+        wandb.teardown()
+        wandb.setup(wandb.Settings(silent=True))
         experiment = wandb.init(mode="offline", **options)
+    if experiment.sweep_id:
+        agents = {"id": experiment.id, "project": experiment.project, "entity": experiment.entity or None}
+        given.write_text(json.dumps(agents))
+    logged = experiment.summary.get("step", -1)
     experiment.define_metric("step")
     experiment.define_metric("samples")
     experiment.define_metric("*", step_metric="step")
     # One by one: W&B does not say which of two patterns wins.
-    for hidden in (
-        bound for arm in arms for metric in (*metrics, SUCCESS) for bound in intervals(metric, arm_name(arm))
-    ):
+    bounds = (bound for arm in arms for metric in (*metrics, SUCCESS) for bound in intervals(metric, arm_name(arm)))
+    for hidden in (*bounds, *(f"{MEAN}/{metric}" for metric in metrics)):
         experiment.define_metric(hidden, step_metric="step", hidden=True)
-    with _staging(run):
+    with _uploading(run, "the table of arms"):
         experiment.log({"arms": _table(arms)})
-    return WandbLogger(experiment=experiment)
+    return _Logger(experiment, logged)
+
+
+class _Logger(WandbLogger):
+    """Leaves out steps that the server has, from before a kill: a fit that goes on measures them again.
+
+    Args:
+        experiment: the W&B run.
+        logged: the last step that the server has, -1 for none.
+    """
+
+    def __init__(self, experiment: Any, logged: int) -> None:
+        super().__init__(experiment=experiment)
+        self.logged = logged
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if metrics.get("step", math.inf) > self.logged:
+            super().log_metrics(metrics, step)
+
+
+def _swept() -> dict[str, Any]:
+    """What an agent set, by its dotted names; W&B, that would put it above the config, sees it no more."""
+    path = os.environ.pop("WANDB_SWEEP_PARAM_PATH", None)
+    entries = yaml.safe_load(Path(path).read_text()) if path else {}
+    return {key: entry["value"] for key, entry in entries.items() if isinstance(entry, dict)}
 
 
 def upload(experiment: Any, run: RunDirectory) -> None:
-    """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact.
-
-    A failure is one line on standard error: the results are in the run directory already.
-    """
+    """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact."""
     import wandb
 
-    try:
-        with _staging(run):
-            experiment.log({"figures/curves": wandb.Image(str(run.path / f"{FIGURE}.png"))})
-            artifact = wandb.Artifact(f"results-{run.id}", type="results")
-            for name in (history.TABLE, summary.SUMMARY, CONFIG):
-                artifact.add_file(str((run.path / name).resolve()))
-            experiment.log_artifact(artifact)
-    except (wandb.errors.Error, OSError, ValueError) as error:
-        print(f"W&B: {' '.join(str(error).split())}; the results are in {run.path} alone", file=sys.stderr)
+    with _uploading(run, "the results"):
+        experiment.log({"figures/curves": wandb.Image(str(run.path / f"{FIGURE}.png"))})
+        artifact = wandb.Artifact(f"results-{run.id}", type="results")
+        for name in (history.TABLE, summary.SUMMARY, CONFIG):
+            artifact.add_file(str((run.path / name).resolve()))
+        experiment.log_artifact(artifact)
 
 
 def _table(arms: Sequence[Mapping[str, Any]]) -> Any:
@@ -205,12 +260,17 @@ def _table(arms: Sequence[Mapping[str, Any]]) -> Any:
 
 
 @contextmanager
-def _staging(run: RunDirectory) -> Iterator[None]:
-    """Within the block W&B keeps files to upload in the run directory, where a later ``wandb sync`` finds them."""
+def _uploading(run: RunDirectory, what: str) -> Iterator[None]:
+    """Within the block W&B keeps files to upload in the run directory, where a later ``wandb sync`` finds them.
+
+    It asks the server about every artifact before it takes it. A failure is one line on standard error.
+    """
     kept = os.environ.get("WANDB_DATA_DIR")
     os.environ.setdefault("WANDB_DATA_DIR", str(run.path.resolve() / "wandb"))
     try:
         yield
+    except Exception as error:  # W&B's errors have no class in common
+        print(f"W&B: {' '.join(str(error).split())}; {what} can be had from {run.path} alone", file=sys.stderr)
     finally:
         if kept is None:
             del os.environ["WANDB_DATA_DIR"]
