@@ -1,4 +1,4 @@
-"""The one exception that a user's setting can cause."""
+"""What a user's settings and disk can cause: errors that are one line."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ class SettingError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.key}: got {self.given!r}; allowed: {self.allowed}"
+
+
+class StorageError(RuntimeError):
+    """A file that cannot be read or written while a fit runs; the command line prints it as one line, exit status 1.
+
+    Args:
+        path: the file, or the run directory.
+        error: what the system said.
+        advice: what is left and how to go on.
+    """
+
+    def __init__(self, path: object, error: OSError, advice: str) -> None:
+        reason = error.strerror or " ".join(str(error).split())
+        super().__init__(f"{error.filename or path}: {reason}; {advice}")
 
 
 def check_whole(key: str, given: Any, low: int, high: int = 2**62, allowed: str = "") -> None:

@@ -22,7 +22,7 @@ import callbacks.history
 from callbacks.checkpoint import AtomicCheckpointIO, CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError, in_full
+from svl.errors import SettingError, StorageError, in_full
 from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
 from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, check_name, provenance
@@ -152,14 +152,23 @@ class Laboratory(LightningCLI):
                     if self.wandb_run:
                         status = int(self.trainer.global_step < self.trainer.max_steps)
                         self.wandb_run.experiment.finish(exit_code=status)
-        except BaseException:
+        except BaseException as error:
             self.leave_nothing()
+            if isinstance(error, OSError):
+                raise StorageError(self.run_directory.path, error, self.what_is_left()) from error
             raise
         finally:
             self.run_directory.close()
         if self.exit_status and self.checkpoint.received and self.settings.ckpt_path == "auto":
             said = cluster.requeue(self.checkpoint.received)
             print(said, end="\n" if said else "", file=sys.stderr, flush=True)
+
+    def what_is_left(self) -> str:
+        """How to go on after the disk has failed."""
+        path = self.run_directory.path / CHECKPOINT
+        if not path.exists():
+            return "nothing was trained"
+        return f"the last checkpoint is whole: when that is mended, the same command goes on with --ckpt_path {path}"
 
     def leave_nothing(self) -> None:
         """Remove the run directory of a fit that never began."""

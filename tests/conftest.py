@@ -2,6 +2,10 @@
 
 import contextlib
 import io
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +59,26 @@ def svl():
         with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main(list(words))
         return Outcome(status, out.getvalue(), err.getvalue(), Path(folder))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def killed():
+    """Runs fits that are stopped or killed at moments (see tests/killer.py).
+
+    Returns their exit statuses, the last two of which are those of the attempt that was left in peace and of the fit
+    that always was, and the run directories of both.
+    """
+
+    def run(folder: Path, moments: list, words: list[str]) -> tuple[list[int], Path, Path]:
+        folder.mkdir()
+        command = [sys.executable, str(Path(__file__).with_name("killer.py")), json.dumps(moments), json.dumps(words)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        (own,), (quiet,) = (folder / "runs" / "tiny").iterdir(), (folder / "quiet" / "runs" / "tiny").iterdir()
+        return json.loads(done.stdout.splitlines()[-1]), own, quiet
 
     return run
 
