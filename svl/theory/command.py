@@ -21,6 +21,9 @@ NAMES = (
     "lemmas",
     "sampling_bias",
     "neuron_fit",
+    "reuse_rate",
+    "no_gap",
+    "language_model",
 )
 """Modules of this package with a ``run`` and a line ``ABOUT``."""
 SIZES = ("smoke", "default")

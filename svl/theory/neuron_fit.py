@@ -5,8 +5,6 @@ The fit takes full batches of N samples, then of the population, in float32; the
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,29 +27,13 @@ from svl.results.run import CHECKPOINT, CONFIG
 from svl.tasks import Parity
 from svl.theory import experiment, moment, neuron
 from svl.theory.experiment import Finding, Size, Track
+from svl.theory.fitting import fit
 
 ABOUT = "the neuron's own svl fit and the recursion, step by step on the same data"
-FIT = "configs/theory/two_phase.yaml"
+CONFIG_FILE = "configs/theory/two_phase.yaml"
 SMOKE = ("--replicas.seeds", "2", "--trainer.max_steps", "60")
 LOSS, SUPPORT = "train/loss", "feature/support_weight"
 NAMES = {LOSS: "train loss", SUPPORT: "share of |w|² on the support"}
-
-
-def fit(folder: Path, *words: str) -> Path:
-    """Run the config in this process.
-
-    Returns:
-        the run directory, in ``folder``.
-    """
-    from svl.cli import main
-
-    quiet = ("--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false", "--model.compile", "never")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        status = main(["fit", "--config", FIT, "--runs", str(folder), *quiet, *words])
-    if status:
-        raise SystemExit(status)
-    return Path(printed.getvalue().splitlines()[-1])
 
 
 def recursion(run: Path) -> tuple[pd.DataFrame, Float[ndarray, "replica dim"], Float[ndarray, "replica"]]:
@@ -120,7 +102,7 @@ def run(size: Size, track: Track) -> Finding:
     """Fit, recursion, and their differences."""
     with tempfile.TemporaryDirectory() as folder:
         for _ in track([None], "the fit"):
-            run = fit(Path(folder), *(SMOKE if size == "smoke" else ()))
+            run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
         both, found = compare(run)
     steps, replicas = int(both["step"].max()), both["replica"].nunique()
     title = f"Largest difference between fit and recursion, {replicas} replicas, {steps} steps"

@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 
 from svl.theory import neuron_fit
+from svl.theory.fitting import fit
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    return neuron_fit.fit(tmp_path_factory.mktemp("runs"), *neuron_fit.SMOKE)
+    return fit(neuron_fit.CONFIG_FILE, tmp_path_factory.mktemp("runs"), *neuron_fit.SMOKE)
 
 
 def test_every_step_agrees(finished):
