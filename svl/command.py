@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
+from jsonargparse import set_parsing_settings
 
 from svl import arguments
 from svl.data.reuse import ReuseDataModule
@@ -24,6 +25,8 @@ _PURPOSE = {
 _HELP = (
     "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
 )
+# A config can name the classes of a fit and nothing that runs commands or reads code.
+set_parsing_settings(import_path_denylist=[])
 _CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
