@@ -93,9 +93,12 @@ class Checkpoint(pl.callbacks.Checkpoint):
         every = self.interval.every_n_steps
         due = time.monotonic() - moment >= self.interval.every_n_seconds
         due |= every is not None and trainer.global_step // every > step // every
-        if due or self.received or trainer.global_step >= trainer.max_steps:
+        # Processes have clocks and signals of their own, and must go the same way.
+        agreed = trainer.strategy.reduce_boolean_decision
+        stops = agreed(bool(self.received) or trainer.should_stop, all=False)
+        if stops or trainer.global_step >= trainer.max_steps or agreed(due, all=False):
             self._save(trainer)
-        if self.received:
+        if stops:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -108,6 +111,8 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self.wall_seconds += now - self._saved_at[0]
         # History first: a kill in between leaves rows that the resumed fit discards, never a gap.
         self.history.flush()
+        module: Any = trainer.lightning_module
+        module.stack.exchange()
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = (now, trainer.global_step)
 

@@ -42,9 +42,10 @@ class History(pl.Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.global_step == 0:
-            history.discard_after(self.run_dir, -1)
+            if trainer.is_global_zero:
+                history.discard_after(self.run_dir, -1)
             self._measure(trainer, pl_module)
-        else:
+        elif trainer.is_global_zero:
             history.discard_after(self.run_dir, trainer.global_step)
             rows = history.read(self.run_dir)
             self.latest = rows[rows["step"] == rows["step"].max()]
@@ -62,12 +63,15 @@ class History(pl.Callback):
 
     def _measure(self, trainer: Any, module: ReplicaModule) -> None:
         stack, replicas = module.stack, module.replicas
+        stack.exchange()
         metrics = {**stack.train_metrics(), **stack.evaluate(), **stack.references()}
         for callback in trainer.callbacks:
             if isinstance(callback, Measurement):
                 metrics |= callback.measure(module)
         frame = frame_of(module, trainer.global_step, metrics)
         self.latest = frame
+        if not trainer.is_global_zero:
+            return
         self._rows.append(frame)
         self._log(trainer, replicas, frame, list(metrics))
 

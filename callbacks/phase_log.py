@@ -42,6 +42,8 @@ class PhaseLog(Measurement):
         return dict(zip(self.metrics, columns, strict=True))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
         with replacing(Path(trainer.default_root_dir) / "phases.csv") as path:
             phases(pl_module.stack, trainer.global_step).to_csv(path, index=False)
 

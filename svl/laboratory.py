@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, StorageError, in_full
 from svl.explanation import NestedError, causes, explain
 from svl.replicas import Replicas
-from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, RunDirectory, check_name, provenance
+from svl.results.run import CHECKPOINT, CKPT_PATH, FIGURE, FOLLOWED, RunDirectory, check_name, provenance
 from svl.settings import (
     Target,
     TrainerSettings,
@@ -36,6 +37,7 @@ from svl.settings import (
 )
 from svl.tracking import Tracking, tracker, upload
 from svl.training.replica_module import ReplicaModule
+from svl.training.team import TeamStrategy, rank
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, interventions, optim, tasks)
@@ -197,12 +199,14 @@ class Laboratory(LightningCLI):
         target = self.settings.target
         history = callbacks.History(self.run_directory.path, target.metric, target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, self.settings.checkpoint)
-        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar else []
+        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
         config = {
             **vars(trainer),
-            "callbacks": [*user_callbacks, history, self.checkpoint, *self.added, *shown],
+            # The checkpoint after all that may ask for an end, which it makes the processes' common end.
+            "callbacks": [*user_callbacks, history, *self.added, self.checkpoint, *shown],
             "plugins": [AtomicCheckpointIO()],
-            "logger": trainer.logger or False if self.subcommand == "fit" else False,
+            "logger": trainer.logger or False if self.subcommand == "fit" and self.is_first else False,
+            **self.devices(),
             "default_root_dir": str(self.run_directory.path),
             "log_every_n_steps": interval,
             "enable_model_summary": False,
@@ -219,6 +223,27 @@ class Laboratory(LightningCLI):
                 f"trainer.{key}", getattr(trainer, key), f"what this machine and Lightning allow ({reason})"
             ) from None
 
+    def devices(self) -> dict[str, Any]:
+        """What of the trainer's settings decides on processes; a measurement needs one."""
+        given = self.settings.trainer.devices
+        if self.subcommand != "fit":
+            return {"devices": given[:1] if isinstance(given, list) else 1}
+        if not self.is_team:
+            return {}
+        os.environ[FOLLOWED] = str(self.run_directory.path.absolute())
+        return {"strategy": TeamStrategy()}
+
+    @property
+    def is_team(self) -> bool:
+        """Whether the fit is on several devices."""
+        given = self.settings.trainer.devices
+        return self.subcommand == "fit" and (len(given) > 1 if isinstance(given, list) else given > 1)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the fit's only one, or the first of its team."""
+        return not self.is_team or rank() == 0
+
     def resolved_config(self) -> str:
         """The whole config with every default, as YAML."""
         return self._parser(self.subcommand).dump(self.config[self.subcommand].clone(), skip_unset=False)
@@ -229,7 +254,9 @@ class Laboratory(LightningCLI):
         ckpt_path, run_id = self.settings.get("ckpt_path"), self.settings.run_id
         config = self.resolved_config()
         check_name(run_id)
-        if ckpt_path:
+        if not self.is_first:
+            run = RunDirectory.follow(folder, run_id)
+        elif ckpt_path:
             find = RunDirectory.resume if self.subcommand == "fit" else RunDirectory.measure
             run = find(folder, str(ckpt_path), config, run_id)
         elif self.subcommand == "fit":
@@ -247,7 +274,7 @@ class Laboratory(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
-        if self.settings.trainer.logger is None and not self.finished:
+        if self.settings.trainer.logger is None and not self.finished and self.is_first:
             self.trainer.logger = self.wandb_run = self.start_tracking()
         try:
             self.trainer.fit(**kwargs)
@@ -265,6 +292,8 @@ class Laboratory(LightningCLI):
 
     def after_fit(self) -> None:
         """Write the results of a fit that has ended and print the table, the figure's and the run directory's path."""
+        if not self.is_first:
+            return
         path, step, steps = self.run_directory.path, self.trainer.global_step, self.trainer.max_steps
         received = self.checkpoint.received
         if step < steps:

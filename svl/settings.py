@@ -28,7 +28,7 @@ class TrainerSettings:
         log_every_n_steps: steps between two measurements; step 0 and the last are always measured.
         max_time: stop when the run has lasted this long, DD:HH:MM:SS; with more time it can go on.
         accelerator: auto, cpu, gpu, ...
-        devices: 1, or a list of the one device to use.
+        devices: how many, or a list of their numbers; they share the replicas, or each batch if replicas are fewer.
         callbacks: measurements such as NormRatio, and any callback of Lightning.
         logger: loggers instead of W&B; false for none.
         enable_progress_bar: a bar on a terminal, and a line every tenth of the run elsewhere.
@@ -69,8 +69,11 @@ def check_trainer(trainer: TrainerSettings) -> None:
     if trainer.accelerator not in known:
         raise SettingError("trainer.accelerator", trainer.accelerator, ", ".join(sorted(known)))
     devices = trainer.devices
-    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
-        raise SettingError("trainer.devices", devices, "1, or a list of one device: a fit uses one")
+    if isinstance(devices, list):
+        if not devices or len(set(devices)) < len(devices) or min(devices) < 0:
+            raise SettingError("trainer.devices", devices, "a number of devices, or a list of different ones")
+    else:
+        check_whole("trainer.devices", devices, 1)
 
 
 def check_experiment(name: str) -> None:

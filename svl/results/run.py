@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import platform
 import re
 import secrets
@@ -27,7 +28,7 @@ from svl.results import history, summary
 from svl.results.atomic import replacing
 
 CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
-LOCK = ".lock"
+LOCK, FOLLOWED = ".lock", "SVL_RUN_DIRECTORY"
 # Settings that change no number of a run, so that a resumed run may have others.
 _FREE = (
     "ckpt_path",
@@ -38,6 +39,7 @@ _FREE = (
     "checkpoint",
     "trainer.enable_progress_bar",
     "trainer.max_time",
+    "trainer.devices",
 )
 # Those that a measurement of a finished run may have of its own.
 _FREE_TO_MEASURE = (*_FREE, "trainer", "target", "data.test_size")
@@ -53,10 +55,12 @@ class RunDirectory:
     Attributes:
         path: the directory.
         checkpoint: where to go on from, ``None`` for a new run.
+        follows: whether another process of the same fit is the writer.
     """
 
     path: Path
     checkpoint: Path | None = None
+    follows: bool = False
     _made: list[Path] = field(default_factory=list, repr=False)
     _lock: IO[str] | None = field(default=None, repr=False)
 
@@ -99,9 +103,28 @@ class RunDirectory:
         self.discard()
         return SettingError("runs", str(self.path.parent), f"a folder that can be written ({error.strerror})")
 
+    @classmethod
+    def follow(cls, folder: Path, run_id: str | None) -> RunDirectory:
+        """That of the first process of a fit on several devices, which has opened it or is about to.
+
+        Args:
+            folder: of the experiment.
+            run_id: the run's, which processes that SLURM has started have to be told.
+
+        Raises:
+            SettingError: if they were not.
+        """
+        told = os.environ.get(FOLLOWED)
+        if told is None and run_id is None:
+            raise SettingError("run_id", run_id, "a name: not svl has started these processes")
+        path = Path(told) if told else folder / str(run_id)
+        return cls(path, path / CHECKPOINT if (path / CHECKPOINT).exists() else None, follows=True)
+
     def discard(self) -> None:
         """Remove a new directory and the folders that were made for it, if nothing was trained."""
         self.close()
+        if self.follows:
+            return
         if self.checkpoint is None and not (self.path / CHECKPOINT).exists():
             shutil.rmtree(self.path, ignore_errors=True)
             for folder in self._made:

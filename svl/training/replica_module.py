@@ -23,6 +23,7 @@ from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.losses import LossName
 from svl.training.stack import Compile, ReplicaStack
+from svl.training.team import Team
 
 # About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
 _WORK_PER_BATCH = 3e10
@@ -143,6 +144,15 @@ class ReplicaModule(pl.LightningModule):
         if not hasattr(self, "stack"):
             trainer: Any = self.trainer
             self.prepare(trainer.datamodule, trainer.max_steps, trainer.log_every_n_steps)
+
+    def setup(self, stage: str) -> None:
+        trainer: Any = self.trainer
+        team = Team(trainer.global_rank, trainer.world_size, trainer.world_size > len(self.replicas))
+        if stage == "fit" and team.size > 1:
+            self.stack.join(team)
+            if team.divides_batches:
+                # Which processes call what must not depend on what each of them finds worth compiling.
+                trainer.datamodule.schedule(trainer.max_steps, 1)
 
     def configure_optimizers(self) -> StepClock:
         return StepClock(self.parameters())

@@ -34,6 +34,7 @@ from svl.training.losses import LossName
 from svl.training.network import Build
 from svl.training.packing import Packing
 from svl.training.step import Step, copy_into
+from svl.training.team import Team
 
 Compile = Literal["auto", "always", "never"]
 _ROWS_PER_BLOCK = 8192
@@ -133,6 +134,7 @@ class ReplicaStack(nn.Module):
             "steps": torch.zeros(count, dtype=torch.int64),
         }
         self.data_state = data.initial_state(self.numbers)
+        self.team = Team()
         self._blocks: list[Block] | None = None
         # What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch.
         self._trained_kinds: set[tuple[Any, bool]] = set()
@@ -201,6 +203,21 @@ class ReplicaStack(nn.Module):
         ):
             copy_into(mine, saved)
 
+    def join(self, team: Team) -> None:
+        """Share the work with other processes from now on; before the first step.
+
+        Raises:
+            SettingError: for what cannot be divided.
+        """
+        if team.divides_batches and any(isinstance(i, SampleGradientIntervention) for i in self.interventions.values()):
+            allowed = f"at most {len(self.replicas)}, one for each replica, where the samples' own gradients are used"
+            raise SettingError("trainer.devices", team.size, allowed)
+        self.team = team
+
+    def exchange(self) -> None:
+        """Have every process know what the replicas of all have come to."""
+        self.team.exchange([self._packed, self._packed_rule, self.record, self.data_state, self.memory])
+
     # Training -------------------------------------------------------------------------------------------------------
 
     def train_steps(self, start: int, count: int) -> None:
@@ -232,11 +249,12 @@ class ReplicaStack(nn.Module):
         micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
         for number, step, rate in steps:
             parts = block.parts(number)
-            if parts == 1:
+            if parts == 1 and not self.team.divides_batches:
                 self.step.whole(block, step, rate, micro[0])
                 continue
             for part in micro[:parts]:
                 self.step.accumulate(block, step, part)
+            self.team.add_up(block.tensors.get("total"))
             self.step.apply(block, step, rate)
 
     def _prepare(self) -> list[Block]:
@@ -246,7 +264,8 @@ class ReplicaStack(nn.Module):
         device = next(self.network.parameters()).device
         self._to(device)
         data, count = self.data, len(self.replicas)
-        micro = [data.micro_batches(view(self.numbers, slice(r, r + 1))) for r in range(count)]
+        own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
+        micro = [data.micro_batches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
         runs = [len(list(run)) for _, run in groupby(micro)]
         most = [max(count for _, count in one) for one in micro]
         target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
@@ -263,13 +282,16 @@ class ReplicaStack(nn.Module):
             "intervention": self.intervention_numbers,
             "memory": self.memory,
         }
-        if max(most) > 1:
+        if max(most) > 1 or self.team.divides_batches:
             everything["total"] = {
                 "gradients": {name: torch.zeros_like(p) for name, p in everything["params"].items()},
                 "loss": torch.zeros(count, device=device),
                 "correct": torch.zeros(count, device=device),
             }
-        self._blocks = [Block(rows, view(everything, rows), micro[rows.start]) for rows in slices]
+        self._blocks = []
+        for part in slices:
+            rows = slice(own.start + part.start, own.start + part.stop)
+            self._blocks.append(Block(rows, view(everything, rows), micro[part.start]))
         self.step = self._make_step(self._blocks)
         side_by_side = self.step.is_compiled and device.type == "cpu"
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
@@ -295,6 +317,7 @@ class ReplicaStack(nn.Module):
             is_fused,
             self.interventions,
             self.rates is not None,
+            self.team,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
@@ -319,16 +342,21 @@ class ReplicaStack(nn.Module):
     def evaluate(self) -> dict[str, Float[Tensor, "replica"]]:
         """Loss, accuracy and the task's measures of every replica on its own test set."""
         blocks = self._prepare()
-        total = torch.zeros(2 + len(self._measures), len(self.replicas), device=self.key.device)
+        total = torch.zeros(len(self.replicas), 2 + len(self._measures), device=self.key.device)
+        starts = torch.arange(0, self.data.test_size, self.step.evaluation_rows, device=self.key.device)
+        if self.team.divides_batches:
+            starts = starts[self.team.rank :: self.team.size]
 
         def one(number: int) -> None:
-            for start in torch.arange(0, self.data.test_size, self.step.evaluation_rows, device=self.key.device):
-                total[:, blocks[number].rows] += self.step.evaluate(blocks[number], start)[0]
+            for start in starts:
+                total[blocks[number].rows] += self.step.evaluate(blocks[number], start)[0].T
 
         eager = not self.step.evaluate.is_compiled
         self._runner.run(one, len(blocks), in_turn=not self._has_evaluated, is_eager=eager)
         self._has_evaluated = True
-        loss, accuracy, *measures = total / self.data.test_size
+        self.team.exchange(total)
+        self.team.add_up(total)
+        loss, accuracy, *measures = (total / self.data.test_size).T
         return self._named("val", loss, accuracy, dict(zip(self._measures, measures, strict=True)))
 
     def gradients(self, step: int, count: int) -> Float[Tensor, "batch replica number"]:
@@ -349,6 +377,7 @@ class ReplicaStack(nn.Module):
         eager = not self.step.gradient.is_compiled
         self._runner.run(one, len(blocks), in_turn=not self._has_gradients, is_eager=eager)
         self._has_gradients = True
+        self.team.exchange(list(rows))
         return rows
 
     def references(self) -> dict[str, Float[Tensor, "replica"]]:

@@ -23,6 +23,7 @@ from svl.training.compilation import BlockFunction
 from svl.training.losses import LOSSES
 from svl.training.network import attention
 from svl.training.packing import Packing
+from svl.training.team import Team
 
 _EVALUATION_NUMBERS = 2**20
 
@@ -48,6 +49,7 @@ class Step:
         is_fused: whether gradients come from the C++ kernel.
         interventions: on the gradients, by name.
         is_scheduled: whether the rates follow a schedule.
+        team: the processes among which batches may be divided.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Step:
         is_fused: bool,
         interventions: Mapping[str, GradientIntervention] | None = None,
         is_scheduled: bool = False,
+        team: Team | None = None,
     ) -> None:
+        self.team = team or Team()
         every = (interventions or {}).items()
         self.interventions = {name: one for name, one in every if isinstance(one, BatchGradientIntervention)}
         samplers = [one for _, one in every if isinstance(one, SampleGradientIntervention)]
@@ -132,7 +136,7 @@ class Step:
     ) -> tuple[dict[str, Tensor], Float[Tensor, "replica"], Float[Tensor, "replica"]]:
         """Gradients, losses and accuracies of one micro-batch, per replica."""
         numbers, key = tensors["numbers"], tensors["key"]
-        batch = self.data.batch(numbers, tensors["data"], key, step, micro)
+        batch = self._own(*self.data.batch(numbers, tensors["data"], key, step, micro))
         if self.sampler:
             return self._combined(tensors, *batch[:2], step)
         streams = self.packing.stream
@@ -141,9 +145,21 @@ class Step:
         )
         for stream in dict.fromkeys(filter(None, streams.values())):
             labels = [label for label, one in streams.items() if one == stream]
-            batch = self.data.stream_batch(stream, numbers, key, step)
+            batch = self._own(*self.data.stream_batch(stream, numbers, key, step))
             gradients |= self._of_batch(tensors["params"], labels, *batch)[0]
         return gradients, loss, correct
+
+    def _own(
+        self, inputs: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor, Float[Tensor, "replica batch"] | None]:
+        """This process's part of a batch, weighted so that the parts' losses and gradients add up to the batch's."""
+        if not self.team.divides_batches:
+            return inputs, targets, weights
+        replicas, count = inputs.shape[:2]
+        if weights is None:
+            weights = torch.full((replicas, count), 1 / count, device=inputs.device)
+        rows = self.team.rows(count)
+        return inputs[:, rows], targets[:, rows], weights[:, rows]
 
     def _of_batch(
         self, params: dict[str, Tensor], labels: list[str], inputs: Tensor, targets: Tensor, weights: Tensor | None
