@@ -15,17 +15,17 @@ from rich.progress import Progress
 from svl.errors import SettingError, nearest
 from svl.results.atomic import replacing
 
-NAMES = (
-    "theorem_1",
-    "corollary_2",
-    "lemmas",
-    "sampling_bias",
-    "neuron_fit",
-    "reuse_rate",
-    "no_gap",
-    "language_model",
-)
-"""Modules of this package with a ``run`` and a line ``ABOUT``."""
+NAMES = {
+    "theorem_1": "Theorem 1: T_1, T_2 and their sum against N, N d and m, beside their bounds",
+    "corollary_2": "Corollary 2: the same with random labels in phase 1, and side by side with true ones",
+    "lemmas": "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events",
+    "sampling_bias": "how large q = w^T M^ w is at initialisation: N^(-1/2) of a sample, 1/d of the population",
+    "neuron_fit": "the neuron's own svl fit and the recursion, step by step on the same data",
+    "reuse_rate": "E(K, N): how much fresh data K epochs over N examples are worth in linear regression",
+    "no_gap": "no gap in steps in linear regression: fresh data against epochs, the population against full batches",
+    "language_model": "E(K, N) of a small language model of bytes at two N",
+}
+"""Modules of this package with a function ``run``, and what each shows."""
 SIZES = ("smoke", "default")
 USAGE = "svl theory [NAME] [--runs FOLDER] [--size {smoke,default}] [--list]"
 
@@ -47,8 +47,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="the names, and what each shows")
     given = parser.parse_args(words)
     if given.list or given.name is None:
-        for name in NAMES:
-            print(f"{name:15s} {_module(name).ABOUT}")
+        for name, about in NAMES.items():
+            print(f"{name:15s} {about}")
         return 0
     if given.name not in NAMES:
         raise SettingError("theory", given.name, ", ".join(NAMES) + nearest(given.name, NAMES))
@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> int:
         def track(items: Iterable[Any], description: str) -> Iterable[Any]:
             return progress.track(list(items), description=description)
 
-        finding = _module(given.name).run(given.size, track)
+        finding = importlib.import_module(f"svl.theory.{given.name}").run(given.size, track)
     console = Console()
     for table in finding.tables:
         console.print(table)
@@ -76,10 +76,6 @@ def main(words: Sequence[str]) -> int:
         file.write_text(json.dumps(finding.numbers, indent=2, allow_nan=False) + "\n")
     print(folder)
     return 0
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"svl.theory.{name}")
 
 
 class _Parser(argparse.ArgumentParser):

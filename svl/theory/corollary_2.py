@@ -16,22 +16,8 @@ from svl.results.statistics import Estimate
 from svl.theory import experiment
 from svl.theory.experiment import Exponent, Finding, Size, Track
 from svl.theory.slope import fit, geometric_mean
-from svl.theory.theorem_1 import (
-    SCALES,
-    FirstPhase,
-    Point,
-    as_numbers,
-    caption,
-    draw_first,
-    draw_totals,
-    first_exponents,
-    first_phase,
-    logarithms,
-    measure,
-    upper_bounds,
-)
-
-ABOUT = "Corollary 2: the same with random labels in phase 1, and side by side with true ones"
+from svl.theory.theorem_1 import as_numbers, caption, draw_first, draw_totals, first_exponents, logarithm, upper_bounds
+from svl.theory.times import SCALES, FirstPhase, Point, first_phase, measure
 
 
 def run(size: Size, track: Track) -> Finding:
@@ -56,11 +42,11 @@ def exponents(points: list[Point]) -> list[Exponent]:
     """Of the total sqrt(N / d) + sqrt(d) log(d / epsilon): 0 in N, 1/2 in d, beside logarithms."""
     largest = [p for p in points if p.start.dim == points[-1].start.dim]
     most = [p for p in points if p.start.samples == p.start.dim**2]
-    in_d = fit([p.start.dim for p in most], [p.held / logarithms(p) for p in most])
+    in_d = fit([p.start.dim for p in most], [p.held / logarithm(p) for p in most])
     free = fit([p.start.dim for p in most], [p.totals(False)[0] for p in most])
     in_n = fit([p.start.samples for p in largest], [p.totals(False)[0] for p in largest])
     return [
-        Exponent("T / logs, a held, N = d²", "d", 0.5, True, in_d),
+        Exponent("T / log, a held, N = d²", "d", 0.5, True, in_d),
         Exponent("T, a free, N = d²", "d", 0.5, True, free),
         Exponent("T, a free", "N", 0.5, True, in_n),
     ]

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy import ndarray
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from svl.results.quantity import significant
+from svl.results.quantity import quantity, significant
 from svl.results.statistics import Estimate
 from svl.theory.slope import Slope
 
@@ -56,14 +57,18 @@ def number(value: float) -> str:
 
 
 def decorate(axes: Axes, title: str, x: str, y: str, log: str = "xy") -> None:
-    """Few lines, names on the axes, logarithmic scales where ``log`` names them."""
+    """Few lines, names on the axes, logarithmic scales where ``log`` names them; after the curves are drawn."""
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name in log:
+            axes.set(**{f"{name}scale": "log"})
+            low, high = axis.get_view_interval()
+            if high < 200 * low:
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
+                axis.set_minor_formatter(NullFormatter())
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)

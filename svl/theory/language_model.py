@@ -24,7 +24,6 @@ from svl.theory import experiment
 from svl.theory.experiment import Finding, Size, Track
 from svl.theory.fitting import fit
 
-ABOUT = "E(K, N) of a small language model of bytes at two N"
 CONFIG_FILE = "configs/theory/language_model.yaml"
 SIZE, RATE, LOSS = "data.size", "model.optimizer.lr", "val/loss"
 SMOKE = (
@@ -80,14 +79,10 @@ def reuse(history: pd.DataFrame, batch: int) -> list[Reuse]:
         samples = int(str(size))
         tuned, best = by_step(rows)
         ends = [int(step) for step in tuned.index if step * batch % samples == 0]
+        # What is beyond the fresh run, before its first measurement or after its last, is unknown.
+        edges = {"left": np.nan, "right": np.nan}
         values = np.array(
-            [
-                [
-                    np.interp(-tuned.loc[step, seed], -fresh[seed], np.log(fresh.index.to_numpy(float) * batch))
-                    for seed in fresh.columns
-                ]
-                for step in ends
-            ]
+            [[np.interp(-tuned.loc[step, one], *curves[one], **edges) for one in curves] for step in ends]
         )
         epochs, loss = [step * batch // samples for step in ends], tuned.loc[ends].mean(axis=1).to_numpy()
         found.append(Reuse(samples, epochs, np.exp(values) / samples, loss, [float(best[step]) for step in ends]))
@@ -112,8 +107,9 @@ def run(size: Size, track: Track) -> Finding:
     numbers: dict[str, Any] = {"curves": []}
     for one in found:
         for place, count in enumerate(one.epochs):
-            entry = {"samples": one.samples, "epochs": count, **estimate(one.seeds[place])._asdict()}
-            numbers["curves"].append({**entry, "loss": float(one.loss[place]), "rate": one.rates[place]})
+            reuse_rate = {name: None if np.isnan(x) else x for name, x in estimate(one.seeds[place])._asdict().items()}
+            entry = {"samples": one.samples, "epochs": count, "loss": float(one.loss[place]), "rate": one.rates[place]}
+            numbers["curves"].append({**entry, **reuse_rate})
     return Finding(tables, draw(found, history, batch), numbers)
 
 
@@ -127,9 +123,8 @@ def table(found: list[Reuse]) -> Any:
                 cells = [experiment.number(one.rates[place]), experiment.interval(*estimate(one.seeds[place]))]
                 rows.append([str(one.samples), str(count), perplexity, *cells])
     columns = ["N windows", "epochs K", "perplexity", "best rate", "E(K, N)"]
-    return experiment.table(
-        "E(K, N) of a language model of bytes", columns, rows, "mean over seeds, Student's interval"
-    )
+    caption = "mean over seeds, Student's interval; unknown where the loss is beyond the fresh run's"
+    return experiment.table("E(K, N) of a language model of bytes", columns, rows, caption)
 
 
 def ordering(found: list[Reuse]) -> Any:

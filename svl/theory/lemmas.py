@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -16,11 +16,9 @@ from svl.results.statistics import Estimate
 from svl.theory import bounds, experiment, moment, neuron, two_phase
 from svl.theory.experiment import Bound, Finding, Size, Track
 from svl.theory.moment import SUPPORT
-from svl.theory.neuron import POPULATION
-from svl.theory.theorem_1 import DELTA, RATE, theorem_target
+from svl.theory.neuron import POPULATION, Eigenbasis
+from svl.theory.times import DELTA, RATE, theorem_target
 from svl.theory.two_phase import Grown, Start
-
-ABOUT = "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events"
 
 
 @dataclass(frozen=True)
@@ -50,32 +48,33 @@ class Stability(NamedTuple):
     phase: Estimate
 
 
-def one_step(generator: np.random.Generator, start: Start, stability: float) -> Bool[ndarray, "replica"]:
+def one_step(
+    generator: np.random.Generator, basis: Eigenbasis, sign: Float[ndarray, "replica"], stability: float
+) -> Bool[ndarray, "replica"]:
     """Whether a step from a random direction moves q to the side of a."""
-    w = generator.standard_normal(start.basis.w.shape)
+    w = generator.standard_normal(basis.w.shape)
     w /= np.linalg.norm(w, axis=1, keepdims=True)
-    a = start.sign * stability / start.basis.norm
-    before, after = (
-        state.q for _, state in zip(range(2), neuron.path(a, w, start.basis.eigenvalues, 1.0), strict=False)
-    )
-    return (after - before) * a >= 0
+    a = sign * stability / basis.norm
+    states = neuron.path(a, w, basis.eigenvalues, 1.0)
+    before = next(states).q
+    return (next(states).q - before) * a >= 0
 
 
-def first_phase(start: Start, stability: float) -> Bool[ndarray, "replica"]:
+def first_phase(basis: Eigenbasis, sign: Float[ndarray, "replica"], stability: float) -> Bool[ndarray, "replica"]:
     """Whether abs(q) never shrinks and no sign changes on the way to a* = 0.9."""
-    rate, target = stability / (0.9 * start.basis.norm), np.full(len(start.sign), 0.9)
-    done = neuron.descend(start.sign * 1e-6, start.basis.w, start.basis.eigenvalues, rate, neuron.reached(target))
+    rate, target = stability / (0.9 * basis.norm), np.full(len(sign), 0.9)
+    done = neuron.descend(sign * 1e-6, basis.w, basis.eigenvalues, rate, neuron.reached(target))
     return done.sign_kept & (done.growth >= 1 - 1e-9)
 
 
 def stabilities(scale: Scale, starts: list[Start], track: Track) -> list[Stability]:
     """Lemmas 3 and 4 inside and outside the condition eta a* |M^| <= 1/2."""
     generator, found = np.random.default_rng(8), []
+    basis = neuron.joined([start.basis for start in starts])
+    sign = np.concatenate([start.sign for start in starts])
     for value in track(np.geomspace(0.0625, 16, scale.stabilities).tolist(), "stability"):
-        step = statistics.success(np.concatenate([one_step(generator, start, value) for start in starts]))
-        found.append(
-            Stability(value, step, statistics.success(np.concatenate([first_phase(s, value) for s in starts])))
-        )
+        step, phase = one_step(generator, basis, sign, value), first_phase(basis, sign, value)
+        found.append(Stability(value, statistics.success(step), statistics.success(phase)))
     return found
 
 

@@ -29,9 +29,8 @@ from svl.theory import experiment, moment, neuron
 from svl.theory.experiment import Finding, Size, Track
 from svl.theory.fitting import fit
 
-ABOUT = "the neuron's own svl fit and the recursion, step by step on the same data"
 CONFIG_FILE = "configs/theory/two_phase.yaml"
-SMOKE = ("--replicas.seeds", "2", "--trainer.max_steps", "60")
+SMOKE = ("--replicas.seeds", "2", "--trainer.max_steps", "60", "--data.test_size", "64")
 LOSS, SUPPORT = "train/loss", "feature/support_weight"
 NAMES = {LOSS: "train loss", SUPPORT: "share of |w|² on the support"}
 

@@ -21,7 +21,6 @@ from svl.theory.experiment import Finding, Size, Track
 from svl.theory.regression import Problem
 from svl.theory.reuse_rate import RESAMPLES, OnePass, Setting, one_pass_curve
 
-ABOUT = "no gap in steps in linear regression: fresh data against epochs, the population against full batches"
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 NOISE = 1.0
 

@@ -20,7 +20,6 @@ from svl.theory import experiment, regression
 from svl.theory.experiment import Finding, Size, Track
 from svl.theory.regression import Problem
 
-ABOUT = "E(K, N): how much fresh data K epochs over N examples are worth in linear regression"
 COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """K."""
 RESAMPLES = 400

@@ -20,7 +20,6 @@ from svl.theory.experiment import Exponent, Finding, Size, Track
 from svl.theory.moment import Labels
 from svl.theory.slope import fit
 
-ABOUT = "how large q = w^T M^ w is at initialisation: N^(-1/2) of a sample, 1/d of the population"
 COLORS = {"true": RAMP(0.0), "random": RAMP(0.6)}
 
 

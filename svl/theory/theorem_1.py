@@ -6,7 +6,6 @@ Source: Liu et al. 2026, section 4.2 and appendix A.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,136 +15,29 @@ from numpy import ndarray
 from rich.table import Table
 
 from svl.results.figure import GREY, RAMP
-from svl.theory import bounds, experiment, two_phase
+from svl.theory import bounds, experiment
 from svl.theory.experiment import Bound, Exponent, Finding, Size, Track
-from svl.theory.moment import SUPPORT, Labels
-from svl.theory.neuron import POPULATION, aligned, descend, held_steps
+from svl.theory.moment import Labels
 from svl.theory.slope import fit, geometric_mean
-from svl.theory.two_phase import Grown, Start
+from svl.theory.times import (
+    DELTA,
+    EPSILON,
+    LARGE,
+    RATE,
+    SCALES,
+    Alone,
+    FirstPhase,
+    Point,
+    Scale,
+    Times,
+    first_phase,
+    measure,
+    norm_bound,
+    population_alone,
+)
+from svl.theory.two_phase import Grown
 
-ABOUT = "Theorem 1: T_1, T_2 and their sum against N, N d and m, beside their bounds"
-EPSILON, DELTA, RATE = 0.01, 0.05, 0.05
-LARGE = 0.3
-"""An a* in whose phase 1 the direction moves."""
-WIDTH = 1e12
-"""m where the initial a shall not matter."""
-
-Times = Float[ndarray, "replica"]
-Time = Callable[["Point"], Times]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much is run: dimensions, how many N from d to d^2 in each, replicas of a point, how many a* and m."""
-
-    dims: tuple[int, ...]
-    sizes: int
-    replicas: int
-    targets: int
-    widths: int
-
-    def samples(self, dim: int) -> list[int]:
-        """N from d to d^2."""
-        return [round(dim**power) for power in np.linspace(1, 2, self.sizes)]
-
-
-SCALES = {"smoke": Scale((8, 16), 3, 12, 3, 3), "default": Scale((16, 32, 64, 128), 6, 48, 9, 7)}
-
-
-@dataclass(frozen=True)
-class Point:
-    """One (d, N).
-
-    Attributes:
-        resolved: phase 1 to the theorem's a*, at so small a rate that it takes many steps.
-        targets: a*, of which the first is the theorem's.
-        grown, free: phase 1 to each, and phase 2 after it, at the common rate.
-    """
-
-    start: Start
-    resolved: Grown
-    targets: list[float]
-    grown: list[Grown]
-    free: list[Times]
-
-    @property
-    def held(self) -> Times:
-        """Time eta (T_1 + T_2) at the theorem's a*, with a held fixed in phase 2."""
-        return self.resolved.rate * (self.resolved.steps + self.resolved.held(EPSILON))
-
-    def totals(self, held: bool) -> list[Times]:
-        """Times eta (T_1 + T_2) at each a*."""
-        second = [one.held(EPSILON) for one in self.grown] if held else self.free
-        return [RATE * (one.steps + t) for one, t in zip(self.grown, second, strict=True)]
-
-    def best(self, held: bool) -> tuple[float, Times]:
-        """The a* that is best for one half of the replicas, and eta (T_1 + T_2) of the others."""
-        totals = self.totals(held)
-        chosen = int(np.argmin([np.log(total[::2]).mean() for total in totals]))
-        return self.targets[chosen], totals[chosen][1::2]
-
-
-def theorem_target(dim: int, samples: int, labels: Labels) -> float:
-    """a*, from the bound B on the moment matrix's norm.
-
-    With true labels it is of order (N d)^(-1/4) log(d / delta)^(-1/2), as theorem 1 states it: B at its largest, N = d.
-    With random ones it is of order d^(-1/2), as corollary 2 has it: B at N.
-    """
-    return float(bounds.threshold(dim, samples, RATE, norm_bound(dim, samples, labels), labels))
-
-
-def norm_bound(dim: int, samples: int, labels: Labels) -> float:
-    """B as :func:`theorem_target` takes it."""
-    return float(bounds.spectral_norm(dim, dim if labels == "true" else samples, DELTA, labels))
-
-
-def measure(scale: Scale, labels: Labels, track: Track) -> list[Point]:
-    """All (d, N) from N = d to d^2."""
-    generator, found = np.random.default_rng(1), []
-    grid = [(dim, samples) for dim in scale.dims for samples in scale.samples(dim)]
-    for dim, samples in track(grid, f"both phases, {labels} labels"):
-        start = two_phase.start(generator, dim, samples, scale.replicas, labels)
-        a = two_phase.outer_weights(generator, start, WIDTH)
-        targets = [theorem_target(dim, samples, labels), *np.geomspace(0.01, 0.9, scale.targets - 1).tolist()]
-        grown = [two_phase.grow(start.basis, a, target, RATE) for target in targets]
-        free = [one.free(EPSILON).astype(float) for one in grown]
-        resolved = two_phase.grow(start.basis, a, targets[0], _slow(targets[0], samples))
-        found.append(Point(start, resolved, targets, grown, free))
-    return found
-
-
-def _slow(target: float, samples: int) -> float:
-    """A rate at which phase 1 takes dozens of steps, so that whole ones and the last one's excess do not matter."""
-    return min(RATE, target * float(np.sqrt(samples)) / 40)
-
-
-@dataclass(frozen=True)
-class FirstPhase:
-    """Phase 1 alone, to one a* in one dimension, for N also below d."""
-
-    dim: int
-    target: float
-    samples: list[int]
-    grown: list[Grown]
-
-    @property
-    def times(self) -> list[Times]:
-        """Times eta T_1 / a* for each N."""
-        return [one.rate * one.steps / self.target for one in self.grown]
-
-
-def first_phase(scale: Scale, labels: Labels, track: Track) -> list[FirstPhase]:
-    """To the smallest a* of the theorem, and to a large one, in the largest dimension."""
-    generator, dim = np.random.default_rng(3), scale.dims[-1]
-    samples = [round(n) for n in np.geomspace(dim / 20, dim**2, 2 * scale.sizes - 1)]
-    targets = (theorem_target(dim, dim**2, "true"), LARGE)
-    found: list[list[Grown]] = [[], []]
-    for count in track(samples, f"phase 1, {labels} labels"):
-        start = two_phase.start(generator, dim, count, 3 * scale.replicas, labels)
-        a = two_phase.outer_weights(generator, start, WIDTH)
-        for grown, target in zip(found, targets, strict=True):
-            grown.append(two_phase.grow(start.basis, a, target, _slow(target, count)))
-    return [FirstPhase(dim, target, samples, grown) for target, grown in zip(targets, found, strict=True)]
+Time = Callable[[Point], Times]
 
 
 def total_bound(point: Point) -> Float[ndarray, "replica"]:
@@ -181,14 +73,15 @@ def upper_bounds(points: list[Point], phases: list[FirstPhase]) -> list[Bound]:
     return [Bound(name, np.concatenate(parts)) for name, parts in ratios.items()]
 
 
-def logarithms(point: Point) -> Float[ndarray, "replica"]:
-    """What stands beside the power in the total: log(d / epsilon), and sqrt(B) <= log^(1/2)(d / delta).
-
-    The first is the logarithm of how much r^2 = (1 - alpha^2) / alpha^2 of lemma 6 shrinks.
-    """
+def logarithm(point: Point) -> Float[ndarray, "replica"]:
+    """The total's log(d / epsilon): the logarithm of how much r^2 = (1 - alpha^2) / alpha^2 of lemma 6 shrinks."""
     alignment = np.square(point.resolved.alignment)
-    log = np.log((1 - alignment) / alignment * (1 - EPSILON) / EPSILON)
-    return log * np.sqrt(norm_bound(point.start.dim, point.start.samples, point.start.labels))
+    return np.log((1 - alignment) / alignment * (1 - EPSILON) / EPSILON)
+
+
+def logarithms(point: Point) -> Float[ndarray, "replica"]:
+    """What stands beside the power in theorem 1's total: log(d / epsilon), and sqrt(B) <= log^(1/2)(d / delta)."""
+    return logarithm(point) * np.sqrt(norm_bound(point.start.dim, point.start.samples, point.start.labels))
 
 
 def exponents(points: list[Point], phases: list[FirstPhase]) -> list[Exponent]:
@@ -226,45 +119,6 @@ def first_exponents(phases: list[FirstPhase]) -> list[Exponent]:
         inside = [i for i, n in enumerate(phase.samples) if phase.dim**low <= 1.01 * n and n <= 1.01 * phase.dim**high]
         times = fit([phase.samples[i] for i in inside], [phase.times[i] for i in inside])
         found.append(Exponent(what, "N", 0.5, bound, times))
-    return found
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Training on the population alone from a ~ N(0, 1/m): steps with a held and free, and lemma 6's bound."""
-
-    dim: int
-    widths: list[float]
-    held: list[Times]
-    free: list[Times]
-    bound: list[Times]
-
-    def exponents(self) -> list[Exponent]:
-        """In m."""
-        return [
-            Exponent("population alone, a held", "m", 0.5, False, fit(self.widths, self.held)),
-            Exponent("population alone, a free", "m", 0.5, True, fit(self.widths, self.free)),
-        ]
-
-    def bounds(self) -> list[Bound]:
-        """Lemma 6's."""
-        limit = np.concatenate(self.bound)
-        times = {"held": self.held, "free": self.free}
-        return [Bound(f"population alone, a {name}", np.concatenate(t) / limit) for name, t in times.items()]
-
-
-def population_alone(scale: Scale) -> Alone:
-    """Widths from d^(3/2) to d^4; neurons whose sign a is that of q."""
-    generator, dim = np.random.default_rng(2), scale.dims[-1]
-    found = Alone(dim, np.geomspace(dim**1.5, dim**4, scale.widths).tolist(), [], [], [])
-    for width in found.widths:
-        w, _ = two_phase.directions(generator, dim, 4 * scale.replicas, starts_well=True)
-        along = w[:, :2] @ SUPPORT
-        three = np.concatenate([along, np.sqrt(1 - np.square(along).sum(1, keepdims=True))], axis=1)
-        a = np.sign(w[:, 0] * w[:, 1]) * np.abs(generator.standard_normal(len(w))) / np.sqrt(width)
-        found.held.append(held_steps(a, three, RATE, EPSILON))
-        found.free.append(descend(a, three, POPULATION, RATE, aligned(EPSILON)).steps.astype(float))
-        found.bound.append(np.asarray(bounds.phase_2(a, np.where(a > 0, along[:, 0], along[:, 1]), EPSILON, RATE)))
     return found
 
 

@@ -8,6 +8,9 @@ from PIL import Image
 from svl.theory.command import NAMES
 
 SHOWN = {
+    "reuse_rate": ("plateau", "isotropic"),
+    "no_gap": ("full batch", "steps"),
+    "language_model": ("perplexity", "epochs"),
     "theorem_1": ("T_1, small a*", "population alone"),
     "corollary_2": ("random labels over true ones", "T_1 + T_2"),
     "lemmas": ("contraction of r", "good event"),
