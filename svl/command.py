@@ -73,7 +73,7 @@ def _enter(kind: type[Laboratory], words: list[str], added: Sequence[pl.Callback
             datamodule_class=ReuseDataModule,
             save_config_callback=None,
             parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False} | {name: _parser_settings(name) for name in Laboratory.subcommands()},
+            parser_kwargs={"allow_abbrev": False, words[0]: _parser_settings(words[0])},
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,

@@ -80,11 +80,11 @@ class Laboratory(LightningCLI):
 
     # Arguments --------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        every = LightningCLI.subcommands()
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The one that is asked for: making a parser takes a twentieth of a second."""
+        name = self.words[0]
         skipped = {"train_dataloaders", "val_dataloaders", "weights_only", "verbose", "ckpt_path"}
-        return {name: every[name] | skipped for name in ("fit", "validate", "test")}
+        return {name: LightningCLI.subcommands()[name] | skipped}
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_class_arguments(TrainerSettings, "trainer")
