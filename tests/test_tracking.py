@@ -138,10 +138,11 @@ def test_metrics_have_step_as_their_axis_and_samples_beside_it(fit, history):
     assert "step_metric" not in defined["step"]
     assert "step_metric" not in defined["samples"]
     assert defined["*"]["step_metric"] == "step"
-    # The bounds of intervals stay out of the automatic charts, and nothing else does.
+    # Bounds of intervals and the means over all arms stay out of the automatic charts, and nothing else does.
     hidden = {name for name, metric in defined.items() if metric["options"].get("hidden")}
     metrics = ["val/accuracy", "train/accuracy", "val/loss", "train/loss", "norm_ratio", "success"]
-    assert hidden == {f"{side}/{metric}/{arm}" for side in ("low", "high") for metric in metrics for arm in ARMS}
+    bounds = {f"{side}/{metric}/{arm}" for side in ("low", "high") for metric in metrics for arm in ARMS}
+    assert hidden == bounds | {f"mean/{metric}" for metric in metrics[:-1]}
     steps = {metric: defined[metric]["step_metric"] for metric in hidden}
     assert set(steps.values()) == {"step"}
 
@@ -176,6 +177,17 @@ def test_means_intervals_and_success_are_those_of_the_history(rows, history, nam
         interval = stats.binomtest(sum(passed.values()), len(passed)).proportion_ci(method="wilson")
         assert row[f"success/{name}"] == pytest.approx(np.mean(list(passed.values())))
         assert (row[f"low/success/{name}"], row[f"high/success/{name}"]) == pytest.approx(tuple(interval))
+
+
+@pytest.mark.slow
+def test_the_mean_over_all_arms_is_with_the_most_samples_and_once_a_step(rows, history):
+    logged = [row for row in rows if "mean/val/loss" in row]
+    most = history.groupby("step")["samples"].max()
+    assert {row["step"]: row["samples"] for row in logged} == most.to_dict() and len(logged) == len(most)
+    for row in logged:
+        every = history[history["step"] == row["step"]]
+        for metric in ("val/accuracy", "val/loss", "norm_ratio"):
+            assert row[f"mean/{metric}"] == pytest.approx(every[metric].to_numpy(np.float64).mean())
 
 
 @pytest.mark.slow
@@ -229,6 +241,7 @@ def test_arms_with_equal_samples_share_a_row_and_names_are_short():
         "loss/size=32, lr=1": 2.5,
         "loss/size=online, lr=0.3": 4.5,
         "loss/size=online, lr=1": 6.5,
+        "mean/loss": 3.5,
         "success/size=32, lr=0.3": 1,
         "success/size=32, lr=1": 0.5,
         "success/size=online, lr=0.3": 0,
@@ -245,11 +258,24 @@ def test_a_seed_that_diverged_is_left_out_and_an_arm_of_such_seeds_has_no_value(
     assert (row["low/loss/a=1"], row["high/loss/a=1"]) == pytest.approx(interval)
     assert not {"loss/a=2", "low/loss/a=2", "high/loss/a=2"} & row.keys()
     assert row["success/a=2"] == 0
+    # Over replicas, not over arms.
+    assert row["mean/loss"] == pytest.approx(finite.mean())
+
+
+def test_the_mean_over_all_arms_counts_replicas_and_stands_where_the_most_samples_are():
+    found = tracking.rows(
+        frame([64, 64, 32, 32], loss=[1.0, np.nan, 4.0, 7.0], never=np.nan),
+        ["loss", "never"],
+        [{"a": 1}, {"a": 2}],
+        np.zeros(4, bool),
+    )
+    assert [row["samples"] for row in found] == [32, 64]
+    assert [{key: row[key] for key in row if key.startswith("mean/")} for row in found] == [{}, {"mean/loss": 4.0}]
 
 
 def test_a_single_seed_has_no_interval():
     (row,) = tracking.rows(frame([640], loss=[1.0]), ["loss"], [{}], np.array([True]))
-    assert {key: row[key] for key in row if "loss" in key} == {"loss/all": 1}
+    assert {key: row[key] for key in row if "loss" in key} == {"loss/all": 1, "mean/loss": 1}
 
 
 @pytest.mark.slow
