@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -142,10 +143,12 @@ def tracker(
     arms: Sequence[Mapping[str, Any]],
     metrics: Sequence[str],
 ) -> WandbLogger | None:
-    """Start the fit's W&B run, whose id is the run directory's name, so that a resumed fit goes on in the same run.
+    """Start the fit's W&B run, which a resumed fit goes on in.
 
-    Under ``wandb agent`` the run is the one that the agent was given: its id, project and team are kept in the run
-    directory for a fit that goes on without the agent.
+    Its id is the run directory's name; where that was given, and others may have given it too, some letters more.
+
+    Under ``wandb agent`` the run is the one that the agent was given. An id that is not the directory's name is kept in
+    the directory, with the agent's project and team.
     ``WANDB_MODE`` decides where the mode is ``auto``. A server that cannot be reached makes the run an offline one,
     which ``wandb sync`` uploads later.
 
@@ -167,6 +170,9 @@ def tracker(
     swept = _swept()
     wandb.setup(wandb.Settings(silent=True))
     given = run.path / _GIVEN
+    if not run.is_dated and not given.exists():
+        given.parent.mkdir(exist_ok=True)
+        given.write_text(json.dumps({"id": f"{run.id}-{secrets.token_hex(3)}"}))
     options: dict[str, Any] = {
         "name": f"{config['experiment']}/{run.id}",
         "id": run.id,

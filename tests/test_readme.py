@@ -25,6 +25,12 @@ def test_the_first_command_runs_from_any_directory(svl, tmp_path):
     assert (done.path / "figures" / "curves.png").stat().st_size > 10_000
 
 
+def test_the_sweep_is_accepted(svl, tmp_path):
+    command = next(line for block in blocks("sh") for line in block.splitlines() if line.startswith("svl sweep run"))
+    done = svl(tmp_path, *shlex.split(command, comments=True)[1:], "--dry-run")
+    assert done.status == 0 and "3 fits, each of 6 arms x 16 seeds: 288 training runs" in done.out
+
+
 def test_every_command_is_accepted(svl, tmp_path):
     for line in blocks("sh")[1].splitlines():
         words = shlex.split(line, comments=True)[1:]

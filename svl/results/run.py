@@ -45,7 +45,7 @@ _FREE = (
 _FREE_TO_MEASURE = (*_FREE, "trainer", "target", "data.test_size")
 CKPT_PATH = "'last', a file checkpoints/last.ckpt in a run directory, or 'auto': go on if the run has begun"
 _NAME = re.compile(r"[A-Za-z0-9][\w.=,-]{0,99}")
-_TIME = "%Y%m%d-%H%M%S"
+_TIME, _DATED = "%Y%m%d-%H%M%S", r"\d{8}-\d{6}"
 
 
 @dataclass
@@ -68,6 +68,11 @@ class RunDirectory:
     def id(self) -> str:
         """The run's name, also on W&B."""
         return self.path.name
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the run's name is the time at which it began, and not one that was given."""
+        return re.match(_DATED, self.path.name) is not None
 
     @classmethod
     def create(cls, folder: Path, config: str, run_id: str | None = None, goes_on: bool = False) -> RunDirectory:
@@ -249,7 +254,7 @@ def check_name(run_id: str | None) -> None:
 def _began(run: Path) -> tuple[str, int]:
     """When a run began: to the second by its name, which copying keeps, and finer by its config, written once."""
     written = (run / CONFIG).stat().st_mtime_ns
-    by_name = re.match(r"\d{8}-\d{6}", run.name)
+    by_name = re.match(_DATED, run.name)
     return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
 
 
