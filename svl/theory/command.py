@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from svl.errors import SettingError, nearest
 from svl.results.atomic import replacing
@@ -61,12 +61,7 @@ def main(words: Sequence[str]) -> int:
         raise SettingError("--runs", str(given.runs), f"a folder that can be written ({error.strerror})") from None
     from svl.results import figure
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-
-        def track(items: Iterable[Any], description: str) -> Iterable[Any]:
-            return progress.track(list(items), description=description)
-
-        finding = importlib.import_module(f"svl.theory.{given.name}").run(given.size, track)
+    finding = importlib.import_module(f"svl.theory.{given.name}").run(given.size, _track)
     console = Console()
     for table in finding.tables:
         console.print(table)
@@ -76,6 +71,11 @@ def main(words: Sequence[str]) -> int:
         file.write_text(json.dumps(finding.numbers, indent=2, allow_nan=False) + "\n")
     print(folder)
     return 0
+
+
+def _track(items: Iterable[Any], description: str) -> Iterable[Any]:
+    console = Console(stderr=True)
+    return track(list(items), description, console=console, transient=True, disable=not console.is_terminal)
 
 
 class _Parser(argparse.ArgumentParser):

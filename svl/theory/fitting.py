@@ -1,4 +1,4 @@
-"""An experiment's fit in this process, quietly."""
+"""An experiment's fit in this process; its progress is shown on standard error."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def fit(config: str, folder: Path, *words: str) -> Path:
     """
     from svl.cli import main
 
-    quiet = ("--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false", "--model.compile", "never")
+    always = ("--wandb.mode", "disabled", "--model.compile", "never")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        status = main(["fit", "--config", config, "--runs", str(folder), *quiet, *words])
+        status = main(["fit", "--config", config, "--runs", str(folder), *always, *words])
     if status:
         raise SystemExit(status)
     return Path(printed.getvalue().splitlines()[-1])

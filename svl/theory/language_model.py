@@ -98,8 +98,7 @@ def estimate(seeds: Float[ndarray, "seed"]) -> Estimate:
 def run(size: Size, track: Track) -> Finding:
     """Fit, E(K, N) for each N, and their difference at equal K."""
     with tempfile.TemporaryDirectory() as folder:
-        for _ in track([None], "the fit"):
-            run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
+        run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
         history = pd.read_parquet(run / "history.parquet")
         batch = yaml.safe_load((run / CONFIG).read_text())["data"]["init_args"]["batch_size"]
     found = reuse(history, batch)

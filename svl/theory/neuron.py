@@ -50,7 +50,7 @@ class Descent(NamedTuple):
         ended: whether it ended within the limit.
         a, w: at the end.
         sign_kept: whether sign a = sign q = sign q_0 before every step.
-        growth: smallest ratio |q'| / |q| of successive steps; 1 for a phase without two of them.
+        growth: smallest ratio |q'| / |q| of successive steps, at most 1.
     """
 
     steps: Int[ndarray, "replica"]
@@ -102,13 +102,20 @@ def path(
         rate: eta.
         held: whether a stays as it is, as in the contraction lemma.
     """
-    rate = np.broadcast_to(rate, a.shape)
+    rate, state = np.broadcast_to(rate, a.shape), _state(a, w, eigenvalues)
     while True:
-        q = (eigenvalues * np.square(w)).sum(1)
-        yield State(a, w, q)
-        w = w * (1 + (rate * a)[:, None] * eigenvalues)
-        w = w / np.sqrt(np.square(w).sum(1, keepdims=True))
-        a = a if held else np.clip(a + rate / 2 * q, -1, 1)
+        yield state
+        state = _step(state, eigenvalues, rate, held)
+
+
+def _state(a: ndarray, w: ndarray, eigenvalues: ndarray) -> State:
+    return State(a, w, (eigenvalues * np.square(w)).sum(1))
+
+
+def _step(state: State, eigenvalues: ndarray, rate: ndarray, held: bool = False) -> State:
+    w = state.w * (1 + (rate * state.a)[:, None] * eigenvalues)
+    w /= np.sqrt(np.square(w).sum(1, keepdims=True))
+    return _state(state.a if held else np.clip(state.a + rate / 2 * state.q, -1, 1), w, eigenvalues)
 
 
 def descend(
@@ -118,47 +125,34 @@ def descend(
     rate: Float[ndarray, "replica"] | float,
     stop: Stop,
     limit: int = 10**6,
-    held: bool = False,
 ) -> Descent:
     """Steps of :func:`path` until ``stop``, each replica by itself.
 
     Args:
         limit: most steps.
     """
-    replicas = len(a)
-    rates, values = np.broadcast_to(rate, a.shape), np.broadcast_to(eigenvalues, w.shape)
-    steps, ended = np.full(replicas, limit), np.zeros(replicas, bool)
-    sign_kept, growth = np.ones(replicas, bool), np.ones(replicas)
-    final_a, final_w = a.copy(), w.copy()
-    first, rows, step, chunk = np.zeros(replicas), np.arange(replicas), 0, 16
-    smallest = np.full(replicas, np.inf)
-    before = first
-    while rows.size and step <= limit:
-        # The rows that are still on their way are taken together again and again, ever less often.
-        for number, state in enumerate(path(a, w, values, rates, held)):
-            if step == 0:
-                first, before = state.q, state.q
-            done = stop(state.a, state.w, rows) & ~ended[rows]
-            steps[rows[done]], ended[rows[done]] = step, True
-            going = ~ended[rows]
-            kept = (np.sign(state.a) == np.sign(state.q)) & (np.sign(state.q) == np.sign(first[rows]))
-            sign_kept[rows] &= kept | ~going
-            if step:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    ratio = np.abs(state.q) / np.abs(before)
-                smallest[rows] = np.where(going, np.fmin(smallest[rows], ratio), smallest[rows])
-            final_a[rows[done]], final_w[rows[done]] = state.a[done], state.w[done]
-            if number == chunk or step == limit or not going.any():
+    rate, eigenvalues = np.broadcast_to(rate, a.shape), np.broadcast_to(eigenvalues, w.shape)
+    found = Descent(
+        np.full(len(a), limit), np.zeros(len(a), bool), a.copy(), w.copy(), np.ones(len(a), bool), np.ones(len(a))
+    )
+    state, rows = _state(a, w, eigenvalues), np.arange(len(a))
+    first = before = state.q
+    for step in range(limit + 1):
+        done = stop(state.a, state.w, rows)
+        if done.any() or step == limit:
+            found.steps[rows[done]], found.ended[rows[done]] = step, True
+            found.a[rows], found.w[rows] = state.a, state.w
+            # Those that are still on their way go on alone.
+            rows, before, rate, eigenvalues = (part[~done] for part in (rows, before, rate, eigenvalues))
+            state = State(*(part[~done] for part in state))
+            if not rows.size:
                 break
-            before, step = state.q, step + 1
-        final_a[rows[going]], final_w[rows[going]] = state.a[going], state.w[going]
-        if step == limit:
-            break
-        rows = rows[going]
-        a, w, before = state.a[going], state.w[going], before[going]
-        rates, values, chunk = rates[going], values[going], min(2 * chunk, 1024)
-    growth = np.where(np.isfinite(smallest), smallest, 1.0)
-    return Descent(steps, ended, final_a, final_w, sign_kept, growth)
+        sign = np.sign(state.q)
+        found.sign_kept[rows] &= (np.sign(state.a) == sign) & (sign == np.sign(first[rows]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found.growth[rows] = np.fmin(found.growth[rows], np.abs(state.q / before))
+        before, state = state.q, _step(state, eigenvalues, rate)
+    return found
 
 
 def reached(threshold: Float[ndarray, "replica"]) -> Stop:

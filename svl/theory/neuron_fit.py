@@ -100,8 +100,7 @@ def compare(run: Path) -> tuple[pd.DataFrame, dict[str, float]]:
 def run(size: Size, track: Track) -> Finding:
     """Fit, recursion, and their differences."""
     with tempfile.TemporaryDirectory() as folder:
-        for _ in track([None], "the fit"):
-            run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
+        run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
         both, found = compare(run)
     steps, replicas = int(both["step"].max()), both["replica"].nunique()
     title = f"Largest difference between fit and recursion, {replicas} replicas, {steps} steps"

@@ -96,7 +96,7 @@ def test_a_phase_is_what_its_path_says():
         signs = {(np.sign(outer[t, replica]), np.sign(q[t, replica])) for t in before}
         assert found.sign_kept[replica] == (len(signs) == 1 and len(set(next(iter(signs)))) == 1)
         growth = [abs(q[t + 1, replica] / q[t, replica]) for t in before[:-1]]
-        assert found.growth[replica] == pytest.approx(min(growth, default=1), rel=1e-12)
+        assert found.growth[replica] == pytest.approx(min([1, *growth]), rel=1e-12)
     assert 0 < found.ended.sum() < 30
     assert 0 < found.sign_kept.sum() < 30
 
