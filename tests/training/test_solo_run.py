@@ -9,7 +9,7 @@ from svl.replicas import Replicas
 from svl.tasks import Parity
 from svl.training import ParameterGroup
 
-STEPS, BATCH = 200, 32
+STEPS, BATCH = 80, 32
 
 
 def fresh(lab, task, seed):
