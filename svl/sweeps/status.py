@@ -43,7 +43,7 @@ class Standing:
 def standings(manifest: Manifest) -> list[Standing]:
     """Every fit of the sweep."""
     waiting, found = _queued(manifest), _trials(manifest)
-    return [_standing(manifest, row, waiting.get(row.number), found.get(row.number)) for row in manifest.rows]
+    return [_standing(manifest, row, waiting.get(_name(manifest, row)), found.get(row.number)) for row in manifest.rows]
 
 
 def record(manifest: Manifest, jobs: list[tuple[str, int]]) -> None:
@@ -119,11 +119,21 @@ def _standing(manifest: Manifest, row: Row, queue: str | None, trial: Any) -> St
     return Standing(row, "missing", "has begun" if run and (run / CONFIG).exists() else "")
 
 
-def _queued(manifest: Manifest) -> dict[int, str]:
-    """SLURM's state of every row that is in its queue."""
+def _queued(manifest: Manifest) -> dict[str, str]:
+    """SLURM's state of every fit in its queue, also of those that were submitted before the sweep file was edited."""
     path = manifest.folder / JOBS
     if not path.exists():
         return {}
-    jobs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    own = {job["job"]: job["offset"] for job in jobs if job["manifest"] == manifest.path.name}
-    return {task + own[job]: state for (job, task), state in cluster.queued(list(own)).items() if job in own}
+    jobs = {job["job"]: job for job in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    states = cluster.queued(list(jobs))
+    manifests = {name: Manifest.read(manifest.folder / name) for name in {jobs[job]["manifest"] for job, _ in states}}
+    found = {}
+    for (job, task), state in states.items():
+        submitted = manifests[jobs[job]["manifest"]]
+        found[_name(submitted, submitted.rows[task + jobs[job]["offset"]])] = state
+    return found
+
+
+def _name(manifest: Manifest, row: Row) -> str:
+    """What tells a fit from others: its run directory, or its place in a search."""
+    return row.run or f"{manifest.path.name}:{row.number}"
