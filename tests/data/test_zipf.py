@@ -42,8 +42,8 @@ def test_draws_are_independent_of_each_other_and_of_other_seeds(lab):
 
 
 def test_whole_batches_are_drawn(lab):
-    rule = lab.Rule(Zipf(BIG, 105, 1.0, "batches", batch_size=10), total_steps=4000)
-    stream = rule.stream(4000).reshape(4000, 10)
+    rule = lab.Rule(Zipf(BIG, 105, 1.0, "batches", batch_size=10), seeds=10, total_steps=400)
+    stream = rule.stream(400).reshape(4000, 10)
     first = stream[:, 0]
     np.testing.assert_array_equal(stream, first[:, None] + np.arange(10))
     assert set(first) == set(range(0, 100, 10))  # what is left over is not used
