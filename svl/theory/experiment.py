@@ -46,7 +46,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], cap
 
 def interval(value: float, low: float, high: float) -> str:
     """``0.503 [0.491, 0.515]``."""
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+    return f"{number(value)} [{number(low)}, {number(high)}]" if not math.isnan(value) else number(value)
 
 
 def number(value: float) -> str:
