@@ -216,6 +216,8 @@ class ReplicaStack(nn.Module):
 
     def exchange(self) -> None:
         """Have every process know what the replicas of all have come to."""
+        # Only what is on the device can be sent.
+        self._prepare()
         self.team.exchange([self._packed, self._packed_rule, self.record, self.data_state, self.memory])
 
     # Training -------------------------------------------------------------------------------------------------------
