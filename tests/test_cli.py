@@ -142,7 +142,7 @@ VALUES = [
     ("--runs /proc/nowhere", "runs", "a folder that can be written"),
     ("--config nope.yaml", "--config", "got 'nope.yaml'; allowed: an existing file"),
     ("--ckpt_path last", "ckpt_path", "there is none in runs/quickstart"),
-    ("--ckpt_path nope.ckpt", "ckpt_path", "'last', or a file checkpoints/last.ckpt"),
+    ("--ckpt_path nope.ckpt", "ckpt_path", "'last', a file checkpoints/last.ckpt"),
 ]
 
 
@@ -264,7 +264,7 @@ def insert(name, place, letter):
 
 
 @given(setting=st.one_of(number_settings(), misspelt()), from_file=st.booleans())
-@settings(max_examples=40)
+@settings(max_examples=16)
 def test_drawn_wrong_settings_are_one_line(svl, tmp_path_factory, setting, from_file):
     (key, value), folder = setting, tmp_path_factory.mktemp("drawn")
     words = [f"--{key}={value}"]
