@@ -65,7 +65,8 @@ def decorate(axes: Axes, title: str, x: str, y: str, log: str = "xy") -> None:
         if name in log:
             axes.set(**{f"{name}scale": "log"})
             low, high = axis.get_view_interval()
-            if high < 200 * low:
+            # Below a thousandth a plain number is zeros; there, powers of ten.
+            if high < 200 * low and low > 1e-3:
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
                 axis.set_minor_formatter(NullFormatter())
