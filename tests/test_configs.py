@@ -1,5 +1,6 @@
 """Every shipped config runs, and every part that a config can name is in one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,9 +23,9 @@ SHORT = [
         "--replicas.seeds",
         "2",
         "--trainer.max_steps",
-        "64",
+        "16",
         "--trainer.log_every_n_steps",
-        "32",
+        "8",
         "--model.compile",
         "never",
     ),
@@ -56,6 +57,25 @@ LEARNS = {
     "text/epochs.yaml": ({"data.size": 16384}, "val/perplexity", 8.0, "the frequencies of bytes alone: above 20"),
 }
 
+FORKS = """
+import json, os, sys
+import svl.command
+from svl.cli import main
+
+for line in sys.stdin:
+    folder, words = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        for descriptor, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), descriptor)
+        status = main(words)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_config_runs(svl, config, tmp_path):
@@ -65,7 +85,7 @@ def test_every_config_runs(svl, config, tmp_path):
     done = svl(tmp_path, "fit", "--config", str(config.relative_to(ROOT)), *SHORT, *own)
     assert done.status == 0, done.err
     history = pd.read_parquet(done.path / "history.parquet")
-    assert sorted(history["step"].unique()) == ([0, 1, 2] if own else [0, 32, 64])
+    assert sorted(history["step"].unique()) == ([0, 1, 2] if own else [0, 8, 16])
     assert history["val/loss"].notna().all()
 
 
@@ -76,18 +96,37 @@ def test_every_sweep_resolves(svl, config, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def forked():
+    """Runs commands in processes of their own, without the shape checks, forked from one that imports everything."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
+    command, pipe = [sys.executable, "-c", FORKS], subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+
+        def run(folder, words):
+            print(json.dumps([str(folder), words]), file=process.stdin, flush=True)
+            status = int(process.stdout.readline())
+            return status, (folder / "out").read_text(), (folder / "err").read_text()
+
+        yield run
+        process.stdin.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("config", LEARNS)
-def test_every_task_and_network_learns(config, tmp_path):
-    """The shipped config as it stands, in a process of its own: without the shape checks, compiled where it is long."""
-    quiet = ["--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false"]
-    command = [sys.executable, "-m", "svl.cli", "fit", "--config", f"configs/{config}", *quiet]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    run = Path(tmp_path, done.stdout.splitlines()[-1])
-    history = pd.read_parquet(run / "history.parquet")
+def test_every_task_and_network_learns(forked, config, tmp_path):
+    """The shipped config with all its steps, but for its other arms and seeds: replicas do not touch each other."""
     arm, metric, bound, _ = LEARNS[config]
+    parts = yaml.safe_load((ROOT / "configs" / config).read_text())
+    vary = parts["replicas"]["vary"] | {key: [value] for key, value in arm.items()}
+    seeds = "1" if "Transformer" in parts["model"]["network"]["class_path"] else "2"
+    # So few replicas cost less than compiling them; that compiled steps compute the same is tested elsewhere.
+    fewer = ["--replicas.seeds", seeds, "--replicas.vary", json.dumps(vary), "--model.compile", "never"]
+    quiet = ["--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false"]
+    status, out, err = forked(tmp_path, ["fit", "--config", f"configs/{config}", *fewer, *quiet])
+    assert status == 0, err
+    run = tmp_path / out.splitlines()[-1]
+    history = pd.read_parquet(run / "history.parquet")
     chosen = history[(history[list(arm)].astype(str) == pd.Series(arm).astype(str)).all(axis=1)]
     first, last = (chosen[chosen["step"] == step][metric].mean() for step in (0, chosen["step"].max()))
     if metric.endswith("accuracy"):
