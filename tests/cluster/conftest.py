@@ -42,7 +42,7 @@ SchedulerParameters=bf_interval=1,sched_min_interval=0,sched_interval=1
 JobRequeue=1
 ReturnToService=2
 SlurmdParameters=config_overrides
-KillWait=10
+KillWait=30
 MinJobAge=300
 MaxArraySize=6
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 State=UNKNOWN

@@ -116,7 +116,7 @@ class Fit:
 def until():
     """Waits for something to be true."""
 
-    def wait(true, timeout=60):
+    def wait(true, timeout=180):
         end = time.monotonic() + timeout
         while not true():
             assert time.monotonic() < end

@@ -39,10 +39,10 @@ FAULTS = {
     "refuses the run": Fault(refusing(403, "UpsertBucket"), False),
     "broken": Fault(refusing(500), False),
     "silent": Fault(never(), False),
-    "slow": Fault(slow, True, 10.0),
-    "silent to rows": Fault(never("file_stream"), True),
-    "refuses rows": Fault(refusing(403, "file_stream"), True),
-    "dies": Fault(None, True),
+    "slow": Fault(slow, True, 30.0),
+    "silent to rows": Fault(never("file_stream"), True, 10.0),
+    "refuses rows": Fault(refusing(403, "file_stream"), True, 10.0),
+    "dies": Fault(None, True, 10.0),
 }
 
 
