@@ -1,5 +1,6 @@
 """What a process knows of the SLURM job that it is; arrays by their numbers. These need no SLURM."""
 
+import itertools
 import os
 import signal
 
@@ -22,7 +23,7 @@ def test_ranges_are_short_and_name_every_number_once(wanted):
     assert numbers(text) == sorted(wanted)
     # No two neighbours that could be one.
     runs = [list(map(int, part.split("-"))) for part in text.split(",")]
-    assert all(after[0] > before[-1] + 1 for before, after in zip(runs, runs[1:], strict=False))
+    assert all(after[0] > before[-1] + 1 for before, after in itertools.pairwise(runs))
 
 
 @pytest.mark.parametrize(
