@@ -15,7 +15,7 @@ help: ## list the targets
 demo: .venv/.installed ## train the quickstart, small data against large, and say where the figure is
 	@touch .venv/.demo-started
 	.venv/bin/svl fit --config configs/quickstart.yaml
-	@find runs -path '*/figures/*.png' -newer .venv/.demo-started | sed 's/^/figure: /' | grep . \
+	@find runs -path '*/wandb' -prune -o -path '*/figures/*.png' -newer .venv/.demo-started -print | sed 's/^/figure: /' | grep . \
 		|| { echo 'demo: no figure under runs/' >&2; exit 1; }
 
 test: .venv/.installed ## run the tests with coverage

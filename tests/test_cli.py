@@ -135,7 +135,6 @@ VALUES = [
     ("--trainer.max_steps -1", "trainer.max_steps", "at least 1"),
     ("--trainer.log_every_n_steps 0", "trainer.log_every_n_steps", "at least 1"),
     ("--trainer.accelerator abacus", "trainer.accelerator", "cpu"),
-    ("--trainer.devices 2", "trainer.devices", "a fit uses one"),
     ("--checkpoint.every_n_steps 0", "checkpoint.every_n_steps", "at least 1"),
     ("--checkpoint.every_n_seconds 0", "checkpoint.every_n_seconds", "above 0"),
     ("--experiment ../x", "experiment", "a name"),
