@@ -102,9 +102,9 @@ def _trials(manifest: Manifest) -> dict[int, Any]:
 
 
 def _standing(manifest: Manifest, row: Row, queue: str | None, trial: Any) -> Standing:
+    failed = failure(manifest, row)
     if trial and row.settings is None:
         row = Row(row.number, drawn(manifest.sweep, trial.params), trial.user_attrs.get("run"))
-    failed = failure(manifest, row)
     run = Path(row.run) if row.run else None
     if trial and trial.state.name == "PRUNED":
         return Standing(row, "done", "ended early")

@@ -30,6 +30,9 @@ def run(manifest: Manifest, number: int) -> int:
         raise SettingError("ROW", number, f"0 to {len(manifest.rows) - 1}")
     row, sweep = manifest.rows[number], manifest.sweep
     with _recorded(manifest, row):
+        if row.settings is not None and resolved(sweep, manifest.runs, number, row.settings).run != row.run:
+            allowed = "the config that the sweep was expanded from: it has changed since; run or submit the sweep again"
+            raise SettingError("command", " ".join(sweep.command), allowed)
         if not sweep.is_adaptive:
             return 0 if is_done(row) else _fit(manifest, row, [])
         from svl.sweeps.study import EarlyTermination, begin, end, objective, open_study, values

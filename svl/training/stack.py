@@ -295,7 +295,8 @@ class ReplicaStack(nn.Module):
             rows = slice(own.start + part.start, own.start + part.stop)
             self._blocks.append(Block(rows, view(everything, rows), micro[part.start]))
         self.step = self._make_step(self._blocks)
-        side_by_side = self.step.is_compiled and device.type == "cpu"
+        # Processes that add up gradients must do so in one order.
+        side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
         return self._blocks
 

@@ -1,5 +1,6 @@
 """Sweeps on this machine: every fit once, none twice, stopped and gone on with, the worse ended early."""
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import yaml
 from svl.errors import SettingError
 from svl.sweeps.manifest import Manifest
 from svl.sweeps.study import objective, open_study, values
+from svl.sweeps.sweep_file import read
 
 
 def written(folder, tiny, **changes):
@@ -75,6 +77,29 @@ def test_a_setting_that_cannot_be_used_is_named_before_anything_runs(svl, tiny, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_config_that_changed_after_the_sweep_was_expanded_is_not_trained_under_its_old_name(svl, tiny, tmp_path):
+    (tmp_path / "seeds.yaml").write_text("replicas: {seeds: 1}\n")
+    path = written(tmp_path, [*tiny, "--config", "seeds.yaml"])
+    with contextlib.chdir(tmp_path):
+        file = Manifest.expand(read(str(path)), "runs").write()
+    (tmp_path / "seeds.yaml").write_text("replicas: {seeds: 2}\n")
+    told = svl(tmp_path, "sweep", "fit", str(file), "0")
+    assert told.status == 2 and "it has changed since" in told.err
+    assert not list(tmp_path.glob("runs/some/*/config.yaml"))
+
+
+def test_a_search_whose_fit_fails_says_so(svl, tiny, tmp_path):
+    metric = {"name": "mean/val/accuracy", "goal": "maximize"}
+    path = written(
+        tmp_path, tiny, method="bayes", run_cap=1, metric=metric, parameters={"data.task.degree": {"value": 9}}
+    )
+    with contextlib.chdir(tmp_path):
+        file = Manifest.expand(read(str(path)), "runs").write()
+    assert svl(tmp_path, "sweep", "fit", str(file), "0").status == 2
+    told = svl(tmp_path, "sweep", "status", str(path))
+    assert "1 fits: 1 failed" in told.out and "1 to dim = 8" in " ".join(told.out.split())
+
+
 @pytest.mark.slow
 def test_a_stopped_sweep_saves_and_the_same_command_goes_on(svl, tiny, tmp_path):
     steps = ["--trainer.max_steps", "100000", "--checkpoint.every_n_steps", "5"]
@@ -111,8 +136,6 @@ def test_a_search_ends_what_is_worse_and_learns_from_the_rest(svl, tiny, tmp_pat
     told = svl(tmp_path, "sweep", "slurm", str(path), "--dry-run")
     assert told.status == 0 and "would submit" in told.out
     assert svl(tmp_path, "sweep", "run", str(path), "--count", "6", "--dry-run").status == 0
-    from svl.sweeps.sweep_file import read
-
     manifest = Manifest.expand(read(str(path)), str(tmp_path / "runs"))
     file = manifest.write()
     for row in range(6):
