@@ -105,6 +105,7 @@ class Laboratory(LightningCLI):
         parser.add_argument(
             "--run_id", type=str | None, default=None, help="name of the run directory; default: a time"
         )
+        parser.add_argument("--figure", type=dict | None, default=None, help="what svl reproduce makes of this config")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"go on from a checkpoint: {CKPT_PATH}")
         parser.add_class_arguments(Replicas, "replicas")
         parser.add_class_arguments(Target, "target")

@@ -22,14 +22,29 @@ class Replicas:
         seeds: replicas of each arm.
         first_seed: seeds are ``first_seed, first_seed + 1, ...``; tune on some seeds, report on others.
         vary: for each dotted setting the list of its values; arms are the cartesian product, the last key fastest.
+        arms: or each arm's settings by its name, where they are no product: a rate of its own for each size, say.
+
+    Attributes:
+        vary: the values of every setting that varies, also where they were given as ``arms``.
+        arms: each arm's settings.
 
     Raises:
-        SettingError: for fewer than one seed or an empty or repeated list of values.
+        SettingError: for fewer than one seed, an empty or repeated list of values, or arms of unequal settings.
     """
 
-    def __init__(self, seeds: int = 16, first_seed: int = 0, vary: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        seeds: int = 16,
+        first_seed: int = 0,
+        vary: dict[str, Any] | None = None,
+        arms: dict[str, Any] | None = None,
+    ) -> None:
         check_whole("replicas.seeds", seeds, 1)
         check_whole("replicas.first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
+        if arms:
+            if vary:
+                raise SettingError("replicas.vary", vary, "nothing where replicas.arms are given: they say what varies")
+            vary = _varied(arms)
         if vary is not None and not (isinstance(vary, dict) and all(isinstance(key, str) for key in vary)):
             raise SettingError("replicas.vary", vary, "a mapping from settings to lists of values")
         self.seeds, self.first_seed, self.vary = seeds, first_seed, dict(vary or {})
@@ -38,9 +53,9 @@ class Replicas:
                 raise SettingError(f"replicas.vary.{key}", values, "a list of one or more values")
             if any(a == b for a, b in itertools.combinations(values, 2)):
                 raise SettingError(f"replicas.vary.{key}", values, "values that differ from each other")
-        self.arms: list[dict[str, Any]] = [
-            dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
-        ]
+        product = itertools.product(*self.vary.values())
+        named = [{key: arm[key] for key in self.vary} for arm in (arms or {}).values()]
+        self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]
 
     def __len__(self) -> int:
         return len(self.arms) * self.seeds
@@ -66,16 +81,17 @@ class Replicas:
             owner: an object whose constructor arguments are also its attributes.
             read: how a value is read off an owner built with it.
         """
-        columns = {}
-        for name in sorted(owner.per_replica):
-            key = prefix + name
-            if key in self.vary:
-                owners = [_changed(owner, key, name, value) for value in self.vary[key]]
-                by_value = dict(zip(map(repr, self.vary[key]), owners, strict=True))
-                columns[name] = [read(by_value[repr(value)], name) for value in self.column(key, None)]
-            else:
-                columns[name] = [read(owner, name)] * len(self)
-        return columns
+        varied = [name for name in sorted(owner.per_replica) if prefix + name in self.vary]
+        # An owner for each of its own settings, however many arms have them.
+        owners: dict[str, Any] = {repr({}): owner}
+        own = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
+        for changes in own:
+            if repr(changes) not in owners:
+                owners[repr(changes)] = _changed(owner, prefix, changes)
+        of_arm = [owners[repr(changes)] for changes in own]
+        return {
+            name: [read(one, name) for one in of_arm for _ in range(self.seeds)] for name in sorted(owner.per_replica)
+        }
 
     def check_keys(self, variable: Iterable[str], structural: Iterable[str]) -> None:
         """Refuse a varied setting that does not exist or cannot differ inside one fit.
@@ -98,13 +114,31 @@ class Replicas:
                 )
 
 
-def _changed(owner: Any, key: str, name: str, value: Any) -> Any:
-    """A copy of ``owner`` with one setting changed; an error about it gives the name by which it is varied."""
+def _varied(arms: Any) -> dict[str, list[Any]]:
+    """The different values of each setting of arms that are given by name."""
+    if not isinstance(arms, dict) or not all(isinstance(arm, dict) and arm for arm in arms.values()):
+        raise SettingError("replicas.arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
+    keys = set(next(iter(arms.values())))
+    for name, arm in arms.items():
+        if set(arm) != keys:
+            raise SettingError(f"replicas.arms.{name}", list(arm), f"the settings of the first arm: {', '.join(keys)}")
+        if any(arm == other for label, other in arms.items() if label != name):
+            raise SettingError(f"replicas.arms.{name}", arm, "arms that differ from each other")
+    values: dict[str, list[Any]] = {key: [] for key in next(iter(arms.values()))}
+    for key, own in values.items():
+        for arm in arms.values():
+            if arm[key] not in own:
+                own.append(arm[key])
+    return values
+
+
+def _changed(owner: Any, prefix: str, changes: dict[str, Any]) -> Any:
+    """A copy of ``owner`` with some settings changed; an error about one gives the name by which it is varied."""
     try:
-        return replace(owner, **{name: value})
+        return replace(owner, **changes)
     except SettingError as error:
-        is_own = error.key.rpartition(".")[2] == name
-        raise SettingError(key if is_own else error.key, error.given, error.allowed) from error
+        name = error.key.rpartition(".")[2]
+        raise SettingError(prefix + name if name in changes else error.key, error.given, error.allowed) from error
 
 
 def settings(owner: Any) -> dict[str, Any]:

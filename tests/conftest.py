@@ -86,13 +86,13 @@ def killed():
 class Rule:
     """A strategy with its numbers, as the training step sees it."""
 
-    def __init__(self, data, seeds=1, first_seed=0, vary=None, total_steps=100):
+    def __init__(self, data, seeds=1, first_seed=0, vary=None, total_steps=100, arms=None):
         import torch
 
         from svl.replicas import Replicas
 
         self.data, self.torch = data, torch
-        self.replicas = Replicas(seeds, first_seed, vary)
+        self.replicas = Replicas(seeds, first_seed, vary, arms)
         data.schedule(total_steps, 1)
         self.numbers = data.setting_numbers(self.replicas)
         self.state = data.initial_state(self.numbers)

@@ -112,8 +112,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
     f"numbers(Phases({T}, [0.5, 0.9], [7], batch_size={{}}))": ("data.sizes", ["2**20"]),
     f"numbers(Phases({T}, [5, 6], [7]), {{}})": ("data.sizes", ["{'data.sizes': [[5, 6], [6, 5]]}"]),
     f"numbers(Phases({T}, [5, 6], [7, 8]), {{}})": (
-        "replicas.vary.data.sizes",
-        ["{'data.sizes': [[5, 6], [5, 6, 7]]}"],
+        "data.durations",
+        ["{'data.sizes': [[5, 6], [5, 6, 7, 8]]}"],
     ),
     f"numbers(Subset({T}, 5), {{}})": ("data.size", [f"{{'data.size': [{size}]}}" for size in SIZE_OF_20]),
     f"AutomaticPhases({T}, phases={{}})": ("data.phases", [*NO_WHOLE_NUMBER, "1"]),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svl import random
-from svl.data import Subset
+from svl.data import Phases, Subset
 from svl.errors import SettingError
 from svl.optim import AdamW
 from svl.replicas import Replicas, replace, settings
@@ -34,6 +34,42 @@ def test_arms_are_the_cartesian_product(values, seeds):
     product = [arm for arm in itertools.product(*values) for _ in range(seeds)]
     assert list(zip(*columns, strict=True)) == (product if values else [])
     assert len(replicas) == len(product)
+
+
+def test_arms_can_be_named_where_they_are_no_product():
+    arms = {"small": {"data.size": 64, "data.x": 1.0}, "large": {"data.size": "online", "data.x": 0.1}}
+    replicas = Replicas(2, arms=arms)
+    assert replicas.arms == list(arms.values())
+    assert replicas.column("data.size", None) == [64, 64, "online", "online"]
+    assert replicas.vary == {"data.size": [64, "online"], "data.x": [1.0, 0.1]}
+
+
+def test_settings_of_one_owner_that_fit_together_only_jointly_vary_jointly():
+    arms = {
+        "phases": {"data.sizes": [8, 64, 128], "data.durations": [3, 5]},
+        "one": {"data.sizes": [8], "data.durations": []},
+    }
+    data = Phases(Parity(20, 6), [4, 8], [1])
+    columns = Replicas(1, arms=arms).numbers("data.", data)
+    assert columns == {"sizes": [[8, 64, 128], [8]], "durations": [[3, 5], []]}
+    with pytest.raises(SettingError, match=r"data\.durations"):
+        Replicas(1, vary={"data.sizes": [[8], [8, 64, 128]]}).numbers("data.", data)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"arms": {"a": {"x": 1}}, "vary": {"x": [1]}}, "replicas.vary"),
+        ({"arms": {"a": {}}}, "replicas.arms"),
+        ({"arms": {"a": 1}}, "replicas.arms"),
+        ({"arms": {"a": {"x": 1}, "b": {"y": 1}}}, "replicas.arms.b"),
+        ({"arms": {"a": {"x": 1}, "b": {"x": 1}}}, "replicas.arms.a"),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_refused(wrong, key):
+    with pytest.raises(SettingError) as refused:
+        Replicas(1, **wrong)
+    assert refused.value.key == key
 
 
 def test_replicas_of_one_seed_share_their_key_across_arms():

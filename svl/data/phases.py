@@ -30,7 +30,7 @@ class Phases(ReuseDataModule):
     Args:
         task: what is learned.
         sizes: for each phase: examples; or a fraction of the data an online run of this length sees; or ``online`` or
-            ``population``. Can vary by replica.
+            ``population``. Can vary by replica, in number too: one phase is as :class:`Subset`.
         durations: length of each phase; the last may be left out and in any case lasts to the end. Can vary by replica.
         unit: of the durations: ``steps``, or ``epochs`` of the phase's own size.
         nested: whether each phase's examples contain those of the phase before; else they are disjoint.
@@ -77,16 +77,16 @@ class Phases(ReuseDataModule):
         columns = replicas.numbers(self.prefix, self)
         online = self.total_steps * self.batch_size
         sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
-        if len({len(s) for s in sizes}) > 1:
-            raise SettingError(
-                "replicas.vary.data.sizes", [len(s) for s in columns["sizes"]], "the same number of phases"
-            )
-        flat = [size for phases in sizes for size in phases]
+        counts = [len(own) for own in sizes]
+        phases = max(counts)
+        # Phases that never begin.
+        sizes = [own + own[-1:] * (phases - len(own)) for own in sizes]
+        flat = [size for own in sizes for size in own]
         extent = extents(flat, self.task).view(len(sizes), -1)
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
         self._enumerates = POPULATION in flat
-        rows = zip(extent.tolist(), columns["durations"], strict=True)
-        begins = torch.tensor([self._starts(sizes, durations) for sizes, durations in rows])
+        rows = zip(extent.tolist(), columns["durations"], counts, strict=True)
+        begins = torch.tensor([self._starts(own, steps, count) for own, steps, count in rows])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
         fresh_start = extent.max(1).values if self.nested else extent.sum(1)
         if not self.nested:
@@ -103,11 +103,11 @@ class Phases(ReuseDataModule):
             "enumerated": enumerated,
         }
 
-    def _starts(self, extent: list[int], durations: list[int]) -> list[int]:
-        steps = durations[: len(extent) - 1]
+    def _starts(self, extent: list[int], durations: list[int], count: int) -> list[int]:
+        steps = durations[: count - 1]
         if self.unit == "epochs":
             steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
-        return starts(len(extent), steps, len(extent))
+        return starts(count, steps, len(extent))
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None

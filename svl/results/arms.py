@@ -85,18 +85,22 @@ def large(arms: Sequence[Arm]) -> dict[str, Any]:
 def references(arms: Sequence[Arm], reference: Mapping[str, Any] | None = None) -> list[Arm]:
     """For each arm the one it is compared with: equal in every setting but those that ``reference`` fixes.
 
+    Where arms are no product there may be none that equal; then it is the only one with the settings of ``reference``.
+
     Args:
         reference: settings of the reference arms, ``large(arms)`` by default; settings not named are the arm's own.
 
     Raises:
-        SettingError: if there is no such arm.
+        SettingError: if there is no such arm; by default such an arm is compared with itself.
     """
-    reference = large(arms) if reference is None else reference
+    fixed = large(arms) if reference is None else reference
     found = []
     for arm in arms:
-        wanted = {**arm.settings, **reference}
-        match = next((other for other in arms if other.settings == wanted), None)
-        if match is None:
-            raise SettingError("reference", dict(reference), f"settings of an arm: {'; '.join(a.label for a in arms)}")
-        found.append(match)
+        wanted = {**arm.settings, **fixed}
+        candidates = [other for other in arms if fixed.items() <= other.settings.items()]
+        match = next((other for other in candidates if other.settings == wanted), None)
+        match = match or (candidates[0] if len(candidates) == 1 else None)
+        if match is None and reference is not None:
+            raise SettingError("reference", dict(fixed), f"settings of an arm: {'; '.join(a.label for a in arms)}")
+        found.append(match or arm)
     return found

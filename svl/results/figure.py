@@ -103,17 +103,24 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
 def columns_of(
     history: pd.DataFrame, vary: Sequence[str], reference: Mapping[str, Any] | None = None
 ) -> dict[str, list[Pair]]:
-    """Arms with their references by column title: the settings other than the one that is compared.
+    """Arms of one reference are a column; by title: the settings that they share.
 
     Raises:
         SettingError: if no arm is the ``reference``.
     """
-    key, all_arms = compared_setting(vary), arms(history, vary)
-    columns: dict[str, list[Pair]] = {}
+    all_arms = arms(history, vary)
+    by_reference: dict[int, list[Pair]] = {}
     for arm, compared in zip(all_arms, references(all_arms, reference), strict=True):
-        short = zip(short_names(list(arm.settings)), arm.settings.items(), strict=True)
-        title = ", ".join(f"{name} = {setting(value)}" for name, (full, value) in short if full != key)
-        columns.setdefault(title, []).append((arm, compared))
+        by_reference.setdefault(id(compared), []).append((arm, compared))
+    columns: dict[str, list[Pair]] = {}
+    for pairs in by_reference.values():
+        settings = [arm.settings for arm, _ in pairs]
+        short = zip(short_names(list(vary)), vary, strict=True)
+        shared = [(name, key) for name, key in short if all(one[key] == settings[0][key] for one in settings)]
+        title = ", ".join(
+            f"{name} = {setting(settings[0][key])}" for name, key in shared if key != compared_setting(vary)
+        )
+        columns.setdefault(title, []).extend(pairs)
     return columns
 
 
@@ -124,9 +131,12 @@ def thinned(columns: Mapping[str, list[Pair]], most: int) -> dict[str, list[Pair
 
 
 def arm_names(pairs: Sequence[Pair]) -> list[str]:
-    """What tells the arms of a column apart: the value of the compared setting."""
-    key = compared_setting(list(pairs[0][0].settings))
-    return [arm.label if key is None else setting(arm.settings[key]) for arm, _ in pairs]
+    """What tells the arms of a column apart: the values of the settings in which they differ."""
+    settings = [arm.settings for arm, _ in pairs]
+    compared = compared_setting(list(settings[0]))
+    keys = [key for key in settings[0] if key == compared or any(one[key] != settings[0][key] for one in settings)]
+    names = [", ".join(setting(one[key]) for key in keys) for one in settings]
+    return [name or arm.label for name, (arm, _) in zip(names, pairs, strict=True)]
 
 
 def fill(

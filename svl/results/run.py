@@ -36,6 +36,7 @@ _FREE = (
     "runs",
     "verbose",
     "wandb",
+    "figure",
     "checkpoint",
     "trainer.enable_progress_bar",
     "trainer.max_time",

@@ -44,6 +44,18 @@ def test_the_last_phase_lasts_to_the_end_whatever_is_said_of_it(lab, durations):
     assert rule.data.phase(rule.numbers, {}, torch.tensor(10**6)).item() == 2
 
 
+def test_replicas_may_have_unequal_numbers_of_phases(lab):
+    arms = {
+        "three": {"data.sizes": [4, 16, 64], "data.durations": [3, 2]},
+        "one": {"data.sizes": [16], "data.durations": []},
+        "fresh": {"data.sizes": ["online"], "data.durations": []},
+    }
+    rule = lab.Rule(Phases(BIG, [4], [], batch_size=8), arms=arms)
+    alone = [lab.Rule(Phases(BIG, *one.values(), batch_size=8)).stream(range(8))[0] for one in arms.values()]
+    for mine, own in zip(rule.stream(range(8)), alone, strict=True):
+        np.testing.assert_array_equal(mine, own)
+
+
 def test_fractions_are_of_the_data_an_online_run_sees(lab):
     data = Phases(BIG, [1 / 320, 0.02, "online"], [10, 10], batch_size=128)
     rule = lab.Rule(data, total_steps=1000)

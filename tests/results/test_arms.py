@@ -53,6 +53,17 @@ def test_the_reference_can_be_chosen(nine_arms):
         references(found, {"data.size": 5})
 
 
+def test_arms_that_are_no_product_have_the_only_arm_of_the_reference(nine_arms):
+    tuned = {(4096, 0.3), (16384, 0.3), ("online", 1.0)}
+    rows = nine_arms[[pair in tuned for pair in zip(nine_arms["data.size"], nine_arms[LR], strict=True)]]
+    found = arms(rows, ["data.size", LR])
+    assert {reference.label for reference in references(found)} == {"data.size=online, model.optimizer.lr=1"}
+    both = arms(
+        pd.concat([rows, nine_arms[(nine_arms["data.size"] == "online") & (nine_arms[LR] == 0.1)]]), ["data.size", LR]
+    )
+    assert [reference is arm for arm, reference in zip(both, references(both), strict=True)] == [True] * 4
+
+
 def test_an_unknown_setting_is_named(two_arms):
     with pytest.raises(SettingError, match=r"replicas\.vary: got 'data\.sise'"):
         arms(two_arms, ["data.sise"])

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from svl.errors import SettingError
-from svl.results.figure import curves, save
+from svl.results.figure import arm_names, columns_of, curves, save
 
 LR = "model.optimizer.lr"
 
@@ -114,3 +114,14 @@ def test_reference_predictors_are_lines_at_their_levels(two_arms):
     query = curves(history, ["data.size"], "val/query_loss", None).axes[0]
     assert dashed_levels(query) == pytest.approx({"ridge": 0.03})
     assert not dashed_levels(curves(history, ["data.size"], "val/accuracy").axes[0])
+
+
+def test_arms_of_one_reference_share_a_panel(nine_arms):
+    tuned = {(4096, 0.3), (16384, 0.3), ("online", 1.0)}
+    rows = nine_arms[
+        [pair in tuned for pair in zip(nine_arms["data.size"], nine_arms["model.optimizer.lr"], strict=True)]
+    ]
+    columns = columns_of(rows, ["data.size", "model.optimizer.lr"])
+    assert {title: arm_names(pairs) for title, pairs in columns.items()} == {
+        "": ["4096, 0.3", "16384, 0.3", "online, 1"]
+    }
