@@ -14,6 +14,8 @@ from svl.errors import SettingError
 
 _VARY = "replicas.vary"
 _PACKAGE = Path(__file__).resolve().parent
+ROOTS = (_PACKAGE.parent, _PACKAGE)
+"""Where the shipped configs are: in a checkout and in an installed package."""
 # Python's own spelling of floats: YAML 1.1 takes 1e-3, without a point, for a string.
 _FLOAT = "|".join(
     (
@@ -64,7 +66,7 @@ def locate(path: str, key: str = "--config") -> str:
     Raises:
         SettingError: if there is no such file.
     """
-    roots = [Path(), *([] if Path(path).is_absolute() else [_PACKAGE.parent, _PACKAGE])]
+    roots = [Path(), *([] if Path(path).is_absolute() else ROOTS)]
     found = next((root / path for root in roots if path and (root / path).is_file()), None)
     if found is None:
         allowed = "an existing file, relative to the working directory or shipped with svl (configs/quickstart.yaml)"

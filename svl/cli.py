@@ -12,10 +12,11 @@ MODULES = {
     "dashboard": "svl.dashboard",
     "sweep": "svl.sweeps.main",
     "theory": "svl.theory.command",
+    "reproduce": "svl.reproduction.command",
 }
 """Subcommands that are no fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory,reproduce} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -28,6 +29,7 @@ subcommands:
   sweep      many fits, here or on SLURM:      svl sweep run configs/sweeps/width.yaml
   report     runs as one HTML page:            svl report runs/quickstart
   dashboard  a workspace and reports on W&B:   svl dashboard quickstart --dry-run
+  reproduce  a figure of the papers, judged:   svl reproduce liu2026/fig02a; svl reproduce --list
   theory     a theorem beside its experiment:  svl theory theorem_1; svl theory --list
 
 common settings (svl fit --help lists all):

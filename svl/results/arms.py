@@ -22,14 +22,18 @@ class Arm:
     Args:
         settings: value of each varied setting.
         rows: the arm's part of the history.
+        name: where it has one of its own.
     """
 
     settings: dict[str, Any]
     rows: pd.DataFrame = field(repr=False, compare=False)
+    name: str | None = None
 
     @property
     def label(self) -> str:
         """As on the command line, ``data.size=4096, model.optimizer.lr=0.3``; ``all`` where nothing varies."""
+        if self.name:
+            return self.name
         return ", ".join(f"{key}={setting(value)}" for key, value in self.settings.items()) or "all"
 
 

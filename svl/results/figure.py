@@ -131,7 +131,9 @@ def thinned(columns: Mapping[str, list[Pair]], most: int) -> dict[str, list[Pair
 
 
 def arm_names(pairs: Sequence[Pair]) -> list[str]:
-    """What tells the arms of a column apart: the values of the settings in which they differ."""
+    """What tells the arms of a column apart: their names, or the values of the settings in which they differ."""
+    if all(arm.name for arm, _ in pairs):
+        return [arm.label for arm, _ in pairs]
     settings = [arm.settings for arm, _ in pairs]
     compared = compared_setting(list(settings[0]))
     keys = [key for key in settings[0] if key == compared or any(one[key] != settings[0][key] for one in settings)]

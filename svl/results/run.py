@@ -259,6 +259,14 @@ def _began(run: Path) -> tuple[str, int]:
     return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a run has reached its last step."""
+    try:
+        return bool(json.loads((run / summary.SUMMARY).read_text(encoding="utf-8"))["finished"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def is_held(run: Path) -> bool:
     """Whether a fit is writing to a run directory."""
     try:

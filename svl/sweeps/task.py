@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from svl.command import run as run_command
 from svl.errors import SettingError
 from svl.results.atomic import replacing
-from svl.results.summary import SUMMARY
+from svl.results.run import is_finished
 from svl.sweeps.manifest import Manifest, Row, resolved
 
 FAILED = "failed"
@@ -54,10 +53,7 @@ def run(manifest: Manifest, number: int) -> int:
 
 def is_done(row: Row) -> bool:
     """Whether the row's fit has reached its last step."""
-    try:
-        return bool(json.loads((Path(str(row.run)) / SUMMARY).read_text(encoding="utf-8"))["finished"])
-    except (OSError, ValueError, KeyError):
-        return False
+    return is_finished(Path(str(row.run)))
 
 
 def failure(manifest: Manifest, row: Row) -> str | None:

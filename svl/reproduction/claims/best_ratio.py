@@ -1,0 +1,57 @@
+"""One tuned rate is best at a larger value than another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from svl.errors import SettingError
+from svl.reproduction.outcome import Outcome
+from svl.reproduction.tuning import scores
+from svl.reproduction.verdict import Tested, judge
+from svl.results import statistics
+from svl.results.quantity import setting, significant
+from svl.results.statistics import HIGH, LOW, Estimate
+
+
+@dataclass(frozen=True)
+class BestRatio:
+    """Where ``arm`` is best, the rate ``of`` is more than ``above`` times the rate ``over``.
+
+    On the tuning seeds: every bootstrap resample of them chooses its own best point of the grid. The interval is as
+    coarse as the grid is.
+
+    Args:
+        of: the tuned setting in the numerator.
+        over: that in the denominator; or a setting of the arm that was chosen before and is no longer varied.
+        above: the claimed least ratio.
+    """
+
+    arm: str
+    of: str
+    over: str
+    above: float = 1.0
+
+    def names(self) -> list[str]:
+        return [self.arm]
+
+    def test(self, outcome: Outcome) -> Tested:
+        grid = outcome.grids.get(self.arm)
+        if grid is None or self.of not in grid:
+            raise SettingError("of", self.of, "a setting that the figure tunes")
+        tried = scores(grid, outcome.metric, [name for name in (self.of, self.over) if name in grid])
+        points = tried.columns.to_frame(index=False)
+        under = points[self.over] if self.over in points else outcome.settings[self.arm][self.over]
+        ratios = (points[self.of] / under).to_numpy(np.float64)
+        weights = np.vstack([np.ones((1, len(tried))), statistics.resamples(len(tried))])
+        means = weights @ tried.to_numpy(np.float64)
+        chosen = ratios[means.argmax(1)]
+        low = float(np.quantile(chosen[1:], LOW, method="lower"))
+        high = float(np.quantile(chosen[1:], HIGH, method="higher"))
+        several = len(tried) > 1
+        estimate = Estimate(float(chosen[0]), low if several else np.nan, high if several else np.nan)
+        best = dict(zip(points, points.iloc[means[0].argmax()], strict=True))
+        says = f"the best {self.of} of {self.arm} is more than {significant(self.above)} times {self.over}"
+        note = "best at " + ", ".join(f"{name} = {setting(value)}" for name, value in best.items())
+        return Tested(says, "ratio of the best rates", estimate, judge(estimate, self.above), note)

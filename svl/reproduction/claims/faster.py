@@ -1,0 +1,53 @@
+"""An arm reaches the target sooner than another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from svl.reproduction.outcome import Outcome
+from svl.reproduction.verdict import Tested, Verdict, judge
+from svl.results import statistics
+from svl.results.quantity import significant
+from svl.results.statistics import Estimate, Unit
+
+
+@dataclass(frozen=True)
+class Faster:
+    """The median time to target of ``than`` is more than ``by`` times that of ``arm``.
+
+    Decided by the bootstrap interval of the ratio of Kaplan and Meier's medians, paired by seed and censored where the
+    target is not reached, and for ``by = 1`` by the log-rank test too, both at 5 %.
+
+    Args:
+        unit: of the times, ``samples`` or ``step``.
+        target: instead of the figure's.
+    """
+
+    arm: str
+    than: str
+    unit: Unit = "samples"
+    by: float = 1.0
+    target: float | None = None
+
+    def names(self) -> list[str]:
+        return [self.arm, self.than]
+
+    def test(self, outcome: Outcome) -> Tested:
+        arm, than = (outcome.times(name, self.target) for name in self.names())
+        gain = statistics.speed_up(arm, than, self.unit)
+        p = statistics.logrank_p(arm, than, self.unit)
+        estimate = Estimate(gain.value, gain.low, gain.high)
+        verdict = judge(estimate, self.by)
+        if self.by == 1 and not p < 0.05:
+            verdict = Verdict.UNDECIDED
+        unit = "steps" if self.unit == "step" else "samples"
+        by = f" by more than {significant(self.by)}\N{MULTIPLICATION SIGN}" if self.by != 1 else ""
+        bound = {">=": "at least; ", "<=": "at most; ", "?": "neither gets there; "}.get(gain.bound, "")
+        never = ", ".join(
+            f"{name}: {int((~times['reached']).sum())}/{len(times)} never"
+            for name, times in ((self.arm, arm), (self.than, than))
+            if not times["reached"].all()
+        )
+        note = f"{bound}log-rank p = {p:.2g}{'; ' * bool(never)}{never}"
+        says = f"{self.arm} needs fewer {unit} than {self.than}{by}"
+        return Tested(says, f"ratio of median {unit} to target", estimate, verdict, note)

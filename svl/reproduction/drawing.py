@@ -1,0 +1,124 @@
+"""A figure as the paper arranges it: its panels side by side."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from svl.reproduction.outcome import Outcome
+from svl.reproduction.panel import Panel
+from svl.reproduction.tuning import scores
+from svl.results import statistics
+from svl.results.arms import Arm, short_names
+from svl.results.figure import GREY, clean, fill, looks
+from svl.results.quantity import setting, significant
+
+MOST_COLUMNS = 3
+
+
+def draw(outcome: Outcome, panels: list[Panel]) -> Figure:
+    """The panels in reading order, at most three in a row."""
+    columns = min(len(panels), MOST_COLUMNS)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(0.4 + 4.9 * columns, 4.5 * rows), layout="constrained")
+    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=False):
+        {"curves": _curves, "times": _times, "grid": _grid}[panel.kind](axes, outcome, panel)
+    for axes in figure.axes[len(panels) :]:
+        if not axes.has_data():
+            axes.remove()
+    return figure
+
+
+def _names(outcome: Outcome, panel: Panel) -> list[str]:
+    return panel.arms or list(outcome.arms)
+
+
+def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
+    """Means over seeds; the last arm is the reference of the speed-ups."""
+    metric = panel.metric or outcome.metric
+    arms = [Arm(dict(outcome.settings.get(name, {})), outcome.arms[name], name) for name in _names(outcome, panel)]
+    target = outcome.target if metric == outcome.metric else None
+    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, beside=False)
+    axes.set_ylabel(metric.replace("_", " "))
+    if panel.log:
+        axes.set_yscale("log")
+    clean(axes)
+    if target is not None:
+        axes.axhline(target, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+
+
+def _times(axes: Axes, outcome: Outcome, panel: Panel) -> None:
+    """Median time to the target, arm by arm, with its interval; an open triangle where it was not reached."""
+    names = _names(outcome, panel)
+    arms = [Arm({}, outcome.arms[name], name) for name in names]
+    for place, (name, look) in enumerate(zip(names, looks([(arm, arms[-1]) for arm in arms]), strict=True)):
+        times = outcome.times(name)
+        median = statistics.median_time(times, panel.against)
+        end = float(outcome.arms[name][panel.against].max())
+        if not np.isfinite(median.value):
+            axes.plot(place, end, marker="^", color=look["color"], markerfacecolor="none", markersize=8)
+            continue
+        low, high = (bound if np.isfinite(bound) else end for bound in (median.low, median.high))
+        error = np.clip([[median.value - low], [high - median.value]], 0.0, None)
+        axes.errorbar(place, median.value, yerr=error, marker="o", color=look["color"], capsize=3)
+    axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 8 else 0, ha="center")
+    axes.set_ylabel(f"median {'samples' if panel.against == 'samples' else 'steps'} to {significant(outcome.target)}")
+    axes.set_title(panel.title, loc="left", fontsize=10)
+    axes.set_yscale("log")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
+    """The mean over the run on the tuning seeds at every point of each arm's grid; of two rates, as a heatmap."""
+    names = [name for name in _names(outcome, panel) if name in outcome.grids]
+    frames = [outcome.grids[name] for name in names]
+    known = {"step", "samples", "seed", "diverged"}
+    rates = [key for key in frames[0] if "." in key and frames[0][key].nunique() > 1 and key not in known]
+    tuned = [key for key in rates if all(key in frame for frame in frames)][-2:]
+    axes.set_title(panel.title, loc="left", fontsize=10)
+    if len(tuned) == 2:
+        means = scores(frames[0], outcome.metric, tuned).mean().unstack()
+        image = axes.imshow(means.to_numpy(), origin="lower", aspect="auto", cmap="viridis")
+        middle = np.nanmean(image.get_clim())
+        for (row, column), value in np.ndenumerate(means.to_numpy(np.float64)):
+            shade = "white" if value < middle else "black"
+            axes.annotate(f"{abs(value):.2f}", (column, row), ha="center", va="center", fontsize=7, color=shade)
+        axes.set_xticks(range(means.shape[1]), [setting(v) for v in means.columns])
+        axes.set_yticks(range(means.shape[0]), [setting(v) for v in means.index])
+        vertical, horizontal = short_names(tuned)
+        axes.set_xlabel(horizontal)
+        axes.set_ylabel(vertical)
+        return
+    arms = [Arm({}, frame, name) for name, frame in zip(names, frames, strict=True)]
+    for name, frame, look in zip(names, frames, looks([(arm, arms[-1]) for arm in arms]), strict=True):
+        tried = scores(frame, outcome.metric, tuned).mean()
+        style = {key: look[key] for key in ("color", "marker", "linestyle")}
+        axes.plot([point[0] for point in tried.index], abs(tried.to_numpy()), label=name, **style)
+    axes.set_xscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlabel(short_names(tuned)[0])
+    axes.set_ylabel(f"mean {outcome.metric} over the run")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def curve(outcome: Outcome, name: str, metric: str, points: int = 50) -> dict[str, list[float | None]]:
+    """The mean over seeds of an arm's metric with its 95 % band, at a few of its measurements; to be kept."""
+    rows = outcome.arms[name]
+    table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
+    table = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(points, len(table))).astype(int))]
+    low, high = statistics.band(table.to_numpy(np.float64).T)
+    samples = rows.groupby("step")["samples"].median().loc[table.index]
+    columns = {"step": table.index, "samples": samples, "mean": table.mean(axis=1), "low": low, "high": high}
+    return {key: [_short(value) for value in np.asarray(column, float)] for key, column in columns.items()}
+
+
+def _short(value: float) -> float | None:
+    """Five digits; None for what JSON cannot say."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -1,0 +1,191 @@
+"""A figure of a paper as a config: a fit's settings, and under ``figure`` what is made of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from svl import arguments
+from svl.errors import SettingError, check_whole, nearest
+from svl.reproduction import claims, tuning
+from svl.reproduction.claims import Claim
+from svl.reproduction.panel import Panel
+from svl.reproduction.tuning import Settings, Tuning
+
+PAPERS = ("liu2026", "kotha2025", "yan2025")
+SCALES = ("smoke", "laptop", "paper")
+_KEYS = ("title", "claim", "fits", "tune", "claims", "panels", "deviations", "minutes", "scales", "settings", "arms")
+# What every figure is at smoke scale, beside its own `scales.smoke`: enough to run through everything.
+_SMOKE = {
+    "trainer.max_steps": 8,
+    "trainer.log_every_n_steps": 4,
+    "model.compile": "never",
+    "replicas.seeds": 2,
+    "data.test_size": 64,
+}
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """One figure at one scale.
+
+    Attributes:
+        name: ``liu2026/fig02b``.
+        path: of the config.
+        scale: ``smoke``, ``laptop`` or ``paper``.
+        title: what it shows.
+        says: what the paper claims.
+        arms: settings of each, by name.
+        fits: settings that a fit differs in, by name; one without a name where there is one fit.
+        settings: of all fits at this scale.
+        grids: rates to tune, one grid after the other.
+        claims: to be tested.
+        panels: to be drawn.
+        deviations: from the paper, in words.
+        minutes: that it takes, where that is known.
+        seeds: replicas of each arm.
+        first_seed: the first of them.
+        target: metric and value that count as learned.
+    """
+
+    name: str
+    path: str
+    scale: str
+    title: str
+    says: str
+    arms: dict[str, Settings]
+    fits: dict[str, Settings]
+    settings: Settings
+    grids: list[Tuning]
+    claims: list[Claim]
+    panels: list[Panel]
+    deviations: list[str]
+    minutes: float | None
+    seeds: int
+    first_seed: int
+    target: tuple[str, float]
+    _words: list[str] = field(default_factory=list)
+
+    def words(self, fit: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> list[str]:
+        """The command line, after ``svl``, of a fit with some arms."""
+        settings = {**self.fits[fit], **self.settings}
+        replicas = {"replicas.seeds": seeds, "replicas.first_seed": first_seed, "replicas.arms": dict(arms)}
+        return ["fit", "--config", self.path, *_words(settings | replicas)]
+
+    def arm_names(self) -> list[str]:
+        """Every arm of every fit, as claims and panels name them."""
+        return [full_name(fit, arm) for fit in self.fits for arm in self.arms]
+
+
+def full_name(fit: str, arm: str) -> str:
+    """``fit/arm``, or the arm's name alone where the fit has none."""
+    return f"{fit}/{arm}" if fit else arm
+
+
+def known() -> dict[str, str]:
+    """The path of every figure's config by name, in order."""
+    folders = [(paper, root / "configs" / paper) for root in (Path(), *arguments.ROOTS) for paper in PAPERS]
+    names = {f"{paper}/{path.stem}" for paper, folder in folders for path in folder.glob("*.yaml")}
+    order = sorted(names, key=lambda name: (PAPERS.index(name.partition("/")[0]), name))
+    return {name: f"configs/{name}.yaml" for name in order}
+
+
+def read(name: str, scale: str = "laptop") -> PaperFigure:
+    """A figure at a scale.
+
+    Raises:
+        SettingError: for a figure or scale that there is not, or a config with something wrong in it.
+    """
+    paths = known()
+    if name not in paths:
+        raise SettingError("figure", name, f"one of those that --list shows{nearest(name, list(paths))}")
+    if scale not in SCALES:
+        raise SettingError("--scale", scale, ", ".join(SCALES))
+    content = arguments.read_config(arguments.locate(paths[name]))
+    try:
+        return _figure(name, paths[name], scale, content)
+    except SettingError as error:
+        raise SettingError(error.key, error.given, f"{error.allowed} (in {paths[name]})") from None
+
+
+def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> PaperFigure:
+    figure, replicas = content.get("figure"), content.get("replicas")
+    if not isinstance(figure, Mapping) or not isinstance(replicas, Mapping) or not replicas.get("arms"):
+        raise SettingError("figure", figure, "a mapping; and replicas.arms has to name the arms")
+    figure = _at_scale(figure, scale)
+    arms = {str(arm): {**own, **figure.get("arms", {}).get(arm, {})} for arm, own in replicas["arms"].items()}
+    for arm in figure.get("arms", {}):
+        if arm not in arms:
+            raise SettingError(f"figure.arms.{arm}", figure["arms"][arm], ", ".join(arms) + nearest(arm, list(arms)))
+    fits = {str(fit): dict(own or {}) for fit, own in (figure.get("fits") or {"": {}}).items()}
+    settings = dict(figure.get("settings", {}))
+    names = {full_name(fit, arm): None for fit in fits for arm in arms}
+    grids = tuning.read("figure.tune", figure.get("tune"))
+    seeds, first_seed = settings.pop("replicas.seeds", replicas.get("seeds", 16)), replicas.get("first_seed", 0)
+    check_whole("replicas.seeds", seeds, 1)
+    for grid in grids:
+        if first_seed < grid.first_seed + grid.seeds and grid.first_seed < first_seed + seeds:
+            raise SettingError("figure.tune.first_seed", grid.first_seed, "seeds other than those that are reported")
+    if scale == "smoke":
+        grids = [Tuning({n: v[:2] for n, v in grid.settings.items()}, 1, grid.first_seed) for grid in grids]
+    target = {"metric": "val/accuracy", "value": 0.9, **content.get("target", {})}
+    for key in ("metric", "value"):
+        target[key] = settings.get(f"target.{key}", target[key])
+    minutes = figure.get("minutes")
+    return PaperFigure(
+        name=name,
+        path=path,
+        scale=scale,
+        title=str(figure.get("title", "")),
+        says=str(figure.get("claim", "")),
+        arms=arms,
+        fits=fits,
+        settings=settings,
+        grids=grids,
+        claims=[claims.read(f"figure.claims.{i}", one, names) for i, one in enumerate(figure.get("claims") or [])],
+        panels=[Panel.read(f"figure.panels.{i}", one, names) for i, one in enumerate(figure.get("panels") or [{}])],
+        deviations=[str(one) for one in figure.get("deviations") or []],
+        minutes=minutes if isinstance(minutes, int | float) else None,
+        seeds=seeds,
+        first_seed=first_seed,
+        target=(str(target["metric"]), float(target["value"])),
+    )
+
+
+def _at_scale(figure: Mapping[str, Any], scale: str) -> dict[str, Any]:
+    """The figure with what its scale changes: mappings of settings are joined, anything else is replaced."""
+    scales = figure.get("scales") or {}
+    own = dict(scales.get(scale) or {})
+    for part, prefix in ((figure, "figure"), (own, f"figure.scales.{scale}")):
+        for key in part:
+            if key not in _KEYS:
+                raise SettingError(f"{prefix}.{key}", part[key], ", ".join(_KEYS) + nearest(key, _KEYS))
+    for other in scales:
+        if other not in SCALES:
+            raise SettingError(f"figure.scales.{other}", scales[other], ", ".join(SCALES) + nearest(other, SCALES))
+    if scale == "smoke":
+        own["settings"] = {**_SMOKE, **own.get("settings", {})}
+    merged = {**figure, **own}
+    for key in ("settings", "fits", "arms"):
+        if key in figure and key in own:
+            merged[key] = {**figure[key], **own[key]}
+    if scale != "laptop" and "minutes" not in own:
+        merged["minutes"] = None
+    return merged
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [word for key, value in settings.items() for word in (f"--{key}", _text(value))]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict | list | bool) or value is None else str(value)
+
+
+def command(words: list[str]) -> str:
+    """Words as a user types them."""
+    return shlex.join(["svl", *words])

@@ -1,0 +1,130 @@
+"""What is kept of a figure that was run: ``result.json`` and its picture, small enough to check in."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from svl.reproduction.drawing import curve, draw
+from svl.reproduction.fits import Trained
+from svl.reproduction.paper_figure import PaperFigure, command
+from svl.reproduction.tuning import described
+from svl.reproduction.verdict import Tested, together
+from svl.results import figure as pictures
+from svl.results.atomic import replacing
+from svl.results.run import provenance
+
+UNJUDGED = "not judged"
+"""Of a scale that only shows that everything runs."""
+RESULT, PICTURE = "result.json", "figure"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A figure's result at one scale.
+
+    Attributes:
+        name, scale, title, says: of the figure.
+        verdict: of all claims together.
+        claims: each with its effect, interval and verdict.
+        arms: each arm's settings, with the rates that were chosen.
+        edges: arms whose best rate lies at its grid's edge.
+        deviations: from the paper.
+        fits: name, command, run directory and seconds of each.
+        seconds: of all fits' training together.
+        date: when it was done.
+        command: that does it again.
+        versions: of what matters, and the git commit.
+        curves: mean and band of the target's metric, thinned, by arm.
+        reported, tuned: numbers of seeds.
+    """
+
+    name: str
+    scale: str
+    title: str
+    says: str
+    verdict: str
+    claims: list[dict[str, Any]]
+    arms: dict[str, dict[str, Any]]
+    edges: list[str]
+    deviations: list[str]
+    fits: list[dict[str, Any]]
+    seconds: float
+    date: str
+    command: str
+    versions: dict[str, Any]
+    reported: int
+    tuned: list[int]
+    curves: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is, below ``reproduce``."""
+        return Path(self.name) / self.scale
+
+
+def make(figure: PaperFigure, trained: Trained, tested: Sequence[Tested], words: Sequence[str]) -> Record:
+    """The record of a figure."""
+    made = provenance(words)
+    edges = [
+        f"{arm}: {described({name: choice.best[name]})}"
+        for arm, choices in trained.choices.items()
+        for choice in choices
+        for name in choice.edges
+    ]
+    return Record(
+        name=figure.name,
+        scale=figure.scale,
+        title=figure.title,
+        says=figure.says,
+        verdict=UNJUDGED if figure.scale == "smoke" else str(together(one.verdict for one in tested)),
+        claims=[
+            {
+                "says": one.says,
+                "effect": one.effect,
+                **{key: _finite(value) for key, value in one.estimate._asdict().items()},
+                "verdict": str(one.verdict),
+                "note": one.note,
+            }
+            for one in tested
+        ],
+        arms={name: dict(settings) for name, settings in trained.outcome.settings.items()},
+        edges=edges,
+        deviations=figure.deviations,
+        fits=[asdict(fit) for fit in trained.fits],
+        seconds=round(sum(fit.seconds for fit in trained.fits), 1),
+        date=time.strftime("%Y-%m-%d"),
+        command=command(["reproduce", figure.name, "--scale", figure.scale]),
+        versions={**made["versions"], "git_commit": made["git_commit"]},
+        reported=figure.seeds,
+        tuned=[grid.seeds for grid in figure.grids],
+        curves={name: curve(trained.outcome, name, figure.target[0]) for name in trained.outcome.arms},
+    )
+
+
+def write(record: Record, figure: PaperFigure, trained: Trained, root: Path) -> Path:
+    """Write the record and its picture below ``root``; returns their folder."""
+    folder = root / record.folder
+    pictures.save(draw(trained.outcome, figure.panels), folder / PICTURE)
+    with replacing(folder / RESULT) as path:
+        path.write_text(json.dumps(asdict(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return folder
+
+
+def read(folder: Path) -> Record | None:
+    """The record in a folder, ``None`` where there is none that can be read."""
+    try:
+        return Record(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _finite(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else "inf"
