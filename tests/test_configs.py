@@ -14,10 +14,13 @@ import svl.data
 import svl.interventions
 import svl.models
 import svl.tasks
+from svl.reproduction.paper_figure import PAPERS
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted(ROOT.glob("configs/sweeps/*.yaml"))
-CONFIGS = sorted(set(ROOT.glob("configs/**/*.yaml")) - set(SWEEPS))
+# The papers' figures, which tests/reproduction runs.
+FIGURES = [path for paper in PAPERS for path in ROOT.glob(f"configs/{paper}/*.yaml")]
+CONFIGS = sorted(set(ROOT.glob("configs/**/*.yaml")) - {*SWEEPS, *FIGURES})
 SHORT = [
     *(
         "--replicas.seeds",

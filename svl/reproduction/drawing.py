@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.panel import Panel
@@ -101,6 +101,9 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
         style = {key: look[key] for key in ("color", "marker", "linestyle")}
         axes.plot([point[0] for point in tried.index], abs(tried.to_numpy()), label=name, **style)
     axes.set_xscale("log")
+    every = sorted({value for frame in frames for value in frame[tuned[0]].unique()})
+    axes.set_xticks(every, [setting(value) for value in every])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(short_names(tuned)[0])
     axes.set_ylabel(f"mean {outcome.metric} over the run")

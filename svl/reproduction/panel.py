@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from svl.errors import SettingError, nearest
+from svl.errors import SettingError
+from svl.reproduction.fields import build
 from svl.reproduction.outcome import check_arm
 from svl.results.statistics import Unit
 
@@ -40,19 +40,9 @@ class Panel:
         Raises:
             SettingError: naming what is wrong.
         """
-        fields = [one.name for one in dataclasses.fields(cls)]
         if not isinstance(content, Mapping):
-            raise SettingError(key, content, f"a mapping of {', '.join(fields)}")
-        for name in content:
-            if name not in fields:
-                raise SettingError(f"{key}.{name}", content[name], ", ".join(fields) + nearest(name, fields))
-        panel = cls(**content)
-        for name, value, allowed in (
-            ("kind", panel.kind, ("curves", "times", "grid")),
-            ("against", panel.against, ("samples", "step")),
-        ):
-            if value not in allowed:
-                raise SettingError(f"{key}.{name}", value, ", ".join(allowed))
+            raise SettingError(key, content, "a mapping: {metric: norm_ratio}")
+        panel = build(key, cls, content)
         for name in panel.arms or []:
             check_arm(f"{key}.arms", name, arms)
         return panel

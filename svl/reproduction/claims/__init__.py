@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from svl.errors import SettingError, nearest
 from svl.reproduction.claims.ahead import Ahead
@@ -13,6 +12,7 @@ from svl.reproduction.claims.faster import Faster
 from svl.reproduction.claims.interior_optimum import InteriorOptimum
 from svl.reproduction.claims.no_gap import NoGap
 from svl.reproduction.claims.trend import Trend
+from svl.reproduction.fields import build
 from svl.reproduction.outcome import Outcome, check_arm
 from svl.reproduction.verdict import Tested
 
@@ -26,6 +26,7 @@ CLAIMS: dict[str, type] = {
 }
 
 
+@runtime_checkable
 class Claim(Protocol):
     """A statement about arms that data can decide."""
 
@@ -49,19 +50,8 @@ def read(key: str, content: Any, arms: Mapping[str, Any]) -> Claim:
     if not isinstance(content, Mapping) or content.get("claim") not in CLAIMS:
         given = content.get("claim") if isinstance(content, Mapping) else content
         raise SettingError(f"{key}.claim", given, ", ".join(CLAIMS) + nearest(str(given), list(CLAIMS)))
-    kind = CLAIMS[content["claim"]]
-    fields = {one.name: one for one in dataclasses.fields(kind)}
     own = {name: value for name, value in content.items() if name != "claim"}
-    for name in own:
-        if name not in fields:
-            raise SettingError(f"{key}.{name}", own[name], ", ".join(fields) + nearest(name, list(fields)))
-    for name, one in fields.items():
-        if name not in own and one.default is dataclasses.MISSING:
-            raise SettingError(f"{key}.{name}", None, "given: this claim needs it")
-    try:
-        claim: Claim = kind(**own)
-    except SettingError as error:
-        raise SettingError(f"{key}.{error.key}", error.given, error.allowed) from None
+    claim: Claim = build(key, CLAIMS[content["claim"]], own)
     for name in claim.names():
         check_arm(key, name, arms)
     return claim

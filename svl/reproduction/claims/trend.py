@@ -40,8 +40,6 @@ class Trend:
         pairs = [isinstance(one, list) and len(one) == 2 for one in self.along]
         if len(self.along) < 2 or any(pairs) != all(pairs):
             raise SettingError("along", self.along, "two or more arms, or two or more pairs [small, large]")
-        if self.goes not in ("up", "down"):
-            raise SettingError("goes", self.goes, "up or down")
 
     @property
     def is_gap(self) -> bool:

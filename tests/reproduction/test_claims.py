@@ -1,0 +1,180 @@
+"""Each claim on histories whose truth is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from svl.errors import SettingError
+from svl.reproduction import claims
+from svl.reproduction.claims import Ahead, BestRatio, Faster, InteriorOptimum, NoGap, Trend
+from svl.reproduction.verdict import Verdict, together
+
+YES, NO, OPEN = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.UNDECIDED
+
+
+def measured(onsets):
+    """When the first measurement at or after an onset is, in steps."""
+    return 10 * np.ceil(np.asarray(onsets) / 10)
+
+
+def test_faster_is_the_ratio_of_medians_and_the_log_rank_test(outcome, onsets):
+    fast, slow = onsets(200), onsets(500, number=1)
+    data = outcome(small=fast, large=slow)
+    found = Faster("small", "large").test(data)
+    middle = [np.sort(measured(one))[15] for one in (slow, fast)]
+    assert found.estimate.value == pytest.approx(middle[0] / middle[1])
+    assert found.estimate.low < found.estimate.value < found.estimate.high
+    p = stats.logrank(measured(fast), measured(slow)).pvalue
+    assert found.note == f"log-rank p = {p:.2g}"
+    assert (found.verdict, Faster("large", "small").test(data).verdict) == (YES, NO)
+    assert Faster("small", "large", by=5).test(data).verdict is NO
+    assert Faster("small", "large", by=2.4, unit="step").test(data).verdict is OPEN
+
+
+def test_what_never_gets_there_is_censored_not_a_number(outcome, onsets):
+    data = outcome(small=onsets(200), large=np.full(32, 2000.0))
+    found = Faster("small", "large").test(data)
+    assert found.verdict is YES
+    assert found.estimate.high == np.inf
+    assert found.note.startswith("at least; ") and found.note.endswith("large: 32/32 never")
+    neither = Faster("small", "large").test(outcome(small=[2000.0] * 8, large=[2000.0] * 8))
+    assert neither.verdict is OPEN
+
+
+# An optimum at an end is looked for at two ends.
+@pytest.mark.parametrize(
+    ("claim", "most"),
+    [(Faster("a", "b"), 6), (Ahead("a", "b"), 6), (Trend(["a", "b"], "up"), 6), (InteriorOptimum(["a", "b", "c"]), 10)],
+)
+def test_where_nothing_differs_a_claim_is_rarely_decided(outcome, onsets, claim, most):
+    """At a level of 2.5 % a side, with room for chance and for a bootstrap of few seeds, which promises too much."""
+    verdicts = []
+    for number in range(60):
+        arms = {name: onsets(300, seeds=24, number=3 * number + place) for place, name in enumerate("abc")}
+        verdicts.append(claim.test(outcome(**arms)).verdict)
+    assert verdicts.count(YES) <= 6
+    assert verdicts.count(NO) <= most
+
+
+def test_ahead_is_the_paired_difference_and_has_to_hold_at_every_point(outcome, onsets):
+    fast, slow = onsets(200), onsets(500, number=1)
+    data = outcome(small=fast, large=slow)
+    found = Ahead("small", "large").test(data)
+    # accuracy is 1 from the onset on, 0.5 before; 100 measurements after the first
+    expected = np.mean(measured(slow) - measured(fast)) / 10 * 0.5 / 100
+    assert found.estimate.value == pytest.approx(expected, abs=1e-12)
+    assert found.verdict is YES
+    assert Ahead("small", "large", by=0.5).test(data).verdict is NO
+    early, late = (Ahead("small", "large", at=[point]).test(data) for point in (0.3, 1.0))
+    assert (early.verdict, late.estimate.value) == (YES, 0.0)
+    both = Ahead("small", "large", at=[0.3, 1.0]).test(data)
+    assert both.verdict is OPEN
+    assert both.estimate.value == min(early.estimate.value, late.estimate.value)
+    share = [np.mean(measured(one) <= 300) for one in (fast, slow)]
+    assert early.estimate.value == pytest.approx(0.5 * (share[0] - share[1]))
+
+
+def test_a_loss_is_better_below(outcome, onsets):
+    data = outcome(small=onsets(200), large=onsets(500, number=1))
+    for rows in data.arms.values():
+        rows["val/loss"] = 1 - rows["val/accuracy"]
+        rows["norm"] = -rows["val/accuracy"]
+    assert Ahead("small", "large", metric="val/loss").test(data).verdict is YES
+    assert Ahead("small", "large", metric="norm").test(data).verdict is NO
+    assert Ahead("small", "large", metric="norm", higher=False).test(data).verdict is YES
+
+
+def test_no_gap_is_a_test_of_equivalence(outcome, onsets):
+    same = onsets(300, seeds=64, spread=0.1)
+    near, far = onsets(310, seeds=64, spread=0.1, number=1), onsets(900, seeds=64, spread=0.1, number=1)
+    data = outcome(a=same, near=near, far=far)
+    assert NoGap("a", "near", within=1.25).test(data).verdict is YES
+    assert NoGap("a", "far", within=1.25).test(data).verdict is NO
+    assert NoGap("far", "a", within=1.25).test(data).verdict is NO
+    assert NoGap("a", "near", within=1.02).test(data).verdict is OPEN
+
+
+@pytest.mark.parametrize("by", ["time", "run"])
+def test_an_optimum_is_interior_where_both_ends_are_worse(outcome, onsets, by):
+    def valley(*medians):
+        named = zip("abcd", medians, strict=True)
+        return outcome(**{name: onsets(median, number=place) for place, (name, median) in enumerate(named)})
+
+    claim = InteriorOptimum(list("abcd"), by=by)
+    found = claim.test(valley(600, 400, 200, 700))
+    assert found.verdict is YES
+    assert found.note == "c, chosen on 16 seeds and tested on 16"
+    assert claim.test(valley(100, 200, 400, 800)).verdict is NO
+    assert claim.test(valley(800, 400, 200, 200)).verdict is not YES
+
+
+def test_an_optimums_effect_is_found_on_the_seeds_it_was_not_chosen_on(outcome, onsets):
+    data = outcome(a=onsets(600), b=onsets(200, number=1), c=onsets(500, number=2))
+    tested = [np.log(measured(onsets(m, number=n)))[16:] for m, n in ((200, 1), (500, 2))]
+    found = InteriorOptimum(["a", "b", "c"], by="time").test(data)
+    assert found.estimate.value == pytest.approx(np.mean(tested[1] - tested[0]))
+
+
+def test_a_trend_of_gaps_is_the_slope_of_log_ratios(outcome, onsets):
+    medians = {"s2": 100, "l2": 120, "s4": 100, "l4": 200, "s8": 100, "l8": 500}
+    arms = {name: onsets(median, number=place) for place, (name, median) in enumerate(medians.items())}
+    pairs = [["s2", "l2"], ["s4", "l4"], ["s8", "l8"]]
+    found = Trend(pairs, "up").test(outcome(**arms))
+    gaps = [np.log(measured(arms[large]) / measured(arms[small])) for small, large in pairs]
+    assert found.estimate.value == pytest.approx(np.polyfit([0, 1, 2], np.array(gaps), 1)[0].mean())
+    assert found.verdict is YES
+    assert Trend(pairs, "down").test(outcome(**arms)).verdict is NO
+
+
+def test_a_trend_of_a_metric_is_that_of_its_mean_over_the_run(outcome, onsets):
+    data = outcome(a=onsets(300), b=onsets(500, number=1), c=onsets(800, number=2))
+    assert Trend(["a", "b", "c"], "down").test(data).verdict is YES
+    assert Trend(["c", "b", "a"], "down").test(data).verdict is NO
+
+
+def test_the_ratio_of_best_rates_is_where_the_grid_is_best(curves, outcome, onsets):
+    def grid(best, seeds=12):
+        parts = []
+        for qk in (1.0, 2.0, 4.0, 8.0):
+            for rate in (0.5, 1.0):
+                slower = abs(np.log2(qk / best[0])) + abs(np.log2(rate / best[1]))
+                own = onsets(200 * (1 + slower), seeds=seeds, spread=0.05, number=int(10 * qk + rate))
+                parts.append(curves(own, qk=qk, rate=rate))
+        return pd.concat(parts)
+
+    data = outcome(grids={"large": grid((4.0, 1.0)), "small": grid((1.0, 1.0))}, a=onsets(100))
+    found = BestRatio("large", "qk", "rate", above=2).test(data)
+    assert (found.estimate, found.verdict) == ((4.0, 4.0, 4.0), YES)
+    assert found.note == "best at qk = 4, rate = 1"
+    assert BestRatio("small", "qk", "rate", above=2).test(data).verdict is NO
+    alone = outcome(grids={"large": grid((4.0, 1.0))}, settings={"large": {"base": 8.0}}, a=onsets(100))
+    assert BestRatio("large", "qk", "base").test(alone).estimate.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "figure"), [([YES, YES], YES), ([YES, OPEN], OPEN), ([YES, OPEN, NO], NO), ([NO], NO), ([OPEN], OPEN)]
+)
+def test_a_figure_is_reproduced_where_all_its_claims_are(verdicts, figure):
+    assert together(verdicts) is figure
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"claim": "fastest"}, "c.0.claim"),
+        ("faster", "c.0.claim"),
+        ({"claim": "faster", "arm": "small"}, "c.0.than"),
+        ({"claim": "faster", "arm": "small", "than": "lage"}, "c.0"),
+        ({"claim": "faster", "arm": "small", "than": "large", "units": "step"}, "c.0.units"),
+        ({"claim": "ahead", "arm": "small", "than": "large", "at": [0]}, "c.0.at"),
+        ({"claim": "no gap", "arm": "small", "than": "large", "within": 1.0}, "c.0.within"),
+        ({"claim": "interior optimum", "arms": ["small", "large"]}, "c.0.arms"),
+        ({"claim": "trend", "along": ["small", ["small", "large"]], "goes": "up"}, "c.0.along"),
+        ({"claim": "trend", "along": ["small", "large"], "goes": "away"}, "c.0.goes"),
+    ],
+)
+def test_a_claim_that_says_nothing_is_refused(content, key):
+    with pytest.raises(SettingError) as refused:
+        claims.read("c.0", content, {"small": None, "large": None})
+    assert refused.value.key == key

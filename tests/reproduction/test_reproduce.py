@@ -1,0 +1,134 @@
+"""``svl reproduce`` on the shipped figures, at the scale that only runs through them."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from svl.errors import SettingError
+from svl.reproduction import paper_figure
+from svl.reproduction.record import read
+
+ROOT = Path(__file__).parents[2]
+FIGURES = list(paper_figure.known())
+FIRST = "liu2026/fig02a"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_runs(svl, tmp_path, name):
+    done = svl(tmp_path, "reproduce", name, "--scale", "smoke")
+    assert done.status == 0, done.err
+    record = read(done.path)
+    figure = paper_figure.read(name, "smoke")
+    assert (record.name, record.scale, record.verdict) == (name, "smoke", "not judged")
+    assert len(record.claims) == len(figure.claims) >= 1
+    assert set(record.arms) == set(figure.arm_names())
+    with Image.open(done.path / "figure.png") as image:
+        assert image.width > 700
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("scale", paper_figure.SCALES)
+def test_every_figure_says_what_it_claims_at_every_scale(name, scale):
+    figure = paper_figure.read(name, scale)
+    assert figure.title and figure.says and figure.claims
+    assert scale == "smoke" or figure.minutes
+    assert scale != "laptop" or figure.minutes <= 10
+
+
+def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
+    first = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
+    fits = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")}
+    assert len(fits) == 2  # the rates' and the arms'
+    again = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke", "--gallery", "shown")
+    assert again.status == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")} == fits
+    assert "step" in first.err and "step" not in again.err.replace("--trainer", "")
+    page = (tmp_path / "shown" / "README.md").read_text()
+    assert f"![{FIRST}]({FIRST}/smoke/figure.png)" in page
+    assert "svl reproduce liu2026/fig02a --scale smoke" in page
+    assert {path.name for path in (tmp_path / "shown" / FIRST / "smoke").iterdir()} == {"figure.png", "result.json"}
+
+
+def test_each_fit_of_a_figure_also_runs_by_itself(svl, tmp_path):
+    made = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
+    fits = read(made.path).fits
+    own = json.loads((tmp_path / fits[1]["run"] / "summary.json").read_text())
+    words = shlex.split(fits[1]["command"])[1:]
+    alone = svl(tmp_path, *words, "--wandb.mode", "disabled")
+    assert alone.status == 0, alone.err
+    assert json.loads((alone.path / "summary.json").read_text())["arms"] == own["arms"]
+
+
+def test_rates_are_chosen_on_other_seeds_than_those_reported():
+    for name in FIGURES:
+        figure = paper_figure.read(name, "laptop")
+        reported = set(range(figure.first_seed, figure.first_seed + figure.seeds))
+        for grid in figure.grids:
+            assert reported.isdisjoint(range(grid.first_seed, grid.first_seed + grid.seeds))
+
+
+def test_the_list_shows_every_figure_with_its_last_verdict(svl, tmp_path):
+    svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
+    told = svl(tmp_path, "reproduce", "--list")
+    assert told.status == 0
+    text = told.out.replace("\n", "")
+    assert all(name.split("/")[1][:8] in text for name in FIGURES)
+
+
+def test_a_dry_run_prints_the_commands_and_leaves_nothing(svl, tmp_path):
+    told = svl(tmp_path, "reproduce", FIRST, "--dry-run")
+    assert told.status == 0
+    assert told.out.splitlines()[1].startswith("svl fit --config configs/liu2026/fig02a.yaml ")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["liu2026/fig02z"], "figure: got 'liu2026/fig02z'"),
+        ([FIRST, "--scale", "huge"], "--scale: got 'huge'"),
+        ([], "reproduce: got 'nothing'"),
+        ([FIRST, "--seeds", "3"], "reproduce: got 'unrecognized arguments: --seeds 3'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(svl, tmp_path, words, said):
+    refused = svl(tmp_path, "reproduce", *words)
+    assert refused.status == 2
+    assert refused.err.startswith(f"svl: error: {said}")
+    assert refused.err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def changed(tmp_path, **changes):
+    """A figure of its own, with something changed under ``figure``."""
+    content = yaml.safe_load((ROOT / "configs" / f"{FIRST}.yaml").read_text())
+    content["figure"] |= changes
+    path = tmp_path / "configs" / "liu2026" / "own.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"claimes": []}, "figure.claimes"),
+        ({"scales": {"tiny": {}}}, "figure.scales.tiny"),
+        ({"scales": {"smoke": {"seed": 1}}}, "figure.scales.smoke.seed"),
+        ({"arms": {"smal": {"data.size": 1}}}, "figure.arms.smal"),
+        ({"tune": {"settings": {"model.optimizer.lr": 1}}}, "figure.tune.settings.model.optimizer.lr"),
+        ({"tune": {"settings": {"model.optimizer.lr": [1]}, "first_seed": 0}}, "figure.tune.first_seed"),
+        ({"panels": [{"kind": "pie"}]}, "figure.panels.0.kind"),
+        ({"panels": [{"arms": ["none"]}]}, "figure.panels.0.arms"),
+        ({"claims": [{"claim": "faster", "arm": "small", "than": "none"}]}, "figure.claims.0"),
+    ],
+)
+def test_a_figure_with_something_wrong_is_refused(monkeypatch, tmp_path, changes, key):
+    changed(tmp_path, **changes)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError) as refused:
+        paper_figure.read("liu2026/own", "smoke")
+    assert refused.value.key == key
