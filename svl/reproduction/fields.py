@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from svl.errors import SettingError, nearest
 
@@ -43,7 +44,7 @@ def _unlike(value: Any, hint: Any) -> str:
         return ""
     if get_origin(hint) is Literal:
         return "" if value in get_args(hint) else ", ".join(map(str, get_args(hint)))
-    kinds = [get_origin(one) or one for one in (get_args(hint) if get_origin(hint) is not list else ()) or (hint,)]
+    kinds = [get_origin(one) or one for one in (get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,))]
     kinds += [int] * (float in kinds)
     is_right = isinstance(value, tuple(kinds)) and (not isinstance(value, bool) or bool in kinds)
     return "" if is_right else " or ".join(getattr(one, "__name__", str(one)) for one in kinds)

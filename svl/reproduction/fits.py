@@ -94,11 +94,12 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
         arms = {arm: dict(own) for arm, own in figure.arms.items()}
         names = {arm: full_name(fit, arm) for arm in arms}
         for number, grid in enumerate(figure.grids):
-            tried = {f"{arm} {i}": {**own, **point} for arm, own in arms.items() for i, point in enumerate(grid.points)}
+            trying = {arm: own for arm, own in arms.items() if grid.tried_by(arm)}
+            tried = {f"{arm} {i}": own | point for arm, own in trying.items() for i, point in enumerate(grid.points)}
             title = f"{fit}{': ' * bool(fit)}rates{f' {number + 1}' * (len(figure.grids) > 1)}"
             words = figure.words(fit, _different(tried), grid.seeds, grid.first_seed)
             rows = _rows(_fit(words, title, runs, say, tracking, done), tried)
-            for arm, own in arms.items():
+            for arm, own in trying.items():
                 parts = [rows[f"{arm} {i}"].assign(**point) for i, point in enumerate(grid.points)]
                 grids[names[arm]] = pd.concat(parts)
                 choice = choose(grids[names[arm]], metric, grid)

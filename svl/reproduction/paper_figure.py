@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +124,14 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     fits = {str(fit): dict(own or {}) for fit, own in (figure.get("fits") or {"": {}}).items()}
     settings = dict(figure.get("settings", {}))
     names = {full_name(fit, arm): None for fit in fits for arm in arms}
-    grids = tuning.read("figure.tune", figure.get("tune"))
+    grids = tuning.read("figure.tune", figure.get("tune"), arms)
     seeds, first_seed = settings.pop("replicas.seeds", replicas.get("seeds", 16)), replicas.get("first_seed", 0)
     check_whole("replicas.seeds", seeds, 1)
     for grid in grids:
         if first_seed < grid.first_seed + grid.seeds and grid.first_seed < first_seed + seeds:
             raise SettingError("figure.tune.first_seed", grid.first_seed, "seeds other than those that are reported")
     if scale == "smoke":
-        grids = [Tuning({n: v[:2] for n, v in grid.settings.items()}, 1, grid.first_seed) for grid in grids]
+        grids = [replace(grid, settings={n: v[:2] for n, v in grid.settings.items()}, seeds=1) for grid in grids]
     target = {"metric": "val/accuracy", "value": 0.9, **content.get("target", {})}
     for key in ("metric", "value"):
         target[key] = settings.get(f"target.{key}", target[key])

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from svl.errors import SettingError, check_whole
-from svl.reproduction.outcome import run_means
+from svl.reproduction.fields import build
+from svl.reproduction.outcome import check_arm, run_means
 from svl.results import statistics
 from svl.results.quantity import setting
 
@@ -20,22 +21,37 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tuning:
-    """A grid that every arm tries.
+    """A grid that arms try.
 
     Attributes:
-        settings: values of each, in order; the grid is their product.
+        settings: values of each, in order; the grid is their product. Settings that share a value are one entry, with
+            commas between their names.
         seeds: on which it is tried.
         first_seed: the first of them; the reported seeds are others.
+        only: the arms that try it; all if ``None``. Another may keep its settings, or have a grid of its own.
     """
 
     settings: dict[str, list[Any]]
     seeds: int = 8
     first_seed: int = 100_000
+    only: list[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The first setting of each entry."""
+        return [key.split(",")[0] for key in self.settings]
 
     @property
     def points(self) -> list[Settings]:
-        """The grid's points."""
-        return [dict(zip(self.settings, values, strict=True)) for values in itertools.product(*self.settings.values())]
+        """The grid's points, every setting by its own name."""
+        return [
+            {name.strip(): value for key, value in zip(self.settings, values, strict=True) for name in key.split(",")}
+            for values in itertools.product(*self.settings.values())
+        ]
+
+    def tried_by(self, arm: str) -> bool:
+        """Whether an arm tries it."""
+        return self.only is None or arm in self.only
 
 
 @dataclass(frozen=True)
@@ -51,8 +67,12 @@ class Choice:
     edges: list[str]
 
 
-def read(key: str, content: Any) -> list[Tuning]:
+def read(key: str, content: Any, arms: Mapping[str, Any]) -> list[Tuning]:
     """One grid or several, one after the other: ``{seeds: 8, settings: {model.optimizer.lr: [0.3, 1, 3]}}``.
+
+    Args:
+        key: where it stands.
+        arms: by name, those that there are.
 
     Raises:
         SettingError: naming what is wrong.
@@ -61,16 +81,13 @@ def read(key: str, content: Any) -> list[Tuning]:
     for one in content if isinstance(content, list) else [content] if content else []:
         settings = one.get("settings") if isinstance(one, Mapping) else None
         if not isinstance(settings, Mapping) or not settings:
-            raise SettingError(
-                key, one, "a mapping with settings, and with seeds and first_seed if they are not 8 and 100000"
-            )
-        for name in one:
-            if name not in ("settings", "seeds", "first_seed"):
-                raise SettingError(f"{key}.{name}", one[name], "settings, seeds, first_seed")
+            raise SettingError(key, one, "a mapping with settings: {settings: {model.optimizer.lr: [0.3, 1, 3]}}")
         for name, values in settings.items():
             if not isinstance(values, list) or not values:
                 raise SettingError(f"{key}.settings.{name}", values, "a list of values, in order")
-        tuning = Tuning(**{**one, "settings": dict(settings)})
+        tuning = build(key, Tuning, one)
+        for name in tuning.only or []:
+            check_arm(f"{key}.only", name, arms)
         check_whole(f"{key}.seeds", tuning.seeds, 1)
         grids.append(tuning)
     return grids
@@ -90,12 +107,11 @@ def scores(rows: pd.DataFrame, metric: str, settings: Sequence[str]) -> pd.DataF
 
 def choose(rows: pd.DataFrame, metric: str, tuning: Tuning) -> Choice:
     """The best point of an arm's grid."""
-    means = scores(rows, metric, list(tuning.settings)).mean()
-    place = tuning.points[int(np.argmax([means[tuple(point.values())] for point in tuning.points]))]
-    edges = [
-        name for name, values in tuning.settings.items() if len(values) > 1 and place[name] in (values[0], values[-1])
-    ]
-    return Choice(place, edges)
+    means = scores(rows, metric, tuning.names).mean()
+    every = tuning.points
+    best = every[int(np.argmax([means[tuple(point[name] for name in tuning.names)] for point in every]))]
+    tried = zip(tuning.names, tuning.settings.values(), strict=True)
+    return Choice(best, [name for name, v in tried if len(v) > 1 and best[name] in (v[0], v[-1])])
 
 
 def described(settings: Mapping[str, Any]) -> str:
