@@ -13,10 +13,10 @@ from typing import Any
 from svl.reproduction.drawing import curve, draw
 from svl.reproduction.fits import Trained
 from svl.reproduction.paper_figure import PaperFigure, command
-from svl.reproduction.tuning import described
 from svl.reproduction.verdict import Tested, together
 from svl.results import figure as pictures
 from svl.results.atomic import replacing
+from svl.results.quantity import setting
 from svl.results.run import provenance
 
 UNJUDGED = "not judged"
@@ -72,7 +72,7 @@ def make(figure: PaperFigure, trained: Trained, tested: Sequence[Tested], words:
     """The record of a figure."""
     made = provenance(words)
     edges = [
-        f"{arm}: {described({name: choice.best[name]})}"
+        f"{arm}: {name} = {setting(choice.best[name])}"
         for arm, choices in trained.choices.items()
         for choice in choices
         for name in choice.edges

@@ -45,7 +45,6 @@ def summarise(
     if metric is not None and metric not in metrics(history, vary):
         raise SettingError("metric", metric, f"one of {', '.join(metrics(history, vary))}")
     all_arms = arms(history, vary)
-    reference = large(all_arms) if reference is None else dict(reference)
     summaries = [_final(arm, metrics(history, vary)) for arm in all_arms]
     if metric is not None:
         compared = references(all_arms, reference)
@@ -59,7 +58,7 @@ def summarise(
         {
             "vary": list(vary),
             "target": None if metric is None else {"metric": metric, "value": target, "direction": direction},
-            "reference": reference,
+            "reference": large(all_arms) if reference is None else dict(reference),
             "arms": summaries,
             **(extra or {}),
         }
