@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -77,15 +78,22 @@ def main(words: Sequence[str]) -> int:
 
 def run(figure: object, runs: str, tracking: str, words: Sequence[str]) -> tuple[Record, Path]:
     """Train what is missing, test the claims, print and keep the result; returns it and its folder."""
-    from svl.reproduction import record
+    from svl.reproduction import experiment, record
+    from svl.reproduction.drawing import draw
     from svl.reproduction.fits import train
     from svl.reproduction.paper_figure import PaperFigure
 
     assert isinstance(figure, PaperFigure)
-    trained = train(figure, runs, lambda line: print(line, file=sys.stderr, flush=True), tracking)
+    if figure.theory:
+        began = time.monotonic()
+        numbers, picture = experiment.run(figure)
+        trained = experiment.work_out(figure, time.monotonic() - began, numbers, runs)
+    else:
+        trained = train(figure, runs, lambda line: print(line, file=sys.stderr, flush=True), tracking)
+        picture = draw(trained.outcome, figure.panels)
     tested = [claim.test(trained.outcome) for claim in figure.claims]
     made = record.make(figure, trained, tested, words)
-    folder = record.write(made, figure, trained, Path(runs) / RECORDS)
+    folder = record.write(made, picture, Path(runs) / RECORDS)
     Console(highlight=False).print(table(made), soft_wrap=True)
     print(f"figure: {folder / PICTURE}.png\n{folder}")
     return made, folder

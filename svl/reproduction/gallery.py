@@ -85,8 +85,10 @@ def _section(one: Record) -> list[str]:
         note = f" ({claim['note']})" if claim["note"] else ""
         lines.append(f"| {claim['says']} | {claim['effect']}: {estimate(claim)}{note} | {claim['verdict']} |")
     tuned = f", rates tuned on {' and '.join(map(str, one.tuned))} others" if one.tuned else ""
-    lines += ["", f"`{one.command}`: {_time(one.seconds)} of training, {one.reported} seeds an arm{tuned}; {one.date}."]
-    lines += ["", "Arms: " + "; ".join(f"{name}: {described(own)}" for name, own in one.arms.items()) + "."]
+    seeds = f" of training, {one.reported} seeds an arm{tuned}" if one.arms else ""
+    lines += ["", f"`{one.command}`: {_time(one.seconds)}{seeds}; {one.date}."]
+    if one.arms:
+        lines += ["", "Arms: " + "; ".join(f"{name}: {described(own)}" for name, own in one.arms.items()) + "."]
     if one.edges:
         lines += ["", f"At the edge of its grid: {'; '.join(one.edges)}."]
     if one.deviations:

@@ -24,6 +24,7 @@ class Outcome:
         arms: by name, ``fit/arm`` where a figure has several fits: the rows of the history, all seeds.
         grids: likewise, of the fits on tuning seeds: rows with a column for each rate that was tried.
         settings: of each arm, with the rates that were chosen.
+        numbers: what an experiment of ``svl theory`` has measured.
     """
 
     metric: str
@@ -31,6 +32,7 @@ class Outcome:
     arms: Mapping[str, pd.DataFrame]
     grids: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def times(self, arm: str, target: float | None = None) -> pd.DataFrame:
         """When each seed passes the target (``statistics.time_to_target``)."""

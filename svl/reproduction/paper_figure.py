@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,24 @@ from svl.reproduction import claims, tuning
 from svl.reproduction.claims import Claim
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import Settings, Tuning
+from svl.theory.command import NAMES as EXPERIMENTS
 
 PAPERS = ("liu2026", "kotha2025", "yan2025")
 SCALES = ("smoke", "laptop", "paper")
-_KEYS = ("title", "claim", "fits", "tune", "claims", "panels", "deviations", "minutes", "scales", "settings", "arms")
+_KEYS = (
+    "title",
+    "theory",
+    "claim",
+    "fits",
+    "tune",
+    "claims",
+    "panels",
+    "deviations",
+    "minutes",
+    "scales",
+    "settings",
+    "arms",
+)
 # What every figure is at smoke scale, beside its own `scales.smoke`: enough to run through everything.
 _SMOKE = {
     "trainer.max_steps": 8,
@@ -50,6 +64,7 @@ class PaperFigure:
         seeds: replicas of each arm.
         first_seed: the first of them.
         target: metric and value that count as learned.
+        theory: name of the experiment of ``svl theory`` that takes the place of fits.
     """
 
     name: str
@@ -68,7 +83,7 @@ class PaperFigure:
     seeds: int
     first_seed: int
     target: tuple[str, float]
-    _words: list[str] = field(default_factory=list)
+    theory: str | None = None
 
     def words(self, fit: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> list[str]:
         """The command line, after ``svl``, of a fit with some arms."""
@@ -113,11 +128,16 @@ def read(name: str, scale: str = "laptop") -> PaperFigure:
 
 
 def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> PaperFigure:
-    figure, replicas = content.get("figure"), content.get("replicas")
-    if not isinstance(figure, Mapping) or not isinstance(replicas, Mapping) or not replicas.get("arms"):
-        raise SettingError("figure", figure, "a mapping; and replicas.arms has to name the arms")
+    figure, replicas = content.get("figure"), content.get("replicas", {})
+    if not isinstance(figure, Mapping):
+        raise SettingError("figure", figure, "a mapping")
     figure = _at_scale(figure, scale)
-    arms = {str(arm): {**own, **figure.get("arms", {}).get(arm, {})} for arm, own in replicas["arms"].items()}
+    theory = figure.get("theory")
+    if theory is None and not replicas.get("arms"):
+        raise SettingError("replicas.arms", replicas.get("arms"), "the figure's arms by name")
+    if theory is not None and theory not in EXPERIMENTS:
+        raise SettingError("figure.theory", theory, ", ".join(EXPERIMENTS) + nearest(str(theory), list(EXPERIMENTS)))
+    arms = {str(arm): {**own, **figure.get("arms", {}).get(arm, {})} for arm, own in replicas.get("arms", {}).items()}
     for arm in figure.get("arms", {}):
         if arm not in arms:
             raise SettingError(f"figure.arms.{arm}", figure["arms"][arm], ", ".join(arms) + nearest(arm, list(arms)))
@@ -153,6 +173,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         seeds=seeds,
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
+        theory=theory,
     )
 
 

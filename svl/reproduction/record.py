@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from svl.reproduction.drawing import curve, draw
+from matplotlib.figure import Figure
+
+from svl.reproduction.drawing import curve
 from svl.reproduction.fits import Trained
 from svl.reproduction.paper_figure import PaperFigure, command
 from svl.reproduction.verdict import Tested, together
@@ -107,10 +109,10 @@ def make(figure: PaperFigure, trained: Trained, tested: Sequence[Tested], words:
     )
 
 
-def write(record: Record, figure: PaperFigure, trained: Trained, root: Path) -> Path:
+def write(record: Record, picture: Figure, root: Path) -> Path:
     """Write the record and its picture below ``root``; returns their folder."""
     folder = root / record.folder
-    pictures.save(draw(trained.outcome, figure.panels), folder / PICTURE)
+    pictures.save(picture, folder / PICTURE)
     with replacing(folder / RESULT) as path:
         path.write_text(json.dumps(asdict(record), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return folder

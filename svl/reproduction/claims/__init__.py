@@ -10,6 +10,7 @@ from svl.reproduction.claims.ahead import Ahead
 from svl.reproduction.claims.best_ratio import BestRatio
 from svl.reproduction.claims.faster import Faster
 from svl.reproduction.claims.interior_optimum import InteriorOptimum
+from svl.reproduction.claims.measured import Measured
 from svl.reproduction.claims.no_gap import NoGap
 from svl.reproduction.claims.trend import Trend
 from svl.reproduction.fields import build
@@ -23,6 +24,7 @@ CLAIMS: dict[str, type] = {
     "interior optimum": InteriorOptimum,
     "trend": Trend,
     "ratio of best rates": BestRatio,
+    "measured": Measured,
 }
 
 

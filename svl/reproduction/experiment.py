@@ -1,0 +1,41 @@
+"""Figures that an experiment of ``svl theory`` makes, not a fit."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from svl.reproduction.fits import Done, Trained
+from svl.reproduction.outcome import Outcome
+from svl.reproduction.paper_figure import PaperFigure, command
+
+
+def work_out(figure: PaperFigure, seconds: float, numbers: dict[str, Any], runs: str) -> Trained:
+    """What claims are tested on: the experiment's numbers.
+
+    Args:
+        seconds: that it took.
+        runs: the folder of all run directories.
+    """
+    words = ["theory", str(figure.theory), "--size", size(figure)]
+    done = Done(str(figure.theory), command(words), str(Path(runs) / "theory"), round(seconds, 1))
+    return Trained(Outcome("", float("nan"), {}, numbers=numbers), {}, [done])
+
+
+def run(figure: PaperFigure) -> tuple[dict[str, Any], Figure]:
+    """The experiment's numbers and its picture."""
+    finding = importlib.import_module(f"svl.theory.{figure.theory}").run(size(figure), _silent)
+    return finding.numbers, finding.figure
+
+
+def size(figure: PaperFigure) -> str:
+    """Of the experiment at the figure's scale."""
+    return "smoke" if figure.scale == "smoke" else "default"
+
+
+def _silent(items: Iterable[Any], description: str) -> Iterable[Any]:
+    return items
