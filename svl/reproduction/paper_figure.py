@@ -97,8 +97,8 @@ class PaperFigure:
 
 
 def full_name(fit: str, arm: str) -> str:
-    """``fit/arm``, or the arm's name alone where the fit has none."""
-    return f"{fit}/{arm}" if fit else arm
+    """``fit/arm``, or the name of one of them alone where the other has none."""
+    return "/".join(filter(None, (fit, arm)))
 
 
 def known() -> dict[str, str]:
