@@ -74,12 +74,12 @@ static void on_batches(const Call& call, int batch, const float* x, const float*
     });
 }
 
-template <int ACTIVATION>
+template <class Factored>
 static void on_population(const Call& call, const Half& low, const Half& high, const float* y, float* outputs, float* grads) {
     const int segments = std::min(high.rows, SEGMENTS_OF_POPULATION);
     const int64_t size = (int64_t)high.rows * low.rows;
     call.run(segments, grads, [&] {
-        return [&, factored = Factored<ACTIVATION>(call.dims[1], call.loss, low, high)](int64_t r, int64_t segment, float* g) mutable {
+        return [&, factored = Factored(call.dims, call.params, call.loss, low, high)](int64_t r, int64_t segment, float* g) mutable {
             const int first = segment * high.rows / segments, end = (segment + 1) * high.rows / segments;
             factored.gradient(call.of_replica(r).data(), first, end, y + r * size, 1.0f / size, outputs + r * size, g);
         };
@@ -113,6 +113,11 @@ extern "C" void mlp_population_gradients(int64_t replicas, int layers, const int
                                          const float* high, int low_rows, int low_dim, const float* low, const float* y,
                                          float* outputs) {
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
-    auto* function = activation == RELU ? on_population<RELU> : activation == SIGMOID ? on_population<SIGMOID> : on_population<QUADRATIC>;
-    function(call, Half(low_rows, low_dim, low), Half(high_rows, high_dim, high), y, outputs, grads);
+    auto* shallow = activation == RELU      ? on_population<Shallow<RELU>>
+                    : activation == SIGMOID ? on_population<Shallow<SIGMOID>>
+                                            : on_population<Shallow<QUADRATIC>>;
+    auto* deep = activation == RELU      ? on_population<Deep<RELU>>
+                 : activation == SIGMOID ? on_population<Deep<SIGMOID>>
+                                         : on_population<Deep<QUADRATIC>>;
+    (layers == 2 ? shallow : deep)(call, Half(low_rows, low_dim, low), Half(high_rows, high_dim, high), y, outputs, grads);
 }

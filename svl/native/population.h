@@ -1,12 +1,12 @@
-// Loss gradients of a perceptron with one hidden layer over a population of inputs that is a product of two sets of halves. The
-// first layer's pre-activations are outer sums of two tables, and its gradients come from the row and column sums of their
-// derivatives; nothing larger than a block of both is ever stored.
+// Loss gradients of a perceptron over a population of inputs that is a product of two sets of halves. The first layer's
+// pre-activations are outer sums of two tables, and its gradients come from the row and column sums of their derivatives; nothing
+// larger than a block of both is ever stored.
 
 #pragma once
 
 #include <algorithm>
 
-#include "loss.h"
+#include "network.h"
 
 constexpr int HIGH = 4, LOW = 4;  // a block: rows of the one half, and vectors of rows of the other
 
@@ -22,9 +22,9 @@ struct Half {
     }
 };
 
-// The buffers of one thread; lanes are rows of the lower half.
+// Of networks with one hidden layer: the buffers of one thread. Lanes are rows of the lower half.
 template <int ACTIVATION>
-struct Factored {
+struct Shallow {
     const int units, loss;
     const Half &low, &high;
     // [unit, row]: pre-activations without what the other half adds to them; sums of d times the activation's slope.
@@ -32,8 +32,8 @@ struct Factored {
     Floats block_sum, last_sum, kept, product_of;  // lanes still apart: [unit, HIGH], [unit]
     alignas(vec) float f[HIGH][LOW * LANES], d[HIGH][LOW * LANES];
 
-    Factored(int units, int loss, const Half& low, const Half& high)
-        : units(units), loss(loss), low(low), high(high), low_table((int64_t)units * low.padded), high_table((int64_t)units * high.padded),
+    Shallow(const std::vector<int>& dims, const float* const*, int loss, const Half& low, const Half& high)
+        : units(dims[1]), loss(loss), low(low), high(high), low_table((int64_t)units * low.padded), high_table((int64_t)units * high.padded),
           low_sum(low_table.size()), high_sum(high_table.size()), block_sum(units * HIGH * LANES), last_sum(units * LANES),
           kept(ACTIVATION == SIGMOID ? units * HIGH * LOW * LANES : 0), product_of(units * pad(std::max(low.dim, high.dim))) {}
 
@@ -120,5 +120,43 @@ struct Factored {
         product<NOTHING>(units, n, half.rows, sums.data(), half.padded, 1, half.down.data(), nullptr, product_of.data());
         for (int j = 0; j < units; j++)
             for (int i = 0; i < half.dim; i++) g[(int64_t)j * dim + i] = last[j] * product_of[j * n + i];
+    }
+};
+
+// Of networks with more layers, whose units are lanes.
+template <int ACTIVATION>
+struct Deep {
+    Network<ACTIVATION> network;
+    const int loss, n;
+    const Half &low, &high;
+    Floats low_table, high_table, low_sum, high_sum;  // [row, unit], as above
+
+    Deep(const std::vector<int>& dims, const float* const* params, int loss, const Half& low, const Half& high)
+        : network(dims, params), loss(loss), n(network.width[1]), low(low), high(high), low_table((int64_t)low.rows * n),
+          high_table((int64_t)high.rows * n), low_sum(low_table.size()), high_sum(high_table.size()) {}
+
+    void gradient(const float* const* params, int first, int end, const float* y, float weight, float* outputs, float* g) {
+        network.begin(params);
+        const float* weights = network.flipped[0].data();
+        product<NOTHING>(low.rows, n, low.dim, low.down.data(), pad(low.dim), 1, weights, nullptr, low_table.data());
+        product<NOTHING>(high.rows, n, high.dim, high.down.data(), pad(high.dim), 1, weights + (int64_t)low.dim * n, network.start[0].data(),
+                         high_table.data());
+        std::fill(low_sum.begin(), low_sum.end(), 0.0f);
+        std::fill(high_sum.begin(), high_sum.end(), 0.0f);
+        for (int l = 0; l < low.rows; l += STRIP)
+            for (int h = first; h < end; h++) {
+                const int count = std::min(STRIP, low.rows - l);
+                const int64_t at = (int64_t)h * low.rows + l;
+                network.outer(count, &high_table[(int64_t)h * n], &low_table[(int64_t)l * n]);
+                network.behind(count, nullptr, loss, y + at, nullptr, weight, &high_sum[(int64_t)h * n]);
+                for (int i = 0; i < count * n; i += LANES) add_to(&low_sum[(int64_t)l * n + i], load(&network.after[0][i]));
+                memcpy(outputs + at, network.f, count * sizeof(float));
+            }
+        float* sums = network.weight_sum[0].data();
+        product<NOTHING>(low.dim, n, low.rows, low.down.data(), 1, pad(low.dim), low_sum.data(), nullptr, sums);
+        product<NOTHING>(high.dim, n, high.rows, high.down.data(), 1, pad(high.dim), high_sum.data(), nullptr, sums + (int64_t)low.dim * n);
+        for (int h = first; h < end; h++)
+            for (int j = 0; j < n; j++) network.bias_sum[0][j] += high_sum[(int64_t)h * n + j];
+        network.end(g);
     }
 };

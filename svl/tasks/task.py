@@ -92,9 +92,7 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
 
-    def halves(
-        self, device: torch.device
-    ) -> tuple[Float[Tensor, "low number"], Float[Tensor, "high other"]] | None:
+    def halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]] | None:
         """Two tables of half inputs whose product the population is; ``None`` where it is none.
 
         Input number ``h * low + l`` of :meth:`population` is, flattened, row ``l`` of the first table and then row

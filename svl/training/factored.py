@@ -55,14 +55,14 @@ class Factored:
         is_fused: bool,
     ) -> None:
         self.data, self.network, self.packing, self.loss, self.means = data, network, packing, loss, means
-        self.is_fused = is_fused and len(network.layers) == 2
+        self.is_fused = is_fused and len(network.layers) > 1
         low, high = self._halves(torch.device("cpu"))
         self._sizes = len(low), len(high)
 
     def parts(self, key: Int[Tensor, "replica 2"]) -> int:
         """Calls that the whole population takes, of as many rows each, for the replicas of these keys."""
         lows, highs = self._sizes
-        widest = max(layer.out_features for layer in self.network.layers)
+        widest = max(shape[0] for shape in self.packing.shapes.values())
         numbers = _OUTPUTS if self.is_fused else (_ACTIVATIONS_ON_GPU if key.is_cuda else _ACTIVATIONS) // widest
         return _divisor(highs, max(numbers // (len(key) * lows), 1))
 
@@ -81,22 +81,27 @@ class Factored:
         )
         if self.is_fused:
             row, outputs = fused_mlp.population_gradients(self.network, self.loss, params, high, low, targets)
-            gradients, (loss, correct) = self.packing.pack_row(row), vmap(self.means, (0, 0, None))(outputs[..., None], targets, None)
+            gradients, (loss, correct) = (
+                self.packing.pack_row(row),
+                vmap(self.means, (0, 0, None))(outputs[..., None], targets, None),
+            )
         else:
             of_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), (0, None, None, 0))
             gradients, (loss, correct) = of_replica(tensors["params"], high, low, targets)
         return {label: gradient / parts for label, gradient in gradients.items()}, loss / parts, correct / parts
 
-    def _halves(self, device: torch.device) -> tuple[Float[Tensor, "low number"], Float[Tensor, "high other"]]:
+    def _halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]]:
         halves = self.data.task.halves(device)
         assert halves is not None
         return halves
 
-    def _mean_loss(self, packed: dict[str, Tensor], high: Tensor, low: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _mean_loss(
+        self, packed: dict[str, Tensor], high: Tensor, low: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
         return self.means(self._outputs(self.packing.unpack(packed), high, low), targets, None)
 
     def _outputs(
-        self, params: dict[str, Tensor], high: Float[Tensor, "high other"], low: Float[Tensor, "low number"]
+        self, params: dict[str, Tensor], high: Float[Tensor, "high second"], low: Float[Tensor, "low first"]
     ) -> Float[Tensor, "high_low output"]:
         first, second = params["layers.0.weight"].split([low.shape[1], high.shape[1]], dim=1)
         rows, columns = F.linear(high, second, params.get("layers.0.bias")), F.linear(low, first)

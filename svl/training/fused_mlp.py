@@ -56,11 +56,11 @@ def population_gradients(
     network: MLP,
     loss: str,
     params: dict[str, Float[Tensor, "replica ..."]],
-    high: Float[Tensor, "high other"],
-    low: Float[Tensor, "low number"],
+    high: Float[Tensor, "high second"],
+    low: Float[Tensor, "low first"],
     targets: Float[Tensor, "replica high_low"],
 ) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica high_low"]]:
-    """:func:`gradients` of the mean over a product of half inputs, for networks with one hidden layer."""
+    """:func:`gradients` of the mean over a product of half inputs, for networks with a hidden layer."""
     codes = ACTIVATIONS[network.activation], LOSSES[loss]
     bias = network.layers[0].bias is not None
     outputs, row = mlp_population_gradients(high, low, targets, list(params.values()), bias, *codes)
@@ -94,8 +94,7 @@ def _(
 
 
 _POPULATION_SCHEMA = (
-    "(Tensor high, Tensor low, Tensor y, Tensor[] params, bool bias, int activation, int loss)"
-    " -> (Tensor, Tensor)"
+    "(Tensor high, Tensor low, Tensor y, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
 )
 
 
@@ -105,7 +104,7 @@ _POPULATION_SCHEMA = (
 def mlp_population_gradients(
     high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
 ) -> tuple[Tensor, Tensor]:
-    """The kernel on a product of half inputs: outputs ``[replica, high low]`` and gradients ``[replica, parameters]``."""
+    """The kernel on a product of half inputs; outputs and gradients as of :func:`mlp_gradients`."""
     outputs, y, high, low = torch.empty(y.shape), y.contiguous(), high.contiguous(), low.contiguous()
     flat = _call(
         "mlp_population_gradients", params, bias, activation, loss, *high.shape, high, *low.shape, low, y, outputs

@@ -28,7 +28,7 @@ from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas, replace
 from svl.training import factored, fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
-from svl.training.compilation import Block, Stretch, can_compile, warn_eager
+from svl.training.compilation import Block, BlockFunction, Stretch, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LossName
 from svl.training.network import Build
@@ -60,7 +60,8 @@ class ReplicaStack(nn.Module):
         schedules: learning-rate schedules, by name; multiplied.
         interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
+        fused: in a compiled fit, use what is written for MLPs: the C++ kernel for those that it computes, and outer
+            sums for the gradient over a population of products (:mod:`.factored`); else micro-batches.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         evaluations: how many the fit will have, where that is known.
@@ -136,8 +137,8 @@ class ReplicaStack(nn.Module):
         self.data_state = data.initial_state(self.numbers)
         self.team = Team()
         self._blocks: list[Block] | None = None
-        # What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch.
-        self._trained_kinds: set[tuple[Any, bool]] = set()
+        # What is compiled apart: the shapes of blocks, and what a step of theirs calls.
+        self._trained_kinds: set[tuple[Any, BlockFunction]] = set()
         self._has_evaluated = self._has_gradients = False
         self._references: dict[str, Tensor] | None = None
 
