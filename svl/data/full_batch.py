@@ -90,6 +90,9 @@ class FullBatch(ReuseDataModule):
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
 
+    def is_population(self, numbers: Numbers, step: Int[Tensor, ""]) -> bool:
+        return bool(at(numbers["enumerated"], self.phase(numbers, {}, step)).all())
+
     def micro_batches(self, numbers: Numbers) -> list[tuple[int, int]]:
         changes = numbers["starts"].unique().tolist()
         most = (at(numbers["sizes"], self.phase(numbers, {}, torch.tensor(step))).max() for step in changes)

@@ -169,6 +169,10 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """Which replicas read the enumerated population at a step rather than draws from it; ``None`` for none."""
         return None
 
+    def is_population(self, numbers: Numbers, step: Int[Tensor, ""]) -> bool:
+        """Whether every replica's batch at a step is the whole enumerated population, each input once."""
+        return False
+
     def enumerates(self, numbers: Numbers) -> bool:
         """Whether any replica reads the enumerated population at any step."""
         return "enumerated" in numbers and bool(numbers["enumerated"].any())
@@ -293,7 +297,33 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         Args:
             interventions: after how many of them; all if ``None``.
         """
-        inputs, targets = self.examples(numbers, state, key, step, index)
+        examples = self.examples(numbers, state, key, step, index)
+        return self._intervened(numbers, state, key, step, index, *examples, interventions)
+
+    def population_targets(
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Int[Tensor, "replica 2"],
+        step: Int[Tensor, ""],
+        index: Int[Tensor, "replica batch"],
+    ) -> Tensor:
+        """Targets of the population's inputs number ``index`` as training at a step sees them, if all replicas do."""
+        examples = self.bound_task(numbers).population(key, index)
+        return self._intervened(numbers, state, key, step, index, *examples)[1]
+
+    def _intervened(
+        self,
+        numbers: Numbers,
+        state: State,
+        key: Tensor,
+        step: Tensor,
+        index: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        interventions: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Examples after so many of the interventions."""
         for place, (name, intervention) in enumerate([*self.interventions.items()][:interventions]):
             own = _part(f"intervention.{name}.", numbers)
             batch = Batch(self, self.bound_task(numbers), numbers, state, key, step, index, inputs, targets, place)

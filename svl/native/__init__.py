@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-shared", "-fPIC")
 # An older compiler may not know the processor; then its plain instruction set has to do.
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
@@ -35,7 +35,8 @@ def library(name: str) -> ctypes.CDLL:
         identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
         raise BuildError(f"no C++ compiler: {error}") from None
-    parts = (source.read_text(), identity, platform.machine(), _processor(), *_FLAGS)
+    text = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
+    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     for folder in (Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")), Path(tempfile.gettempdir())):
         path = folder / "svl" / f"{name}-{digest}.so"

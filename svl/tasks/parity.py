@@ -59,6 +59,16 @@ class Parity(Task):
         """The index's own binary digits are the input: digit 0 stands for +1, digit 1 for -1."""
         return self._label(key, (index & random.MASK32, index >> 32))
 
+    def halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]] | None:
+        if self.population_size is None:
+            return None
+        first = -(-self.dim // 2)
+        low, high = (
+            torch.arange(2**n, device=device)[:, None] >> torch.arange(n, device=device)
+            for n in (first, self.dim - first)
+        )
+        return (1 - 2 * (low & 1)).to(torch.float32), (1 - 2 * (high & 1)).to(torch.float32)
+
     def labels(
         self,
         key: Int[Tensor, "replica 2"],

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -90,6 +91,14 @@ class Task(ABC):
         ``key`` is that of :meth:`examples`: it fixes what is drawn once a replica.
         """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
+
+    def halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]] | None:
+        """Two tables of half inputs whose product the population is; ``None`` where it is none.
+
+        Input number ``h * low + l`` of :meth:`population` is, flattened, row ``l`` of the first table and then row
+        ``h`` of the second, for every replica; the gradient of an MLP over the whole population is fast then.
+        """
+        return None
 
     def labels(
         self, key: Int[Tensor, "replica 2"], inputs: Tensor, index: Int[Tensor, "replica batch"]

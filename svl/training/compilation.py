@@ -32,6 +32,21 @@ _SMALLER_FUSIONS = (4, 1)
 CONSTANT = ("numbers", "hyper", "intervention", "frozen", "key")
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Steps that are alike, to the next stretch.
+
+    Attributes:
+        first: number of the first.
+        micro_batches: of each.
+        is_population: whether these are the whole enumerated population.
+    """
+
+    first: int
+    micro_batches: int
+    is_population: bool
+
+
 @dataclass(eq=False)
 class Block:
     """Replicas that are trained together: a slice of the stack.
@@ -39,12 +54,12 @@ class Block:
     Attributes:
         rows: which replicas.
         tensors: their part of everything a step reads or writes, a nest of dicts of views into the stack.
-        micro_batches: steps from which on a step has so many.
+        stretches: of steps that are alike, in order.
     """
 
     rows: slice
     tensors: dict[str, Any]
-    micro_batches: list[tuple[int, int]]
+    stretches: list[Stretch]
     flat: list[Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,15 +67,15 @@ class Block:
         self.shapes = tuple(tensor.shape for tensor in self.flat)
         self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
 
-    def parts(self, step: int) -> int:
-        """Micro-batches of a step."""
-        return [count for first, count in self.micro_batches if first <= step][-1]
+    def stretch(self, step: int) -> Stretch:
+        """The one that a step lies in."""
+        return [one for one in self.stretches if one.first <= step][-1]
 
     def calls(self, steps: int) -> int:
         """Micro-batches of so many steps."""
-        ends = [first for first, _ in self.micro_batches[1:]] + [steps]
-        lengths = [max(min(end, steps) - first, 0) for (first, _), end in zip(self.micro_batches, ends, strict=True)]
-        return sum(length * count for length, (_, count) in zip(lengths, self.micro_batches, strict=True))
+        ends = [one.first for one in self.stretches[1:]] + [steps]
+        lengths = [max(min(end, steps) - one.first, 0) for one, end in zip(self.stretches, ends, strict=True)]
+        return sum(length * one.micro_batches for length, one in zip(lengths, self.stretches, strict=True))
 
     def nest(self, flat: list[Tensor]) -> dict[str, Any]:
         """The nest of dicts that a flat list stands for."""

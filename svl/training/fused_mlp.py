@@ -4,6 +4,7 @@
 import ctypes
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -51,6 +52,21 @@ def gradients(
     return row, outputs
 
 
+def population_gradients(
+    network: MLP,
+    loss: str,
+    params: dict[str, Float[Tensor, "replica ..."]],
+    high: Float[Tensor, "high second"],
+    low: Float[Tensor, "low first"],
+    targets: Float[Tensor, "replica high_low"],
+) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica high_low"]]:
+    """:func:`gradients` of the mean over a product of half inputs, for networks with a hidden layer."""
+    codes = ACTIVATIONS[network.activation], LOSSES[loss]
+    bias = network.layers[0].bias is not None
+    outputs, row = mlp_population_gradients(high, low, targets, list(params.values()), bias, *codes)
+    return row, outputs
+
+
 # Spelled out: a function that a type checker has wrapped does not tell its own.
 _SCHEMA = (
     "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
@@ -63,28 +79,9 @@ def mlp_gradients(
 ) -> tuple[Tensor, Tensor]:
     """The kernel on float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
     replicas, batch, _ = x.shape
-    x, y, params = x.contiguous(), y.contiguous(), [p if p[0].is_contiguous() else p.contiguous() for p in params]
-    weight = None if weight is None else weight.contiguous()
-    matrices = params[:: 2 if bias else 1]
-    dims = [matrices[0].shape[2], *(m.shape[1] for m in matrices)]
-    outputs, flat = torch.empty(replicas, batch), torch.empty(replicas, _count(dims, bias))
-    pointers = [p.data_ptr() for p in params] if bias else [q for p in params for q in (p.data_ptr(), None)]
-    strides = [p.stride(0) for p in params] if bias else [q for p in params for q in (p.stride(0), 0)]
-    native.library("mlp").mlp_gradients(
-        ctypes.c_int64(replicas),
-        ctypes.c_int(batch),
-        ctypes.c_int(len(dims) - 1),
-        (ctypes.c_int32 * len(dims))(*dims),
-        ctypes.c_int(activation),
-        ctypes.c_int(loss),
-        ctypes.c_void_p(x.data_ptr()),
-        ctypes.c_void_p(y.data_ptr()),
-        ctypes.c_void_p(None if weight is None else weight.data_ptr()),
-        (ctypes.c_void_p * len(pointers))(*pointers),
-        (ctypes.c_int64 * len(strides))(*strides),
-        ctypes.c_void_p(outputs.data_ptr()),
-        ctypes.c_void_p(flat.data_ptr()),
-    )
+    x, y, weight = x.contiguous(), y.contiguous(), None if weight is None else weight.contiguous()
+    outputs = torch.empty(replicas, batch)
+    flat = _call("mlp_gradients", params, bias, activation, loss, batch, x, y, weight, outputs)
     return outputs, flat
 
 
@@ -94,6 +91,63 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     count = sum(math.prod(p.shape[1:]) for p in params)
     return x.new_empty(x.shape[:2]), x.new_empty(x.shape[0], count)
+
+
+_POPULATION_SCHEMA = (
+    "(Tensor high, Tensor low, Tensor y, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
+)
+
+
+@torch.library.custom_op(
+    "svl::mlp_population_gradients", mutates_args=(), device_types="cpu", schema=_POPULATION_SCHEMA
+)
+def mlp_population_gradients(
+    high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
+) -> tuple[Tensor, Tensor]:
+    """The kernel on a product of half inputs; outputs and gradients as of :func:`mlp_gradients`."""
+    outputs, y, high, low = torch.empty(y.shape), y.contiguous(), high.contiguous(), low.contiguous()
+    flat = _call(
+        "mlp_population_gradients", params, bias, activation, loss, *high.shape, high, *low.shape, low, y, outputs
+    )
+    return outputs, flat
+
+
+@mlp_population_gradients.register_fake
+def _(
+    high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(y), y.new_empty(y.shape[0], sum(math.prod(p.shape[1:]) for p in params))
+
+
+def _call(
+    name: str, params: list[Tensor], bias: bool, activation: int, loss: int, *more: int | Tensor | None
+) -> Tensor:
+    """Call one of the library's functions; its flat gradients ``[replica, parameters]``."""
+    params = [p if p[0].is_contiguous() else p.contiguous() for p in params]
+    matrices = params[:: 2 if bias else 1]
+    dims = [matrices[0].shape[2], *(m.shape[1] for m in matrices)]
+    flat = torch.empty(len(params[0]), _count(dims, bias))
+    pointers = [p.data_ptr() for p in params] if bias else [q for p in params for q in (p.data_ptr(), None)]
+    strides = [p.stride(0) for p in params] if bias else [q for p in params for q in (p.stride(0), 0)]
+    getattr(native.library("mlp"), name)(
+        ctypes.c_int64(len(flat)),
+        ctypes.c_int(len(dims) - 1),
+        (ctypes.c_int32 * len(dims))(*dims),
+        ctypes.c_int(activation),
+        ctypes.c_int(loss),
+        ctypes.c_int(torch.get_num_threads()),
+        (ctypes.c_void_p * len(pointers))(*pointers),
+        (ctypes.c_int64 * len(strides))(*strides),
+        ctypes.c_void_p(flat.data_ptr()),
+        *map(_argument, more),
+    )
+    return flat
+
+
+def _argument(value: int | Tensor | None) -> Any:
+    if isinstance(value, int):
+        return ctypes.c_int(value)
+    return ctypes.c_void_p(None if value is None else value.data_ptr())
 
 
 def _count(dims: list[int], bias: bool) -> int:

@@ -55,7 +55,8 @@ class ReplicaModule(pl.LightningModule):
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
-        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
+        fused: in a compiled fit, use what is written for MLPs: the C++ kernel for networks and losses that it computes,
+            and outer sums for the gradient over a whole population of products, such as parity's; else micro-batches.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
     """

@@ -26,9 +26,9 @@ from svl.optim.rule import UpdateRule, over
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas, replace
-from svl.training import fused_mlp, network
+from svl.training import factored, fused_mlp, network
 from svl.training.blocks import BlockRunner, partition, view
-from svl.training.compilation import Block, can_compile, warn_eager
+from svl.training.compilation import Block, BlockFunction, Stretch, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LossName
 from svl.training.network import Build
@@ -60,7 +60,8 @@ class ReplicaStack(nn.Module):
         schedules: learning-rate schedules, by name; multiplied.
         interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
+        fused: in a compiled fit, use what is written for MLPs: the C++ kernel for those that it computes, and outer
+            sums for the gradient over a population of products (:mod:`.factored`); else micro-batches.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         evaluations: how many the fit will have, where that is known.
@@ -136,8 +137,8 @@ class ReplicaStack(nn.Module):
         self.data_state = data.initial_state(self.numbers)
         self.team = Team()
         self._blocks: list[Block] | None = None
-        # What is compiled apart: the shapes of blocks, and whether a step of theirs is one micro-batch.
-        self._trained_kinds: set[tuple[Any, bool]] = set()
+        # What is compiled apart: the shapes of blocks, and what a step of theirs calls.
+        self._trained_kinds: set[tuple[Any, BlockFunction]] = set()
         self._has_evaluated = self._has_gradients = False
         self._references: dict[str, Tensor] | None = None
 
@@ -226,10 +227,10 @@ class ReplicaStack(nn.Module):
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
         blocks = self._prepare()
         steps = self._clock(start, count)
-        phases = {first for block in blocks for first, _ in block.micro_batches if start < first < start + count}
+        begun = {stretch.first for block in blocks for stretch in block.stretches}
         # A step of a new kind may compile, which blocks must not do side by side.
-        for number in sorted({start, *phases}):
-            kinds = {(block.shapes, block.parts(number) > 1) for block in blocks}
+        for number in sorted({start, *(first for first in begun if start < first < start + count)}):
+            kinds = {(block.shapes, self.step.parts(block, number)[0]) for block in blocks}
             if kinds - self._trained_kinds:
                 place = number - steps[0][0]
                 self._runner.run(partial(self._advance_block, steps[:place]), len(blocks))
@@ -248,14 +249,15 @@ class ReplicaStack(nn.Module):
 
     def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], place: int) -> None:
         block = self._prepare()[place]
-        micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
+        most = max(self.step.parts(block, one.first)[1] for one in block.stretches)
+        micro = list(torch.arange(most, device=self.key.device))
         for number, step, rate in steps:
-            parts = block.parts(number)
-            if parts == 1 and not self.team.divides_batches:
-                self.step.whole(block, step, rate, micro[0])
+            function, parts = self.step.parts(block, number)
+            if function is self.step.whole:
+                function(block, step, rate, micro[0])
                 continue
             for part in micro[:parts]:
-                self.step.accumulate(block, step, part)
+                function(block, step, part)
             self.team.add_up(block.tensors.get("total"))
             self.step.apply(block, step, rate)
 
@@ -267,9 +269,8 @@ class ReplicaStack(nn.Module):
         self._to(device)
         data, count = self.data, len(self.replicas)
         own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
-        micro = [data.micro_batches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
-        runs = [len(list(run)) for _, run in groupby(micro)]
-        most = [max(count for _, count in one) for one in micro]
+        stretches = [self._stretches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
+        runs = [len(list(run)) for _, run in groupby(stretches)]
         target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
         slices = partition(runs, target)
         everything: dict[str, Any] = {
@@ -284,7 +285,7 @@ class ReplicaStack(nn.Module):
             "intervention": self.intervention_numbers,
             "memory": self.memory,
         }
-        if max(most) > 1 or self.team.divides_batches:
+        if any(one.micro_batches > 1 for row in stretches for one in row) or self.team.divides_batches:
             everything["total"] = {
                 "gradients": {name: torch.zeros_like(p) for name, p in everything["params"].items()},
                 "loss": torch.zeros(count, device=device),
@@ -293,12 +294,16 @@ class ReplicaStack(nn.Module):
         self._blocks = []
         for part in slices:
             rows = slice(own.start + part.start, own.start + part.stop)
-            self._blocks.append(Block(rows, view(everything, rows), micro[part.start]))
+            self._blocks.append(Block(rows, view(everything, rows), stretches[part.start]))
         self.step = self._make_step(self._blocks)
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
         return self._blocks
+
+    def _stretches(self, numbers: dict[str, Tensor]) -> list[Stretch]:
+        first = self.data.micro_batches(numbers)
+        return [Stretch(step, count, self.data.is_population(numbers, torch.tensor(step))) for step, count in first]
 
     def _make_step(self, blocks: list[Block]) -> Step:
         calls = sum(block.calls(self.data.total_steps) for block in blocks)
@@ -306,12 +311,15 @@ class ReplicaStack(nn.Module):
         if wanted and not can_compile():
             warn_eager()
             wanted = False
-        fusible = wanted and self.key.device.type == "cpu" and self.fused and not self.data.streams
+        template = self._template[0]
+        fusible = wanted and self.fused and not self.data.streams
         fusible &= not any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
-        is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
+        is_fused = fusible and self.key.device.type == "cpu" and fused_mlp.supports(template, self.loss)
+        is_fused = is_fused and fused_mlp.is_available()
+        is_factored = fusible and not self.team.divides_batches and factored.supports(template, self.data)
         step = Step(
             self.data,
-            self._template[0],
+            template,
             self.packing,
             self.loss,
             self.rule,
@@ -321,6 +329,7 @@ class ReplicaStack(nn.Module):
             self.interventions,
             self.rates is not None,
             self.team,
+            is_factored,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)

@@ -19,7 +19,8 @@ from svl.interventions.on_gradients import (
 )
 from svl.optim.rule import UpdateRule, over
 from svl.training import fused_mlp
-from svl.training.compilation import BlockFunction
+from svl.training.compilation import Block, BlockFunction
+from svl.training.factored import Factored
 from svl.training.losses import LOSSES
 from svl.training.network import attention
 from svl.training.packing import Packing
@@ -50,6 +51,7 @@ class Step:
         interventions: on the gradients, by name.
         is_scheduled: whether the rates follow a schedule.
         team: the processes among which batches may be divided.
+        is_factored: whether the gradient over a population is that of a product of halves.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Step:
         interventions: Mapping[str, GradientIntervention] | None = None,
         is_scheduled: bool = False,
         team: Team | None = None,
+        is_factored: bool = False,
     ) -> None:
         self.team = team or Team()
         every = (interventions or {}).items()
@@ -77,11 +80,23 @@ class Step:
         self.constraint: Any = getattr(network, "project", None)
         self.data, self.network, self.packing, self.loss, self.rule = data, network, packing, loss, rule
         self.is_compiled, self.is_fused, self.is_scheduled = is_compiled, is_fused, is_scheduled
+        mlp: Any = network  # where the population is factored
+        self.factored = Factored(data, mlp, packing, loss, self._means, is_fused) if is_factored else None
         self.whole = BlockFunction(self._whole, is_compiled)
         self.accumulate = BlockFunction(self._accumulate, is_compiled)
+        self.accumulate_population = BlockFunction(self._accumulate_population, is_compiled)
         self.apply = BlockFunction(self._apply, is_compiled)
         self.evaluate = BlockFunction(self._evaluate, is_compiled)
         self.gradient = BlockFunction(self._gradient, is_compiled)
+
+    def parts(self, block: Block, step: int) -> tuple[BlockFunction, int]:
+        """What computes a block's gradients at a step, and how often it is called for that: ``whole`` updates too."""
+        stretch = block.stretch(step)
+        if stretch.micro_batches == 1 and not self.team.divides_batches:
+            return self.whole, 1
+        if self.factored and stretch.is_population:
+            return self.accumulate_population, self.factored.parts(block.tensors["key"])
+        return self.accumulate, stretch.micro_batches
 
     def _whole(
         self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""], micro: Int[Tensor, ""]
@@ -92,8 +107,14 @@ class Step:
 
     def _accumulate(self, tensors: Tensors, step: Int[Tensor, ""], micro: Int[Tensor, ""]) -> tuple[()]:
         """Add one micro-batch's gradients, loss and accuracy to the block's ``total``."""
-        gradients, loss, correct = self._gradients(tensors, step, micro)
-        total = tensors["total"]
+        return self._add(tensors["total"], *self._gradients(tensors, step, micro))
+
+    def _accumulate_population(self, tensors: Tensors, step: Int[Tensor, ""], part: Int[Tensor, ""]) -> tuple[()]:
+        """Add what one part of the population has to the block's ``total``."""
+        assert self.factored is not None
+        return self._add(tensors["total"], *self.factored.gradients(tensors, step, part))
+
+    def _add(self, total: Tensors, gradients: dict[str, Tensor], loss: Tensor, correct: Tensor) -> tuple[()]:
         for name, gradient in gradients.items():
             total["gradients"][name].add_(gradient)
         total["loss"].add_(loss)

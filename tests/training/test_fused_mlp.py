@@ -66,6 +66,19 @@ def test_gradients_and_outputs_equal_autograd(dims, activation, loss, batch, bia
     compare(network, loss, stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None)
 
 
+@pytest.mark.parametrize("batch", [129, 4500])
+def test_strips_and_segments_of_a_batch_add_up_on_any_number_of_threads(batch):
+    network = MLP((9,), 1, width=20, depth=3)
+    torch.manual_seed(0)
+    params, x, y = stacked(network, 2), torch.randn(2, batch, 9), torch.randint(0, 2, (2, batch)) * 2.0 - 1.0
+    compare(network, "logistic", params, x, y, None)
+    alone = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    torch.set_num_threads(3)
+    together = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    torch.set_num_threads(1)
+    torch.testing.assert_close(together, alone, rtol=0, atol=0)
+
+
 def test_large_pre_activations_neither_overflow_nor_lose_the_sign():
     network = MLP((20,), 1, width=64, activation="sigmoid")
     torch.manual_seed(0)

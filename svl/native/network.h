@@ -1,0 +1,168 @@
+// Outputs and loss gradients of one multi-layer perceptron with one output, a strip of examples at a time, so that weights,
+// activations and their derivatives stay in the first-level cache.
+
+#pragma once
+
+#include <algorithm>
+
+#include "loss.h"
+
+constexpr int STRIP = 128;
+
+// The shape, and the buffers of one thread. A replica's gradient is begin(), strips, end(). In matrices of units these are
+// padded to whole vectors with zeros.
+template <int ACTIVATION>
+struct Network {
+    const int hidden;  // layers
+    const std::vector<int> dims;
+    std::vector<int> width;       // dims, padded
+    std::vector<int64_t> offset;  // of each weight and bias in one replica's gradient; -1 for no bias
+    int64_t total = 0;
+    // Of each hidden layer: activations, which their derivatives replace; what they were made of; weights [in, out] and, behind
+    // the first, [out, in]; biases; and the sums of both's gradients over the strips.
+    std::vector<Floats> after, before, flipped, padded, start, weight_sum, bias_sum;
+    Floats last, last_sum, below;  // the last layer's weights
+    float last_start = 0.0f, last_start_sum = 0.0f;
+    alignas(vec) float f[STRIP], d[STRIP];
+
+    Network(std::vector<int> dims_, const float* const* params)
+        : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), before(hidden), flipped(hidden), padded(hidden),
+          start(hidden), weight_sum(hidden), bias_sum(hidden) {
+        int widest = 0;
+        for (int n : dims) {
+            width.push_back(pad(n));
+            widest = std::max(widest, pad(n));
+        }
+        for (int l = 0; l <= hidden; l++) {
+            offset.push_back(total);
+            total += (int64_t)dims[l] * dims[l + 1];
+            offset.push_back(params[2 * l + 1] ? total : -1);
+            if (params[2 * l + 1]) total += dims[l + 1];
+        }
+        for (int l = 0; l < hidden; l++) {
+            const int n = width[l + 1];
+            after[l].assign(STRIP * n, 0.0f);
+            if (ACTIVATION == QUADRATIC) before[l].assign(STRIP * n, 0.0f);
+            flipped[l].assign((int64_t)dims[l] * n, 0.0f);
+            if (l) padded[l].assign((int64_t)dims[l + 1] * width[l], 0.0f);
+            start[l].assign(n, 0.0f);
+            weight_sum[l].resize((int64_t)dims[l] * n);
+            bias_sum[l].resize(n);
+        }
+        last.assign(widest, 0.0f);
+        last_sum.resize(widest);
+        below.resize(hidden > 1 ? STRIP * widest : 0);
+    }
+
+    void begin(const float* const* params) {
+        for (int l = 0; l < hidden; l++) {
+            const int out = dims[l + 1], in = dims[l];
+            transpose(params[2 * l], out, in, flipped[l].data(), width[l + 1]);
+            if (params[2 * l + 1]) memcpy(start[l].data(), params[2 * l + 1], out * sizeof(float));
+            for (int j = 0; l && j < out; j++) memcpy(&padded[l][(int64_t)j * width[l]], params[2 * l] + (int64_t)j * in, in * sizeof(float));
+            std::fill(weight_sum[l].begin(), weight_sum[l].end(), 0.0f);
+            std::fill(bias_sum[l].begin(), bias_sum[l].end(), 0.0f);
+        }
+        memcpy(last.data(), params[2 * hidden], dims[hidden] * sizeof(float));
+        std::fill(last_sum.begin(), last_sum.end(), 0.0f);
+        last_start = params[2 * hidden + 1] ? *params[2 * hidden + 1] : 0.0f;
+        last_start_sum = 0.0f;
+    }
+
+    // A strip of inputs [count, dims[0]]: its outputs are in f, and its gradients added to the sums.
+    void strip(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
+        if (!hidden) return behind(count, x, loss, y, weight, uniform, nullptr);
+        product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), before[0].data());
+        behind(count, x, loss, y, weight, uniform, bias_sum[0].data());
+        product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
+    }
+
+    // The first layer's activations where its pre-activations are high [unit] + low [count, unit].
+    void outer(int count, const float* high, const float* low) {
+        const int n = width[1];
+        for (int b = 0; b < count; b++)
+            for (int j = 0; j < n; j += LANES) {
+                const vec v = load(high + j) + load(low + b * n + j);
+                if (ACTIVATION == QUADRATIC) store(&before[0][b * n + j], v);
+                store(&after[0][b * n + j], activated<ACTIVATION>(v));
+            }
+    }
+
+    // Everything behind the first layer: from its activations in after[0] to the derivatives with respect to what they were made
+    // of, which replace them and are added to first_sum.
+    void behind(int count, const float* x, int loss, const float* y, const float* weight, float uniform, float* first_sum) {
+        for (int l = 1; l < hidden; l++)
+            product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
+                                before[l].data());
+        output(count, x);
+        slope_of_loss(count, loss, y, weight, uniform);
+        if (!hidden)
+            for (int b = 0; b < count; b++)
+                for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
+        for (int l = hidden - 1; l >= 0; l--) {
+            derivatives(l, count, l ? bias_sum[l].data() : first_sum);
+            if (!l) break;
+            product<NOTHING, true>(dims[l], width[l + 1], count, after[l - 1].data(), 1, width[l], after[l].data(), nullptr, weight_sum[l].data());
+            product<NOTHING>(count, width[l], dims[l + 1], after[l].data(), width[l + 1], 1, padded[l].data(), nullptr, below.data());
+        }
+    }
+
+    void output(int count, const float* x) {
+        const float* a = hidden ? after[hidden - 1].data() : x;
+        const int row = hidden ? width[hidden] : dims[0], whole = row / LANES * LANES;
+        for (int b = 0; b < count; b++, a += row) {
+            vec sum = {};
+            for (int j = 0; j < whole; j += LANES) sum += load(a + j) * load(&last[j]);
+            f[b] = last_start + ::total(sum);
+            for (int j = whole; j < row; j++) f[b] += a[j] * last[j];
+        }
+    }
+
+    // d[b]: derivative of the step's loss with respect to output b.
+    void slope_of_loss(int count, int loss, const float* y, const float* weight, float uniform) {
+        vec sum = {};
+        for (int b = 0; b < count; b += LANES) {
+            vec target = {}, w = splat(uniform);
+            const int part = std::min(LANES, count - b);
+            memcpy(&target, y + b, part * sizeof(float));
+            if (weight) memcpy(&w, weight + b, part * sizeof(float));
+            // Behind the strip's end may lie anything: not even its product with 0 is 0.
+            vec v = w * derivative(loss, load(f + b), target);
+            for (int i = part; i < LANES; i++) v[i] = 0.0f;
+            store(d + b, v);
+            sum += v;
+        }
+        last_start_sum += ::total(sum);
+    }
+
+    // From hidden layer l's activations to the derivatives with respect to what they were made of, 16 units at a time.
+    void derivatives(int l, int count, float* sum) {
+        const int n = width[l + 1];
+        const bool is_last = l == hidden - 1;
+        for (int j = 0; j < n; j += LANES) {
+            vec units = {}, outgoing = load(&last[is_last ? j : 0]), weights = {};
+            for (int b = 0; b < count; b++) {
+                float* at = &after[l][b * n + j];
+                const vec value = load(at), s = splat(d[b]);
+                const vec made_of = ACTIVATION == QUADRATIC ? load(&before[l][b * n + j]) : value;
+                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(&below[b * n + j]), made_of, value);
+                store(at, v);
+                units += v;
+                weights += s * value;
+            }
+            add_to(sum + j, units);
+            if (is_last) add_to(&last_sum[j], weights);
+        }
+    }
+
+    // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].
+    void end(float* g) const {
+        for (int l = 0; l < hidden; l++) {
+            for (int j = 0; j < dims[l + 1]; j++)
+                for (int i = 0; i < dims[l]; i++) g[offset[2 * l] + (int64_t)j * dims[l] + i] = weight_sum[l][(int64_t)i * width[l + 1] + j];
+            if (offset[2 * l + 1] >= 0) memcpy(g + offset[2 * l + 1], bias_sum[l].data(), dims[l + 1] * sizeof(float));
+        }
+        memcpy(g + offset[2 * hidden], last_sum.data(), dims[hidden] * sizeof(float));
+        if (offset[2 * hidden + 1] >= 0) g[offset[2 * hidden + 1]] = last_start_sum;
+    }
+};
