@@ -55,7 +55,7 @@ class ReplicaModule(pl.LightningModule):
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
-        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
+        fused: in a compiled fit, use a C++ kernel, or a Triton kernel on a GPU, for what it computes.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
     """

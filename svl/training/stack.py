@@ -26,7 +26,7 @@ from svl.optim.rule import UpdateRule, over
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas, replace
-from svl.training import fused_mlp, network
+from svl.training import fused_mlp, fused_sgd, network
 from svl.training.blocks import BlockRunner, partition, view
 from svl.training.compilation import Block, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
@@ -60,7 +60,7 @@ class ReplicaStack(nn.Module):
         schedules: learning-rate schedules, by name; multiplied.
         interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use the C++ kernel for networks and losses that it computes.
+        fused: in a compiled fit, use a C++ kernel, or a Triton kernel on a GPU, for what it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         evaluations: how many the fit will have, where that is known.
@@ -248,6 +248,8 @@ class ReplicaStack(nn.Module):
 
     def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], place: int) -> None:
         block = self._prepare()[place]
+        if self._fused_sgd:
+            return self._fused_sgd(block, steps)
         micro = list(torch.arange(max(count for _, count in block.micro_batches), device=self.key.device))
         for number, step, rate in steps:
             parts = block.parts(number)
@@ -295,6 +297,7 @@ class ReplicaStack(nn.Module):
             rows = slice(own.start + part.start, own.start + part.stop)
             self._blocks.append(Block(rows, view(everything, rows), micro[part.start]))
         self.step = self._make_step(self._blocks)
+        self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
