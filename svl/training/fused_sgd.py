@@ -158,7 +158,7 @@ def serves(step: Step, block: Block) -> bool:
     data, network, task = step.data, step.network, step.data.task
     if not (type(network) is MLP and type(task) is Parity and type(step.rule) is SGD and step.loss in _LOSSES):
         return False
-    if step.interventions or step.sampler or data.interventions or data.branches or data.axes:
+    if step.is_mixed or step.interventions or step.sampler or data.interventions or data.branches or data.axes:
         return False
     if block.tensors["data"] or block.micro_batches != [(0, 1)] or step.team.divides_batches:
         return False

@@ -37,6 +37,7 @@ from svl.training.step import Step, copy_into
 from svl.training.team import Team
 
 Compile = Literal["auto", "always", "never"]
+Precision = Literal["32-true", "bf16-mixed"]
 _ROWS_PER_BLOCK = 8192
 _CALLS_WORTH_COMPILING = 1000
 _REFERENCE_EXAMPLES = 512
@@ -63,6 +64,7 @@ class ReplicaStack(nn.Module):
         fused: in a compiled fit, use a C++ kernel, or a Triton kernel on a GPU, for what it computes.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
+        precision: ``bf16-mixed`` for matrix products in bfloat16.
         evaluations: how many the fit will have, where that is known.
 
     Raises:
@@ -85,12 +87,13 @@ class ReplicaStack(nn.Module):
         fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
+        precision: Precision = "32-true",
         evaluations: int | None = None,
     ) -> None:
         super().__init__()
         self.data, self.loss, self.rule, self.replicas = data, loss, rule, replicas
         self.compilation, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
-        self.evaluations = evaluations
+        self.precision, self.evaluations = precision, evaluations
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
@@ -309,7 +312,8 @@ class ReplicaStack(nn.Module):
         if wanted and not can_compile():
             warn_eager()
             wanted = False
-        fusible = wanted and self.key.device.type == "cpu" and self.fused and not self.data.streams
+        is_mixed = self.precision == "bf16-mixed"
+        fusible = wanted and self.key.device.type == "cpu" and self.fused and not self.data.streams and not is_mixed
         fusible &= not any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
         is_fused = fusible and fused_mlp.supports(self._template[0], self.loss) and fused_mlp.is_available()
         step = Step(
@@ -324,6 +328,7 @@ class ReplicaStack(nn.Module):
             self.interventions,
             self.rates is not None,
             self.team,
+            is_mixed,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
