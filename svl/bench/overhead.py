@@ -76,10 +76,10 @@ def measure(rounds: int) -> list[Section]:
 
 def section(measured: list[Overhead]) -> Section:
     """The table of callbacks."""
-    text = f"""What a callback takes at its default settings, at the first measurement and at later ones, and the share of
-the latter in the time of the steps between two measurements
-(`trainer.log_every_n_steps`: {STEPS}, of the Transformer {TRANSFORMER_STEPS}); of `GradientSimilarity`, in that of the steps between two that it takes. The network above with
-{REPLICAS} replicas, each with {SIZE} examples of its own; for `QueryKey` the Transformer of
+    text = f"""What a callback takes at its default settings, at the first measurement and at later ones, and the
+share of the latter in the time of the steps between two measurements (`trainer.log_every_n_steps`: {STEPS}, of the
+Transformer {TRANSFORMER_STEPS}); of `GradientSimilarity`, in that of the steps between two that it takes. The network
+above with {REPLICAS} replicas, each with {SIZE} examples of its own; for `QueryKey` the Transformer of
 `configs/parity/transformer.yaml` with {TRANSFORMER_REPLICAS} replicas."""
     rows = [
         [
