@@ -30,7 +30,7 @@ def test_peers_count_replica_steps(monkeypatch, tmp_path):
 
 
 def test_a_timing_takes_as_many_steps_as_fit_in_its_time(monkeypatch):
-    moments = iter(range(0, 1000))
+    moments = iter(range(1000))
     monkeypatch.setattr(peers.time, "perf_counter", lambda: 1e-2 * next(moments))
     assert peers.stack(2, None, compile="never")() == pytest.approx(2 * 15 / 1e-2)
 
@@ -88,14 +88,14 @@ def test_memory_is_that_of_the_process():
 def test_start_up_ends_with_the_first_step(tmp_path):
     seconds = startup.first_step(tmp_path, *FEW)
     assert 0.5 < seconds < 120
-    steps = [*tmp_path.glob("quickstart/*/history.csv")][0].read_text().splitlines()
+    steps = next(iter(tmp_path.glob("quickstart/*/history.csv"))).read_text().splitlines()
     assert len(steps) == 1 + 2  # step 0 and the end of the first batch
 
 
 def test_a_share_is_of_what_is_neither_steps_nor_evaluations():
     clock = share.clock(replicas=2, steps=150, compile="never")
     inside = clock.inside["train_steps"] + clock.inside["evaluate"]
-    assert 0 < min(*clock.inside.values(), clock.alone) and inside < clock.fit
+    assert min(*clock.inside.values(), clock.alone) > 0 and inside < clock.fit
     assert clock.share == pytest.approx(1 - inside / clock.fit)
 
 
