@@ -23,6 +23,7 @@ from callbacks import (
     Throughput,
 )
 from svl.bench.peers import narrow_mlp
+from svl.bench.section import Section, spread
 from svl.data import Subset
 from svl.models import Transformer
 from svl.optim import SGD, AdamW
@@ -68,7 +69,31 @@ class Overhead:
             self.callback.on_train_batch_end(trainer, self.module, None, None, 0)
 
 
-def measure(rounds: int) -> list[Overhead]:
+def measure(rounds: int) -> list[Section]:
+    """What each callback takes."""
+    return [section(overheads(rounds))]
+
+
+def section(measured: list[Overhead]) -> Section:
+    """The table of callbacks."""
+    text = f"""What a callback takes at its default settings, at the first measurement and at later ones, and the
+share of the latter in the time of the steps between two measurements (`trainer.log_every_n_steps`: {STEPS}, of the
+Transformer {TRANSFORMER_STEPS}); of `GradientSimilarity`, in that of the steps between two that it takes. The network
+above with {REPLICAS} replicas, each with {SIZE} examples of its own; for `QueryKey` the Transformer of
+`configs/parity/transformer.yaml` with {TRANSFORMER_REPLICAS} replicas."""
+    rows = [
+        [
+            f"`{one.name}`" + (f", at every {one.interval}th measurement" if one.interval > 1 else ""),
+            f"{1e3 * one.first:.3g}",
+            spread([1e3 * seconds for seconds in one.seconds]),
+            spread([100 * share for share in one.shares], "{:.2g}"),
+        ]
+        for one in measured
+    ]
+    return Section("Callbacks", text, ("callback", "first, ms", "later, ms", "% of the steps"), rows)
+
+
+def overheads(rounds: int) -> list[Overhead]:
     """Every callback measured once a round, after the steps, so that what else the machine does falls on all alike."""
     found = []
     for module, kinds in ((quickstart(), OF_MLP), (transformer(), OF_TRANSFORMER)):

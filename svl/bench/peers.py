@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +12,85 @@ import torch
 from torch import nn
 
 from svl.data import Online
+from svl.data.reuse import ReuseDataModule
 from svl.models import MLP
 from svl.optim import SGD
+from svl.optim.rule import UpdateRule
 from svl.replicas import Replicas
 from svl.tasks import Parity
 from svl.training import ReplicaStack
+from svl.training.network import Build
 
 DIM, DEGREE, WIDTH, BATCH, LR = 20, 6, 64, 128, 1
+SECONDS = 0.15
 JAX_PYTHON = Path(".venv-bench/bin/python")
 
 Peer = Callable[[], float]
 
 
-def plain_loop(steps: int = 1500) -> Peer:
-    """One network, ``torch.nn`` and ``torch.optim``, fresh data: what everybody writes first."""
-    network = nn.Sequential(nn.Linear(DIM, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
-    optimizer = torch.optim.SGD(network.parameters(), lr=LR)
+def plain_loop(
+    network: nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    batch: int = BATCH,
+    steps: int = 1500,
+    threads: int = 1,
+) -> Peer:
+    """One network, ``torch.nn`` and ``torch.optim``, fresh data: what everybody writes first.
+
+    Args:
+        network: the benchmark's MLP if ``None``.
+        optimizer: SGD if ``None``.
+        threads: one is faster than two for matrices as small as the MLP's.
+    """
+    network = network or nn.Sequential(nn.Linear(DIM, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+    optimizer = optimizer or torch.optim.SGD(network.parameters(), lr=LR)
 
     def run() -> float:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # faster than two for matrices this small
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
         began = time.perf_counter()
         for _ in range(steps):
-            x = torch.randint(0, 2, (BATCH, DIM)).float() * 2 - 1
+            x = torch.randint(0, 2, (batch, DIM)).float() * 2 - 1
             y = x[:, :DEGREE].prod(1)
             optimizer.zero_grad()
             nn.functional.softplus(-y * network(x)[:, 0]).mean().backward()
             optimizer.step()
         elapsed = time.perf_counter() - began
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         return steps / elapsed
 
     return run
 
 
-def stack(replicas: int, steps: int, **engine: Any) -> Peer:
-    """The replica stack with data generation, under some engine settings."""
-    data = Online(Parity(DIM, DEGREE), batch_size=BATCH)
+def stack(
+    replicas: int,
+    steps: int | None,
+    data: ReuseDataModule | None = None,
+    network: Build | None = None,
+    rule: UpdateRule | None = None,
+    **engine: Any,
+) -> Peer:
+    """The replica stack with data generation, under some engine settings.
+
+    Args:
+        steps: of one timing; as many as take about ``SECONDS`` if ``None``.
+        data: fresh data if ``None``.
+        network: the benchmark's MLP if ``None``.
+        rule: SGD if ``None``.
+    """
+    data = data or Online(Parity(DIM, DEGREE), batch_size=BATCH)
     data.schedule(10**9, 1)
-    trained = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(seeds=replicas), **engine)
+    seeds = min(replicas, 256)  # making a network takes longer than copying it
+    rates = [LR / (1 + number) for number in range(replicas // seeds)]
+    vary: Mapping[str, Any] = {"model.optimizer.lr": rates} if len(rates) > 1 else {}
+    trained = ReplicaStack(
+        data, network or narrow_mlp, "logistic", rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary)), **engine
+    )
     position = 0
 
     def run() -> float:
         nonlocal position
+        assert steps is not None
         began = time.perf_counter()
         trained.train_steps(position, steps)
         elapsed = time.perf_counter() - began
@@ -63,6 +99,9 @@ def stack(replicas: int, steps: int, **engine: Any) -> Peer:
 
     trained.train_steps(0, 1)
     position = 1
+    if steps is None:
+        steps = 1
+        steps = max(1, int(SECONDS * run() / replicas))
     return run
 
 
@@ -72,13 +111,21 @@ def narrow_mlp(input_shape: tuple[int, ...], output_dim: int) -> MLP:
 
 
 def jax_scan(replicas: int, steps: int) -> Peer | None:
-    """JAX in its own environment, or ``None`` where that was not made (``make bench`` makes it)."""
+    """JAX's ``jit(vmap(scan))`` on the benchmark's task, or ``None`` where there is no JAX."""
+    return jax("jax_peer.py", replicas, steps, replicas, BATCH, DIM, DEGREE, WIDTH, LR)
+
+
+def jax(script: str, replicas: int, steps: int, *sizes: float) -> Peer | None:
+    """JAX in its own environment, or ``None`` where that was not made (``make bench`` makes it).
+
+    Args:
+        script: reads numbers of steps, a line each, and answers with the seconds that all replicas took.
+        sizes: its arguments.
+    """
     if not JAX_PYTHON.exists():
         return None
-    script = Path(__file__).with_name("jax_peer.py")
-    sizes = map(str, (replicas, BATCH, DIM, DEGREE, WIDTH, LR))
     process = subprocess.Popen(
-        [JAX_PYTHON, script, *sizes],
+        [JAX_PYTHON, Path(__file__).with_name(script), *map(str, sizes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -94,3 +141,13 @@ def jax_scan(replicas: int, steps: int) -> Peer | None:
 
     run()
     return run
+
+
+def in_rounds(peers: Mapping[str, Peer | None], rounds: int) -> dict[str, list[float]]:
+    """What each peer gives, once a round, so that what else the machine does falls on all of them alike."""
+    running = {name: peer for name, peer in peers.items() if peer is not None}
+    rates: dict[str, list[float]] = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, peer in running.items():
+            rates[name].append(peer())
+    return rates

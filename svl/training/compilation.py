@@ -101,7 +101,7 @@ class BlockFunction:
         if block not in self._by_block:
             self._by_block[block] = self._prepare(block, more)
         compiled, inputs = self._by_block[block]
-        return compiled(*more, *inputs)
+        return tuple(compiled(*more, *inputs))
 
     def _prepare(
         self, block: Block, more: tuple[Tensor, ...]
@@ -204,7 +204,7 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
             reason = str(error).splitlines()[0]
-    _warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
+    warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
     return graph
 
 
@@ -225,9 +225,10 @@ def can_compile() -> bool:
 
 def warn_eager() -> None:
     """One line that says why the fit is slow."""
-    _warn("no C++ compiler with Python's headers found: training runs in eager mode, several times slower")
+    warn("no C++ compiler with Python's headers found: training runs in eager mode, several times slower")
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """One line on standard error."""
     # Line 0 has no source text, which Python would otherwise print as a second line.
     warnings.warn_explicit(message, UserWarning, "svl", 0)

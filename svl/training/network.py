@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.utils import _pytree as pytree
 
 from svl.errors import SettingError
 from svl.tasks.task import Task
@@ -76,6 +77,22 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
         allowed = f"a network whose outputs have shape {('batch', *wanted)}, {name} has a target{where}{readout}"
         raise SettingError(_KEY, f"{given} with outputs {('batch', *shape)}", allowed)
     return inputs[0, 0].numel() + outputs[0, 0].numel(), list(task.measures(outputs[0], targets[0]))
+
+
+def activations(network: nn.Module, task: Task) -> int:
+    """Numbers that a network's modules give for one example: what a step has to keep at hand."""
+    inputs, _ = task.examples(torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.int64))
+    sizes: list[int] = []
+
+    def count(module: nn.Module, given: Any, outputs: Any) -> None:
+        sizes.append(sum(one.numel() for one in pytree.tree_leaves(outputs) if isinstance(one, Tensor)))
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        network(inputs[0])
+    for hook in hooks:
+        hook.remove()
+    return sum(sizes)
 
 
 def attention(device: torch.device) -> Any:

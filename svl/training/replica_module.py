@@ -22,7 +22,7 @@ from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.losses import LossName
-from svl.training.stack import Compile, ReplicaStack
+from svl.training.stack import Compile, Precision, ReplicaStack
 from svl.training.team import Team
 
 # About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
@@ -55,10 +55,12 @@ class ReplicaModule(pl.LightningModule):
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
-        fused: in a compiled fit, use what is written for MLPs: the C++ kernel for networks and losses that it computes,
-            and outer sums for the gradient over a whole population of products, such as parity's; else micro-batches.
+        fused: in a compiled fit, use what is written for MLPs: a C++ kernel, or a Triton kernel on a GPU, for networks
+            and losses that it computes, and outer sums for the gradient over a whole population of products, such as
+            parity's; else micro-batches.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
+        precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
     """
 
     stack: ReplicaStack  # from prepare()
@@ -78,6 +80,7 @@ class ReplicaModule(pl.LightningModule):
         fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
+        precision: Precision = "32-true",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -86,6 +89,7 @@ class ReplicaModule(pl.LightningModule):
         self.parameterisation, self.interventions = parameterisation, interventions or {}
         self.schedules = schedules or {}
         self.engine: dict[str, Any] = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
+        self.engine["precision"] = precision
         for name in ("block_size", "threads"):
             value = self.engine[name]
             if isinstance(value, int) and value < 1:
@@ -148,6 +152,9 @@ class ReplicaModule(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
+        device = trainer.strategy.root_device.type
+        if self.engine["precision"] == "bf16-mixed" and device == "cpu":
+            raise SettingError("model.precision", "bf16-mixed", "'32-true' on a CPU; bf16-mixed needs a GPU")
         team = Team(trainer.global_rank, trainer.world_size, trainer.world_size > len(self.replicas))
         if stage == "fit" and team.size > 1:
             self.stack.join(team)

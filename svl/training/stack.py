@@ -26,7 +26,7 @@ from svl.optim.rule import UpdateRule, over
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas, replace
-from svl.training import factored, fused_mlp, network
+from svl.training import factored, fused_mlp, fused_sgd, network
 from svl.training.blocks import BlockRunner, partition, view
 from svl.training.compilation import Block, BlockFunction, Stretch, can_compile, warn_eager
 from svl.training.groups import ParameterGroup, stack_hyper
@@ -37,7 +37,9 @@ from svl.training.step import Step, copy_into
 from svl.training.team import Team
 
 Compile = Literal["auto", "always", "never"]
-_ROWS_PER_BLOCK = 8192
+Precision = Literal["32-true", "bf16-mixed"]
+# Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
+_NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
 _REFERENCE_EXAMPLES = 512
 
@@ -60,10 +62,11 @@ class ReplicaStack(nn.Module):
         schedules: learning-rate schedules, by name; multiplied.
         interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use what is written for MLPs: the C++ kernel for those that it computes, and outer
-            sums for the gradient over a population of products (:mod:`.factored`); else micro-batches.
+        fused: in a compiled fit, use what is written for MLPs: a C++ kernel, or a Triton kernel on a GPU, for those
+            that it computes, and outer sums for the gradient over a population of products (:mod:`.factored`).
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
+        precision: ``bf16-mixed`` for matrix products in bfloat16.
         evaluations: how many the fit will have, where that is known.
 
     Raises:
@@ -86,12 +89,13 @@ class ReplicaStack(nn.Module):
         fused: bool = True,
         block_size: int | None = None,
         threads: int | None = None,
+        precision: Precision = "32-true",
         evaluations: int | None = None,
     ) -> None:
         super().__init__()
         self.data, self.loss, self.rule, self.replicas = data, loss, rule, replicas
         self.compilation, self.fused, self.threads, self.block_size = compile, fused, threads, block_size
-        self.evaluations = evaluations
+        self.precision, self.evaluations = precision, evaluations
         if init not in INITIALISATIONS:
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
@@ -249,6 +253,8 @@ class ReplicaStack(nn.Module):
 
     def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], place: int) -> None:
         block = self._prepare()[place]
+        if self._fused_sgd:
+            return self._fused_sgd(block, steps)
         most = max(self.step.parts(block, one.first)[1] for one in block.stretches)
         micro = list(torch.arange(most, device=self.key.device))
         for number, step, rate in steps:
@@ -267,12 +273,11 @@ class ReplicaStack(nn.Module):
             return self._blocks
         device = next(self.network.parameters()).device
         self._to(device)
-        data, count = self.data, len(self.replicas)
+        count = len(self.replicas)
         own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
         stretches = [self._stretches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
         runs = [len(list(run)) for _, run in groupby(stretches)]
-        target = self.block_size or (max(1, _ROWS_PER_BLOCK // data.batch_size) if device.type == "cpu" else count)
-        slices = partition(runs, target)
+        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, device))
         everything: dict[str, Any] = {
             "params": self._packed,
             "rule": self._packed_rule,
@@ -296,6 +301,7 @@ class ReplicaStack(nn.Module):
             rows = slice(own.start + part.start, own.start + part.stop)
             self._blocks.append(Block(rows, view(everything, rows), stretches[part.start]))
         self.step = self._make_step(self._blocks)
+        self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
@@ -305,14 +311,22 @@ class ReplicaStack(nn.Module):
         first = self.data.micro_batches(numbers)
         return [Stretch(step, count, self.data.is_population(numbers, torch.tensor(step))) for step, count in first]
 
+    def _replicas_per_block(self, count: int, device: torch.device) -> int:
+        """As many as a core's cache holds, but at least a block for each core where the work is worth it."""
+        if device.type != "cpu":
+            return count
+        numbers = self.data.batch_size * network.activations(self._template[0], self.data.task)
+        most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // (self.threads or torch.get_num_threads()))
+        return min(most, max(share, most // _LEAST_SHARE, 1))
+
     def _make_step(self, blocks: list[Block]) -> Step:
         calls = sum(block.calls(self.data.total_steps) for block in blocks)
         wanted = self._is_worth_compiling(calls)
         if wanted and not can_compile():
             warn_eager()
             wanted = False
-        template = self._template[0]
-        fusible = wanted and self.fused and not self.data.streams
+        template, is_mixed = self._template[0], self.precision == "bf16-mixed"
+        fusible = wanted and self.fused and not self.data.streams and not is_mixed
         fusible &= not any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
         is_fused = fusible and self.key.device.type == "cpu" and fused_mlp.supports(template, self.loss)
         is_fused = is_fused and fused_mlp.is_available()
@@ -330,6 +344,7 @@ class ReplicaStack(nn.Module):
             self.rates is not None,
             self.team,
             is_factored,
+            is_mixed,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)

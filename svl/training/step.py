@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -52,6 +53,7 @@ class Step:
         is_scheduled: whether the rates follow a schedule.
         team: the processes among which batches may be divided.
         is_factored: whether the gradient over a population is that of a product of halves.
+        is_mixed: whether matrix products are in bfloat16.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class Step:
         is_scheduled: bool = False,
         team: Team | None = None,
         is_factored: bool = False,
+        is_mixed: bool = False,
     ) -> None:
-        self.team = team or Team()
+        self.team, self.is_mixed = team or Team(), is_mixed
         every = (interventions or {}).items()
         self.interventions = {name: one for name, one in every if isinstance(one, BatchGradientIntervention)}
         samplers = [one for _, one in every if isinstance(one, SampleGradientIntervention)]
@@ -143,7 +146,7 @@ class Step:
         rows = self.evaluation_rows
         inputs, targets = self.data.test_batch(tensors["numbers"], tensors["key"], start, rows)
         valid = (start + torch.arange(rows, device=start.device)) < self.data.test_size
-        with attention(start.device):
+        with self._arithmetic(start.device):
             outputs = vmap(self._outputs)(tensors["params"], inputs)
 
         def sums(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -197,7 +200,7 @@ class Step:
         moving = {label: params[label] for label in labels}
         kept = {label: matrix for label, matrix in params.items() if label not in moving}
         in_dims = (0, 0, 0, 0, weighted)
-        with attention(inputs.device):
+        with self._arithmetic(inputs.device):
             if not moving:
                 return {}, *vmap(self._mean_loss, in_dims)(moving, kept, inputs, targets, weights)
             per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims)
@@ -213,7 +216,7 @@ class Step:
         def of_sample(params: Tensors, x: Tensor, y: Tensor) -> Any:
             return grad_and_value(self._mean_loss, has_aux=True)(params, {}, x[None], y[None], None)
 
-        with attention(step.device):
+        with self._arithmetic(step.device):
             gradients, (losses, hits) = vmap(vmap(of_sample, (None, 0, 0)))(tensors["params"], inputs, targets)
         row = self.packing.row(gradients, tensors["frozen"])
         combined = self.packing.matrices(self.sampler.combine(row, tensors["key"], step))
@@ -231,7 +234,14 @@ class Step:
 
     def _outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self.network, self.packing.unpack(params), (inputs,))
-        return outputs
+        return outputs.float() if self.is_mixed else outputs
+
+    @contextmanager
+    def _arithmetic(self, device: torch.device) -> Iterator[None]:
+        """How a network computes on a device; inside it what was cast must not be kept for another replica's."""
+        mixed = torch.autocast(device.type, torch.bfloat16, enabled=self.is_mixed, cache_enabled=False)
+        with attention(device), mixed:
+            yield
 
     def _each(self, outputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Each example's loss, and 1 for a correct one or the share of it that is."""

@@ -1,0 +1,42 @@
+"""The MLP's training by a plain loop, the engine's variants and JAX."""
+
+from __future__ import annotations
+
+from svl.bench import peers
+from svl.bench.section import Section, ratio, spread
+
+REPLICAS = 256
+COLUMNS = ("", "replica-steps / s", "times plain loop", "times JAX")
+PLAIN, JAX = "plain PyTorch loop, one network", "JAX jit(vmap(scan))"
+
+
+def measure(rounds: int) -> list[Section]:
+    """Every peer, on the same task."""
+    contenders = {
+        PLAIN: peers.plain_loop(),
+        "svl, eager stack": peers.stack(REPLICAS, 20, compile="never"),
+        "svl, compiled stack": peers.stack(REPLICAS, 200, compile="always", fused=False),
+        "svl, compiled stack with the C++ kernel": peers.stack(REPLICAS, 400, compile="always"),
+        JAX: peers.jax_scan(REPLICAS, 200),
+    }
+    return [section(peers.in_rounds(contenders, rounds))]
+
+
+def section(rates: dict[str, list[float]]) -> Section:
+    """The table of replica-steps a second."""
+    text = f"""(20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated; {REPLICAS} replicas where
+there is a stack."""
+    return Section("Engines", text, COLUMNS, compared(rates, PLAIN, JAX))
+
+
+def compared(rates: dict[str, list[float]], plain: str, jax: str, form: str = "{:,.0f}") -> list[list[str]]:
+    """Each line's rate, and its ratios to a plain loop and to JAX."""
+    return [
+        [
+            name,
+            spread(rate, form),
+            ratio(rate, rates[plain]),
+            ratio(rate, rates[jax]) if jax in rates else "not measured",
+        ]
+        for name, rate in rates.items()
+    ]

@@ -1,0 +1,54 @@
+"""How long ``svl fit`` takes to its first step: nothing compiled yet, and with what an earlier fit has compiled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from svl.bench.section import Section, spread
+
+COLD, CACHED = 2, 4  # times
+
+
+class FirstStep(pl.Callback):
+    """Says when the first optimisation steps are done, and ends the fit."""
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        print(f"first step {time.time()}", file=sys.stderr, flush=True)
+        trainer.should_stop = True
+
+
+def measure(rounds: int) -> list[Section]:
+    """Quickstart's fit from a shell; a cold one takes long, so there are fewer of them."""
+    seconds: dict[str, list[float]] = {"cold": [], "cached": []}
+    for _ in range(min(rounds, COLD)):
+        with tempfile.TemporaryDirectory() as folder:
+            seconds["cold"].append(first_step(Path(folder)))
+            seconds["cached"] += [first_step(Path(folder)) for _ in range(CACHED // COLD)]
+    text = """From the shell's command to the end of the first optimisation steps of `configs/quickstart.yaml`: Python's
+imports, the checks of the settings, compilation, the measurement at step 0. *Cached*: as any fit whose shapes and code
+were compiled before, which torch keeps in `TORCHINDUCTOR_CACHE_DIR`."""
+    rows = [[name, spread(times)] for name, times in seconds.items()]
+    return [Section("Start-up", text, ("compilation", "seconds"), rows)]
+
+
+def first_step(folder: Path, *words: str) -> float:
+    """Seconds until the first step of a fit whose caches and run directory are in a folder.
+
+    Args:
+        words: settings beside those of the quickstart.
+    """
+    caches = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"), "XDG_CACHE_HOME": str(folder)}
+    command = [sys.executable, "-m", "svl.cli", "fit", "--config", "configs/quickstart.yaml", "--runs", str(folder)]
+    command += ["--trainer.callbacks", "[svl.bench.startup.FirstStep]", "--trainer.logger", "false", *words]
+    began = time.time()
+    done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=True)
+    said = next(line for line in done.stderr.splitlines() if line.startswith("first step "))
+    return float(said.split()[-1]) - began

@@ -1,0 +1,188 @@
+"""Several steps of a block in one launch of a Triton kernel, where it gives what :class:`~.step.Step` gives.
+
+The kernel (:mod:`.fused_sgd_kernel`) keeps a replica's weights on chip and draws its examples by their counters, which
+the strategy's own rule gives it. It serves 2-layer ReLU networks on parity under SGD; anything else trains by the
+compiled step.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from svl import random
+from svl.data.reuse import ReuseDataModule
+from svl.models.mlp import MLP
+from svl.optim.sgd import SGD
+from svl.tasks.parity import Parity
+from svl.training.blocks import view
+from svl.training.compilation import Block, BlockFunction, warn
+from svl.training.step import Step
+
+Clock = list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]
+
+_LOSSES = ("logistic", "hinge", "squared", "correlation")
+_MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # of the padded first layer: what a program's registers can hold
+_COUNTERS_PER_LAUNCH = 2**26  # half a gigabyte
+_COMPARED_REPLICAS, _COMPARED_STEPS = 8, 3
+# A unit at its kink may fall to either side by rounding, which a replica or two will show.
+_TOLERANCE, _TOLERANCE_AT_A_KINK = 1e-4, 0.1
+
+
+class FusedSGD:
+    """The kernel for the blocks of a stack.
+
+    Args:
+        step: what one step does, and the kernel's oracle.
+        is_compiled: whether the strategy's rule is compiled.
+    """
+
+    def __init__(self, step: Step, is_compiled: bool = True) -> None:
+        self.step, self.is_compiled = step, is_compiled
+        self._indices = BlockFunction(self._of_step, is_compiled)
+        self._constants: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __call__(self, block: Block, clock: Clock) -> None:
+        """Advance a block's replicas, in place.
+
+        Args:
+            clock: number of each step, also as a tensor, and what multiplies its rates.
+        """
+        if block not in self._constants:
+            self._constants[block] = self._prepare(block)
+        packing, tensors = self.step.packing, block.tensors
+        buffers = {label: tensors["rule"][label]["momentum_buffer"] for label in packing.names}
+        params, velocities = self._row(tensors["params"]), self._row(buffers)
+        most = max(1, _COUNTERS_PER_LAUNCH // (len(params) * self.step.data.batch_size))
+        for start in range(0, len(clock), most):
+            self._launch(block, clock[start : start + most], params, velocities)
+        for kept, row in ((tensors["params"], params), (buffers, velocities)):
+            for label, matrix in packing.pack_row(row).items():
+                kept[label].copy_(matrix)
+
+    def agrees(self, block: Block) -> bool:
+        """Whether the kernel does to some of a block's replicas, in some steps, what the eager step does."""
+        some = view(block.tensors, slice(0, _COMPARED_REPLICAS))
+        numbers = torch.arange(_COMPARED_STEPS, device=some["key"].device)
+        rates = torch.full(numbers.shape, 0.5 if self.step.is_scheduled else 1.0, dtype=torch.float64)
+        clock = list(zip(range(_COMPARED_STEPS), numbers, rates.to(numbers.device), strict=True))
+        mine, oracle = (Block(block.rows, pytree.tree_map(torch.clone, some), block.stretches) for _ in range(2))
+        FusedSGD(self.step, is_compiled=False)(mine, clock)
+        for _, number, rate in clock:
+            self.step.whole.function(oracle.tensors, number, rate, torch.zeros_like(number))
+        errors = []
+        for part in ("params", "rule", "record"):
+            leaves = (pytree.tree_leaves(tensors[part]) for tensors in (some, mine.tensors, oracle.tensors))
+            for before, found, expected in zip(*leaves, strict=True):
+                errors.append(_distance(found, expected) / _distance(before, expected).clamp(min=1e-30))
+        error = torch.stack(errors)
+        return bool((error.median(1).values < _TOLERANCE).all() and (error < _TOLERANCE_AT_A_KINK).all())
+
+    def _of_step(
+        self, tensors: dict[str, Any], step: Int[Tensor, ""], micro: Int[Tensor, ""]
+    ) -> tuple[Int[Tensor, "replica batch"]]:
+        return (self.step.data.indices(tensors["numbers"], tensors["data"], tensors["key"], step, micro),)
+
+    def _row(self, matrices: dict[str, Tensor]) -> Float[Tensor, "replica number"]:
+        """A copy of all parameters, one after the other in the network's order."""
+        return torch.cat([part.flatten(1) for part in self.step.packing.unpack(matrices).values()], dim=1)
+
+    def _prepare(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each replica the examples' key, the digits that a label depends on, and the parameters' numbers."""
+        task: Any = self.step.data.task
+        key, packing = block.tensors["key"], self.step.packing
+        halves = random.fold(key, "example")
+        digits = torch.nn.functional.pad(task.support_mask(key), (0, 128 - task.dim)).view(-1, 4, 32)
+        words = (digits.long() << torch.arange(32, device=key.device)).sum(-1)
+        label_of = {name: label for label, names in packing.names.items() for name in names}
+        columns = []
+        for name in packing.shapes:
+            hyper, frozen = block.tensors["hyper"][label_of[name]], block.tensors["frozen"][label_of[name]]
+            columns += [torch.stack([hyper["lr"], hyper["momentum"], hyper["weight_decay"], ~frozen], dim=-1)]
+        return halves[:, 0] | halves[:, 1] << 32, words.to(torch.int32), torch.stack(columns, dim=1)
+
+    def _launch(self, block: Block, clock: Clock, params: Tensor, velocities: Tensor) -> None:
+        import triton.language as tl  # which not every machine has
+
+        from svl.training.fused_sgd_kernel import sgd_steps
+
+        data: Any = self.step.data
+        network: Any = self.step.network
+        first = network.layers[0]
+        width, bias = first.out_features, first.bias is not None
+        units, inputs = _padded(width), _padded(data.task.dim + bias)
+        seed, support, hyper = self._constants[block]
+        micro = torch.zeros_like(clock[0][1])
+        index = torch.stack([self._indices(block, number, micro)[0] for _, number, _ in clock])
+        rates = torch.stack([rate for _, _, rate in clock])
+        record = block.tensors["record"]
+        sgd_steps[(len(params),)](
+            *(index, rates, seed, support, hyper, params, velocities),
+            *(record[name] for name in ("loss", "correct", "steps", "diverged_at")),
+            *(clock[0][0], len(clock), len(params), data.batch_size),
+            DIM=data.task.dim,
+            WIDTH=width,
+            BIAS=int(bias),
+            LOSS=self.step.loss,
+            ROWS=min(64, _padded(data.batch_size)),
+            INPUTS=inputs,
+            UNITS=units,
+            FACTOR=tl.bfloat16 if params.is_cuda else tl.float32,
+            num_warps=4 if units * inputs <= _MOST_WEIGHTS // 2 else 8,
+        )
+
+
+def select(step: Step, blocks: list[Block]) -> FusedSGD | None:
+    """The kernel, where it serves these blocks and was seen to give what the step gives."""
+    if not (_runs_on(blocks[0].tensors["key"].device) and all(serves(step, block) for block in blocks)):
+        return None
+    fused = FusedSGD(step)
+    try:
+        reason = "" if fused.agrees(blocks[0]) else "it differs from the eager step"
+    except Exception as error:  # a compiler and a driver raise errors of many kinds
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if reason:
+        warn(f"the fused kernel is not used, and training is slower ({reason})")
+        return None
+    return fused
+
+
+def serves(step: Step, block: Block) -> bool:
+    """Whether the kernel knows the network, the task, the optimizer and the way of drawing examples."""
+    data, network, task = step.data, step.network, step.data.task
+    if not (type(network) is MLP and type(task) is Parity and type(step.rule) is SGD and step.loss in _LOSSES):
+        return False
+    if step.is_mixed or step.interventions or step.sampler or data.interventions or data.branches or data.axes:
+        return False
+    if block.tensors["data"] or any(one.micro_batches > 1 for one in block.stretches) or step.team.divides_batches:
+        return False
+    numbers: Any = block.tensors["numbers"]
+    if "batch" in numbers or data.enumerates(numbers) or type(data).weights is not ReuseDataModule.weights:
+        return False
+    layers: Any = network.layers
+    if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:
+        return False
+    units, inputs = _padded(layers[0].out_features), _padded(task.dim + 1)
+    return network.activation == "relu" and units <= _MOST_UNITS and units * inputs <= _MOST_WEIGHTS
+
+
+def _runs_on(device: torch.device) -> bool:
+    """Whether Triton is there for a device; its interpreter, which is for tests, runs on the CPU."""
+    is_there = device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
+    return is_there and find_spec("triton") is not None
+
+
+def _padded(size: int) -> int:
+    """The smallest power of two that a matrix product takes."""
+    return max(16, 1 << (size - 1).bit_length())
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    difference = one.double().nan_to_num() - other.double().nan_to_num()
+    return difference.view(len(one), -1).norm(dim=1)
