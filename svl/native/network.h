@@ -140,12 +140,14 @@ struct Network {
         const int n = width[l + 1];
         const bool is_last = l == hidden - 1;
         for (int j = 0; j < n; j += LANES) {
-            vec units = {}, outgoing = load(&last[is_last ? j : 0]), weights = {};
-            for (int b = 0; b < count; b++) {
-                float* at = &after[l][b * n + j];
+            // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
+            float* at = after[l].data() + j;
+            const float *made_of = ACTIVATION == QUADRATIC ? before[l].data() + j : at, *above = below.data() + j;
+            vec units = {}, weights = {};
+            const vec outgoing = load(&last[is_last ? j : 0]);
+            for (int b = 0; b < count; b++, at += n, made_of += n, above += n) {
                 const vec value = load(at), s = splat(d[b]);
-                const vec made_of = ACTIVATION == QUADRATIC ? load(&before[l][b * n + j]) : value;
-                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(&below[b * n + j]), made_of, value);
+                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(above), load(made_of), value);
                 store(at, v);
                 units += v;
                 weights += s * value;

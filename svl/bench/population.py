@@ -1,0 +1,115 @@
+"""Full batches: the population of the hypercube, and a subset, beside autograd over all their inputs at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from svl.bench.peers import DEGREE, DIM, LR, WIDTH, narrow_mlp
+from svl.data import FullBatch
+from svl.data.size import POPULATION, Size
+from svl.optim import SGD
+from svl.replicas import Replicas
+from svl.tasks import Parity
+from svl.training import ReplicaStack
+
+SUBSET, REPLICAS = 2**14, 8
+
+_Step = Callable[[int], None]
+
+
+@dataclass
+class Row:
+    """What a step takes.
+
+    Attributes:
+        name: of the way.
+        seconds: a step of one replica, for each round.
+        ratios: naive autograd's seconds by these, within a round.
+        memory: bytes that a step holds beside the stack, at most; ``None`` where the system does not say.
+    """
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    memory: int | None = None
+
+
+def measure(rounds: int, dim: int = DIM, subset: int = SUBSET) -> list[Row]:
+    """Every way once a round; the first of each size is naive autograd, and the others' ratios are to it."""
+    task, rows = Parity(dim, min(DEGREE, dim)), []
+    sizes: list[Size] = [POPULATION, subset]
+    for size in sizes:
+        count, label = (2**dim, "population") if size == POPULATION else (subset, f"subset of {subset}")
+        # Tenths of a second a round, but one step at least.
+        ways = [(f"{label}, autograd, one network", 1, naive(task, count), -(-2**18 // count))]
+        for replicas in (1, REPLICAS):
+            steps = -(-2 ** (24 if size == POPULATION else 19) // (count * replicas))
+            ways.append((f"{label}, svl, {replicas} replica{'s'[: replicas > 1]}", replicas, ours(task, size, replicas), steps))
+        found = [Row(name) for name, *_ in ways]
+        for _ in range(rounds):
+            for row, (_, replicas, run, steps) in zip(found, ways, strict=True):
+                began = time.perf_counter()
+                run(steps)
+                row.seconds.append((time.perf_counter() - began) / (steps * replicas))
+                row.ratios.append(found[0].seconds[-1] / row.seconds[-1])
+        for row, (_, _, run, _) in zip(found, ways, strict=True):
+            row.memory = _memory(run)
+        rows += found
+    return rows
+
+
+def naive(task: Parity, count: int) -> _Step:
+    """One graph over all of so many inputs, ``torch.nn`` and ``torch.optim``."""
+    network = nn.Sequential(nn.Linear(task.dim, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+    optimizer = torch.optim.SGD(network.parameters(), lr=LR)
+    inputs, targets = task.population(Replicas(1).key(), torch.arange(count)[None])
+    x, y = inputs[0], targets[0]
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            nn.functional.softplus(-y * network(x)[:, 0]).mean().backward()
+            optimizer.step()
+
+    run(1)
+    return run
+
+
+def ours(task: Parity, size: Size, replicas: int, **engine: Any) -> _Step:
+    """The replica stack on full batches of a size."""
+    data = FullBatch(task, size)
+    data.schedule(10**9, 1)
+    engine = {"compile": "always", **engine}
+    stack = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(replicas), **engine)
+    position = 0
+
+    def run(steps: int) -> None:
+        nonlocal position
+        stack.train_steps(position, steps)
+        position += steps
+
+    run(1)
+    return run
+
+
+def _memory(run: _Step) -> int | None:
+    """How much more memory than before the process has at most during a step; Linux only."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = _status("VmRSS")
+        run(1)
+        return _status("VmHWM") - before
+    except OSError:
+        return None
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
