@@ -276,7 +276,8 @@ class ReplicaStack(nn.Module):
         micro = [data.micro_batches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
         runs = [len(list(run)) for _, run in groupby(micro)]
         most = [max(count for _, count in one) for one in micro]
-        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, device))
+        numbers = data.batch_size * network.activations(self._template[0], data.task)
+        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, numbers, device))
         everything: dict[str, Any] = {
             "params": self._packed,
             "rule": self._packed_rule,
@@ -303,14 +304,18 @@ class ReplicaStack(nn.Module):
         self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
-        self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
+        is_small = side_by_side and numbers * max(rows.stop - rows.start for rows in slices) <= _NUMBERS_PER_BLOCK
+        self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads, is_small)
         return self._blocks
 
-    def _replicas_per_block(self, count: int, device: torch.device) -> int:
-        """As many as a core's cache holds, but at least a block for each core where the work is worth it."""
+    def _replicas_per_block(self, count: int, numbers: int, device: torch.device) -> int:
+        """As many as a core's cache holds, but at least a block for each core where the work is worth it.
+
+        Args:
+            numbers: activations of one replica.
+        """
         if device.type != "cpu":
             return count
-        numbers = self.data.batch_size * network.activations(self._template[0], self.data.task)
         most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // (self.threads or torch.get_num_threads()))
         return min(most, max(share, most // _LEAST_SHARE, 1))
 
