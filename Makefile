@@ -31,7 +31,7 @@ format: .venv/.installed ## format the code and apply the safe fixes
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-bench: .venv/.installed .venv-bench/.installed ## compare replica-steps per second with a plain PyTorch loop and with JAX
+bench: .venv/.installed .venv-bench/.installed ## measure speed, beside a plain PyTorch loop and JAX, and how it scales
 	.venv/bin/python -m svl.bench
 
 clean: ## remove build products and caches; keep .venv and runs

@@ -17,7 +17,7 @@ from svl.bench.section import Section, spread
 from svl.cli import main
 from svl.training.replica_module import ReplicaModule
 
-REPLICAS, STEPS, EVERY = 256, 2000, 50
+REPLICAS, STEPS, EVERY = 256, 1000, 50
 
 
 class Clock(pl.Callback):

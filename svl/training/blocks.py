@@ -41,12 +41,13 @@ class BlockRunner:
     Args:
         blocks: number of blocks.
         threads: cores to use; all that torch would use if ``None``.
+        is_small: whether a block is too little work to be divided between cores.
     """
 
-    def __init__(self, blocks: int, threads: int | None = None) -> None:
+    def __init__(self, blocks: int, threads: int | None = None, is_small: bool = False) -> None:
         available = self._available = threads or torch.get_num_threads()
         self.workers = max(1, min(blocks, available))
-        self._intra_op = max(1, available // self.workers)
+        self._intra_op = 1 if is_small else max(1, available // self.workers)
         # The number of threads is a setting of each thread.
         pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(self._intra_op,))
         self._pool = pool if self.workers > 1 else None

@@ -89,7 +89,7 @@ def activations(network: nn.Module, task: Task) -> int:
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     with torch.no_grad():
-        network(inputs[0])
+        network(inputs[0].to(next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     return sum(sizes)

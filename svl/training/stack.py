@@ -277,7 +277,8 @@ class ReplicaStack(nn.Module):
         own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
         stretches = [self._stretches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
         runs = [len(list(run)) for _, run in groupby(stretches)]
-        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, device))
+        numbers = self.data.batch_size * network.activations(self._template[0], self.data.task)
+        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, numbers, device))
         everything: dict[str, Any] = {
             "params": self._packed,
             "rule": self._packed_rule,
@@ -304,18 +305,23 @@ class ReplicaStack(nn.Module):
         self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
-        self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads)
+        is_small = side_by_side and numbers * max(rows.stop - rows.start for rows in slices) <= _NUMBERS_PER_BLOCK
+        is_small &= not any(one.is_population for row in stretches for one in row)
+        self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads, is_small)
         return self._blocks
 
     def _stretches(self, numbers: dict[str, Tensor]) -> list[Stretch]:
         first = self.data.micro_batches(numbers)
         return [Stretch(step, count, self.data.is_population(numbers, torch.tensor(step))) for step, count in first]
 
-    def _replicas_per_block(self, count: int, device: torch.device) -> int:
-        """As many as a core's cache holds, but at least a block for each core where the work is worth it."""
+    def _replicas_per_block(self, count: int, numbers: int, device: torch.device) -> int:
+        """As many as a core's cache holds, but at least a block for each core where the work is worth it.
+
+        Args:
+            numbers: activations of one replica.
+        """
         if device.type != "cpu":
             return count
-        numbers = self.data.batch_size * network.activations(self._template[0], self.data.task)
         most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // (self.threads or torch.get_num_threads()))
         return min(most, max(share, most // _LEAST_SHARE, 1))
 

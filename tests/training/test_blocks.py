@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svl.data import FullBatch, Subset
+from svl.data import FullBatch, Online, Subset
+from svl.models import Transformer
 from svl.optim import AdamW
 from svl.replicas import Replicas
 from svl.tasks import Parity
+from svl.training import network as networks
 from svl.training.blocks import partition, view
 from svl.training.compilation import can_compile
 
@@ -82,6 +84,34 @@ def test_the_order_of_arms_does_not_matter(lab):
     first, second = trained([40, 100, "online"], [1e-3, 1e-2]), trained(["online", 40, 100], [1e-2, 1e-3])
     assert list(first) != list(second) and len(first) == 12
     torch.testing.assert_close({row: second[row] for row in first}, first, rtol=1e-4, atol=1e-5)
+
+
+def wide_transformer(input_shape, output_dim):
+    return Transformer(input_shape, output_dim, width=256, heads=8)
+
+
+@pytest.mark.parametrize(
+    ("network", "batch", "replicas", "threads", "sizes", "cores_for_each"),
+    [
+        (64, 128, 256, 2, {64}, 1),  # what a core's cache holds
+        (64, 128, 64, 2, {32}, 1),  # half of them for each of two cores
+        (64, 128, 8, 2, {8}, 1),  # a call takes as long as eight replicas
+        (1024, 128, 64, 2, {4}, 1),
+        (wide_transformer, 32, 4, 2, {1}, 1),
+        (wide_transformer, 32, 1, 2, {1}, 2),  # work enough for both
+    ],
+)
+def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads, sizes, cores_for_each):
+    network = network if callable(network) else lab.network(network)
+    data = Online(Parity(20, 6), batch_size=batch, test_size=8)
+    stack = lab.stack(data, network=network, replicas=Replicas(replicas), compile="always", threads=threads)
+    assert {block.rows.stop - block.rows.start for block in stack._prepare()} == sizes
+    assert stack._runner._intra_op == cores_for_each
+
+
+def test_activations_are_what_the_layers_give(lab):
+    # 64 + 1 of the layers, and the network's own output.
+    assert networks.activations(lab.network(64)((20,), 1), Parity(20, 6)) == 66
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
