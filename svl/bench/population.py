@@ -20,6 +20,8 @@ from svl.tasks import Parity
 from svl.training import ReplicaStack
 
 SUBSET, REPLICAS = 2**14, 8
+EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
+MICRO_BATCH = 4096  # of the subset: as fast for one replica as for many
 
 _Step = Callable[[int], None]
 
@@ -41,17 +43,23 @@ class Row:
     memory: int | None = None
 
 
-def measure(rounds: int, dim: int = DIM, subset: int = SUBSET) -> list[Row]:
-    """Every way once a round; the first of each size is naive autograd, and the others' ratios are to it."""
+def measure(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) -> list[Row]:
+    """Every way once a round; the first of each size is naive autograd, and the others' ratios are to it.
+
+    Args:
+        rounds: repetitions.
+        dim: of the hypercube.
+        subset: examples of the subset.
+        **engine: settings of the replica stack.
+    """
     task, rows = Parity(dim, min(DEGREE, dim)), []
-    sizes: list[Size] = [POPULATION, subset]
-    for size in sizes:
-        count, label = (2**dim, "population") if size == POPULATION else (subset, f"subset of {subset}")
-        # Tenths of a second a round, but one step at least.
-        ways = [(f"{label}, autograd, one network", 1, naive(task, count), -(-2**18 // count))]
+    sizes: list[tuple[str, Size, int]] = [("population", POPULATION, 2**dim), (f"subset of {subset}", subset, subset)]
+    for label, size, count in sizes:
+        ways = [(f"{label}: autograd", 1, naive(task, count), -(-EXAMPLES // count))]
         for replicas in (1, REPLICAS):
-            steps = -(-2 ** (24 if size == POPULATION else 19) // (count * replicas))
-            ways.append((f"{label}, svl, {replicas} replica{'s'[: replicas > 1]}", replicas, ours(task, size, replicas), steps))
+            steps = -(-EXAMPLES * (64 if size == POPULATION else 2) // (count * replicas))
+            run = ours(task, size, replicas, **engine)
+            ways.append((f"{label}: svl, R = {replicas}", replicas, run, steps))
         found = [Row(name) for name, *_ in ways]
         for _ in range(rounds):
             for row, (_, replicas, run, steps) in zip(found, ways, strict=True):
@@ -84,7 +92,7 @@ def naive(task: Parity, count: int) -> _Step:
 
 def ours(task: Parity, size: Size, replicas: int, **engine: Any) -> _Step:
     """The replica stack on full batches of a size."""
-    data = FullBatch(task, size)
+    data = FullBatch(task, size, micro_batch_size=MICRO_BATCH)
     data.schedule(10**9, 1)
     engine = {"compile": "always", **engine}
     stack = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(replicas), **engine)
