@@ -9,13 +9,21 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from svl.bench import engines, overhead, scale, share, startup, transformer
+from svl.bench import engines, overhead, population, scale, share, startup, transformer
 from svl.bench.section import Section
 
 ROUNDS = 7
 PAGE = Path("docs") / "benchmark.md"
 # In the order of the page; each takes a number of rounds and gives its sections.
-MEASUREMENTS = (engines.measure, transformer.measure, scale.measure, startup.measure, share.measure, overhead.measure)
+MEASUREMENTS = (
+    engines.measure,
+    population.measure,
+    transformer.measure,
+    scale.measure,
+    startup.measure,
+    share.measure,
+    overhead.measure,
+)
 
 
 def main() -> None:

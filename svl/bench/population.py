@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from svl.bench.peers import DEGREE, DIM, LR, WIDTH, narrow_mlp
+from svl.bench.section import Section, spread
 from svl.data import FullBatch
 from svl.data.size import POPULATION, Size
 from svl.optim import SGD
@@ -43,7 +44,27 @@ class Row:
     memory: int | None = None
 
 
-def measure(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) -> list[Row]:
+def measure(rounds: int) -> list[Section]:
+    """The page's section."""
+    rows = compare(rounds)
+    cells = [
+        (
+            row.name,
+            spread([1e3 * one for one in row.seconds]),
+            spread(row.ratios),
+            "" if row.memory is None else f"{row.memory / 2**20:.0f}",
+        )
+        for row in rows
+    ]
+    text = (
+        f"({DIM}, {DEGREE})-parity, the network above, a step of full-batch gradient descent for each replica: on all\n"
+        f"2^{DIM} inputs, and on a subset in micro-batches of {MICRO_BATCH}. Autograd is one graph over all stored inputs.\n"
+        "Memory is what the process holds at most during a step beside what it keeps."
+    )
+    return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
+
+
+def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) -> list[Row]:
     """Every way once a round; the first of each size is naive autograd, and the others' ratios are to it.
 
     Args:
