@@ -58,8 +58,8 @@ def measure(rounds: int) -> list[Section]:
     ]
     text = (
         f"({DIM}, {DEGREE})-parity, the network above, a step of full-batch gradient descent for each replica: on all\n"
-        f"2^{DIM} inputs, and on a subset in micro-batches of {MICRO_BATCH}. Autograd is one graph over all stored inputs.\n"
-        "Memory is what the process holds at most during a step beside what it keeps."
+        f"2^{DIM} inputs, and on a subset in micro-batches of {MICRO_BATCH}. Autograd is one graph over all inputs,\n"
+        "stored. Memory is what the process holds at most during a step beside what it keeps."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
 
