@@ -98,6 +98,7 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
             tried = {f"{arm} {i}": own | point for arm, own in trying.items() for i, point in enumerate(grid.points)}
             title = f"{fit}{': ' * bool(fit)}rates{f' {number + 1}' * (len(figure.grids) > 1)}"
             words = figure.words(fit, _different(tried), grid.seeds, grid.first_seed)
+            title += f" ({len(tried)} arms x {grid.seeds} seeds)"
             rows = _rows(_fit(words, title, runs, say, tracking, done), tried)
             for arm, own in trying.items():
                 parts = [rows[f"{arm} {i}"].assign(**point) for i, point in enumerate(grid.points)]
@@ -106,7 +107,8 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
                 choices.setdefault(names[arm], []).append(choice)
                 own |= choice.best
         words = figure.words(fit, _different(arms), figure.seeds, figure.first_seed)
-        rows = _rows(_fit(words, fit or "arms", runs, say, tracking, done), arms)
+        title = f"{fit or 'arms'} ({len(arms)} arms x {figure.seeds} seeds)"
+        rows = _rows(_fit(words, title, runs, say, tracking, done), arms)
         for arm, own in arms.items():
             reported[names[arm]], settings[names[arm]] = rows[arm], own
     return Trained(Outcome(metric, target, reported, grids, settings), choices, done)
@@ -117,7 +119,7 @@ def _fit(words: list[str], name: str, runs: str, say: Say, tracking: str, done: 
     path = Path(runs) / EXPERIMENT / content_hash(resolve(words))
     began = time.monotonic()
     if not is_finished(path):
-        say(f"{name}: {command(words)}")
+        say(name)
         where = ("--experiment", EXPERIMENT, "--runs", runs, "--run_id", path.name, "--ckpt_path", "auto")
         # What a fit prints at its end is about itself; its progress goes to standard error.
         with contextlib.redirect_stdout(io.StringIO()):
