@@ -109,7 +109,9 @@ def run(size: Size, track: Track) -> Finding:
             reuse_rate = {name: None if np.isnan(x) else x for name, x in estimate(one.seeds[place])._asdict().items()}
             entry = {"samples": one.samples, "epochs": count, "loss": float(one.loss[place]), "rate": one.rates[place]}
             numbers["curves"].append({**entry, **reuse_rate})
-    return Finding(tables, draw(found, history, batch), numbers)
+    gaps = {count: gap._asdict() for count, gap in differences(found).items()}
+    finite = {count: {k: None if np.isnan(x) else x for k, x in gap.items()} for count, gap in gaps.items()}
+    return Finding(tables, draw(found, history, batch), {**numbers, "differences": finite})
 
 
 def table(found: list[Reuse]) -> Any:
@@ -126,16 +128,23 @@ def table(found: list[Reuse]) -> Any:
     return experiment.table("E(K, N) of a language model of bytes", columns, rows, caption)
 
 
-def ordering(found: list[Reuse]) -> Any:
+def differences(found: list[Reuse]) -> dict[int, Estimate]:
     """E of the larger N less that of the smaller, seed by seed, at every K that both have."""
     small, large = found[0], found[-1]
+    return {
+        count: estimate(large.seeds[large.epochs.index(count)] - small.seeds[small.epochs.index(count)])
+        for count in sorted(set(small.epochs) & set(large.epochs))
+    }
+
+
+def ordering(found: list[Reuse]) -> Any:
+    """The table of :func:`differences`."""
     rows = []
-    for count in sorted(set(small.epochs) & set(large.epochs)):
-        gap = estimate(large.seeds[large.epochs.index(count)] - small.seeds[small.epochs.index(count)])
+    for count, gap in differences(found).items():
         verdict = "larger" if gap.low > 0 else "smaller" if gap.high < 0 else "undecided"
         rows.append([str(count), experiment.interval(*gap), verdict])
     columns = ["epochs K", "difference", "E of the larger N is"]
-    return experiment.table(f"E(K, {large.samples}) - E(K, {small.samples})", columns, rows)
+    return experiment.table(f"E(K, {found[-1].samples}) - E(K, {found[0].samples})", columns, rows)
 
 
 def draw(found: list[Reuse], history: pd.DataFrame, batch: int) -> Figure:

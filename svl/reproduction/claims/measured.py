@@ -61,7 +61,7 @@ class Measured:
 def _found(numbers: Any, place: str) -> Estimate:
     for part in place.split("."):
         try:
-            numbers = numbers[int(part) if isinstance(numbers, list) else part]
+            numbers = numbers[part if part in numbers else int(part)]
         except (KeyError, IndexError, ValueError, TypeError):
             known = ", ".join(map(str, numbers)) if isinstance(numbers, Mapping) else f"{len(numbers)} places"
             raise SettingError("at", place, f"{part!r} to be one of {known}") from None
