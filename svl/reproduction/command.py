@@ -110,7 +110,8 @@ def table(record: Record) -> Table:
         cells = (one["says"], f"{one['effect']}: {estimate(one)}{note}")
         style = _STYLES[one["verdict"]]
         shown.add_row(*map(escape, cells), f"[{style}]{one['verdict']}[/{style}]")
-    said = [f"{record.verdict}: {record.reported} seeds, {record.seconds:.0f} s of training"]
+    seeds = f"{record.reported} seeds an arm, " if record.arms else ""
+    said = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
     said += [f"at the edge of its grid: {edge}" for edge in record.edges]
     shown.caption = escape("\n".join(said))
     return shown
