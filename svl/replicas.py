@@ -41,7 +41,7 @@ class Replicas:
     ) -> None:
         check_whole("replicas.seeds", seeds, 1)
         check_whole("replicas.first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
-        if arms:
+        if arms is not None:
             if vary:
                 raise SettingError("replicas.vary", vary, "nothing where replicas.arms are given: they say what varies")
             vary = _varied(arms)
@@ -116,7 +116,7 @@ class Replicas:
 
 def _varied(arms: Any) -> dict[str, list[Any]]:
     """The different values of each setting of arms that are given by name."""
-    if not isinstance(arms, dict) or not all(isinstance(arm, dict) and arm for arm in arms.values()):
+    if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) and arm for arm in arms.values()):
         raise SettingError("replicas.arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
     keys = set(next(iter(arms.values())))
     for name, arm in arms.items():

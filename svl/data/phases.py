@@ -83,17 +83,21 @@ class Phases(ReuseDataModule):
         sizes = [own + own[-1:] * (phases - len(own)) for own in sizes]
         flat = [size for own in sizes for size in own]
         extent = extents(flat, self.task).view(len(sizes), -1)
+        last = torch.tensor(counts)[:, None] - 1
+        is_own = torch.arange(phases) <= last
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
         self._enumerates = POPULATION in flat
         rows = zip(extent.tolist(), columns["durations"], counts, strict=True)
         begins = torch.tensor([self._starts(own, steps, count) for own, steps, count in rows])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
-        fresh_start = extent.max(1).values if self.nested else extent.sum(1)
+        together = extent.where(is_own, 0).sum(1)
+        fresh_start = extent.max(1).values if self.nested else together
         if not self.nested:
-            check_fresh("data.sizes", int(extent.sum(1).max()), self.task)
+            check_fresh("data.sizes", int(together.max()), self.task)
         if ONLINE in flat:
             check_fresh("data.sizes", int(fresh_start.max()) + online, self.task)
         before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)
+        before = before.gather(1, torch.arange(phases).minimum(last))
         return {
             "sizes": extent,
             "sides": self.pool.sides(extent),

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,7 +17,10 @@ from rich.table import Table
 from svl.errors import SettingError
 from svl.reproduction.record import PICTURE, Record, read
 
-USAGE = "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--gallery [FOLDER]]"
+if TYPE_CHECKING:
+    from svl.reproduction.paper_figure import PaperFigure
+
+USAGE = "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--gallery]"
 RECORDS = Path("reproduce")
 GALLERY = Path("docs") / "gallery"
 _STYLES = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
@@ -40,10 +43,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="every figure, its claim, its scales and its last verdict")
     parser.add_argument("--dry-run", action="store_true", help="print the fits' commands, and run nothing")
     parser.add_argument("--wandb", default="disabled", metavar="MODE", help="of the fits; default: disabled")
-    parser.add_argument(
-        "--gallery", nargs="?", type=Path, const=GALLERY, metavar="FOLDER",
-        help=f"keep results and pictures in FOLDER and write the page that shows them; default: {GALLERY}",
-    )  # fmt: skip
+    parser.add_argument("--gallery", action="store_true", help="keep results and write the page that shows them")
+    parser.add_argument("--gallery_folder", type=Path, default=GALLERY, metavar="FOLDER", help=f"default: {GALLERY}")
     given = parser.parse_args(words)
     from svl.reproduction import gallery, paper_figure
 
@@ -58,32 +59,31 @@ def main(words: Sequence[str]) -> int:
     if given.dry_run:
         for figure in figures:
             print(f"# {figure.name}: {figure.title}")
-            for fit in figure.fits:
-                print(paper_figure.command(figure.words(fit, figure.arms, figure.seeds, figure.first_seed)))
+            print("\n".join(figure.commands()))
         return 0
+    if given.gallery:
+        gallery.check(given.gallery_folder)
     from svl.reproduction.fits import Stopped
 
     for figure in figures:
         try:
             record, folder = run(figure, given.runs, given.wandb, ["reproduce", *words])
-        except Stopped as stopped:
-            print("stopped; the same command goes on", file=sys.stderr)
-            return stopped.status
+        except (Stopped, KeyboardInterrupt) as stopped:
+            print("svl: stopped; the same command goes on", file=sys.stderr)
+            return stopped.status if isinstance(stopped, Stopped) else 130
         if given.gallery:
-            gallery.keep(record, folder, given.gallery)
+            gallery.keep(record, folder, given.gallery_folder)
     if given.gallery:
-        print(gallery.write(given.gallery))
+        print(gallery.write(given.gallery_folder))
     return 0
 
 
-def run(figure: object, runs: str, tracking: str, words: Sequence[str]) -> tuple[Record, Path]:
+def run(figure: PaperFigure, runs: str, tracking: str, words: Sequence[str]) -> tuple[Record, Path]:
     """Train what is missing, test the claims, print and keep the result; returns it and its folder."""
     from svl.reproduction import experiment, record
     from svl.reproduction.drawing import draw
     from svl.reproduction.fits import train
-    from svl.reproduction.paper_figure import PaperFigure
 
-    assert isinstance(figure, PaperFigure)
     if figure.theory:
         began = time.monotonic()
         numbers, picture = experiment.run(figure)

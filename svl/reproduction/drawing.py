@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from svl.errors import SettingError
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import scores
@@ -40,6 +41,9 @@ def _names(outcome: Outcome, panel: Panel) -> list[str]:
 def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     """Means over seeds; the last arm is the reference of the speed-ups."""
     metric = panel.metric or outcome.metric
+    for name in _names(outcome, panel):
+        if metric not in outcome.arms[name]:
+            raise SettingError("metric", metric, f"a metric of the history of {name}")
     arms = [Arm(dict(outcome.settings.get(name, {})), outcome.arms[name], name) for name in _names(outcome, panel)]
     target = outcome.target if metric == outcome.metric else None
     fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, beside=False)
@@ -78,17 +82,17 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     """The mean over the run on the tuning seeds at every point of each arm's grid; of two rates, as a heatmap."""
     names = [name for name in _names(outcome, panel) if name in outcome.grids]
     frames = [outcome.grids[name] for name in names]
-    known = {"step", "samples", "seed", "diverged"}
-    rates = [key for key in frames[0] if "." in key and frames[0][key].nunique() > 1 and key not in known]
+    rates = [key for key in frames[0] if "." in key and frames[0][key].nunique() > 1]
     tuned = [key for key in rates if all(key in frame for frame in frames)][-2:]
     axes.set_title(panel.title, loc="left", fontsize=10)
+    sign = 1 if statistics.is_better_above(outcome.metric) else -1
     if len(tuned) == 2:
         means = scores(frames[0], outcome.metric, tuned).mean().unstack()
         image = axes.imshow(means.to_numpy(), origin="lower", aspect="auto", cmap="viridis")
         middle = np.nanmean(image.get_clim())
         for (row, column), value in np.ndenumerate(means.to_numpy(np.float64)):
             shade = "white" if value < middle else "black"
-            axes.annotate(f"{abs(value):.2f}", (column, row), ha="center", va="center", fontsize=7, color=shade)
+            axes.annotate(f"{sign * value:.2f}", (column, row), ha="center", va="center", fontsize=7, color=shade)
         axes.set_xticks(range(means.shape[1]), [setting(v) for v in means.columns])
         axes.set_yticks(range(means.shape[0]), [setting(v) for v in means.index])
         vertical, horizontal = short_names(tuned)
@@ -99,7 +103,7 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     for name, frame, look in zip(names, frames, looks([(arm, arms[-1]) for arm in arms]), strict=True):
         tried = scores(frame, outcome.metric, tuned).mean()
         style = {key: look[key] for key in ("color", "marker", "linestyle")}
-        axes.plot([point[0] for point in tried.index], abs(tried.to_numpy()), label=name, **style)
+        axes.plot([point[0] for point in tried.index], sign * tried.to_numpy(), label=name, **style)
     axes.set_xscale("log")
     every = sorted({value for frame in frames for value in frame[tuned[0]].unique()})
     axes.set_xticks(every, [setting(value) for value in every])

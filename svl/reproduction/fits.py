@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +48,14 @@ class Done:
         command: that a user types for it.
         run: its run directory.
         seconds: that its training took, when it was trained.
+        git_commit: of the code that trained it, where that is known.
     """
 
     name: str
     command: str
     run: str
     seconds: float
+    git_commit: str | None = None
 
 
 @dataclass
@@ -117,8 +118,8 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
 def _fit(words: list[str], name: str, runs: str, say: Say, tracking: str, done: list[Done]) -> Path:
     """The run directory of a fit, trained if it is not done."""
     path = Path(runs) / EXPERIMENT / content_hash(resolve(words))
-    began = time.monotonic()
-    if not is_finished(path):
+    was_done = is_finished(path)
+    if not was_done:
         say(name)
         where = ("--experiment", EXPERIMENT, "--runs", runs, "--run_id", path.name, "--ckpt_path", "auto")
         # What a fit prints at its end is about itself; its progress goes to standard error.
@@ -126,10 +127,9 @@ def _fit(words: list[str], name: str, runs: str, say: Say, tracking: str, done: 
             status = run([*words, *where, "--wandb.mode", tracking])
         if status:
             raise Stopped(status)
-    seconds = json.loads((path / SUMMARY).read_text(encoding="utf-8"))["wall_seconds"]
-    reused = "" if time.monotonic() - began > 0.5 * seconds else ", done before"
-    say(f"{name}: {seconds:.0f} s{reused}, {path}")
-    done.append(Done(name, command(words), str(path), seconds))
+    summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+    say(f"{name}: {summary['wall_seconds']:.0f} s{', done before' * was_done}, {path}")
+    done.append(Done(name, command(words), str(path), summary["wall_seconds"], summary.get("git_commit")))
     return path
 
 

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
+from svl.errors import SettingError
 from svl.reproduction.command import estimate
 from svl.reproduction.paper_figure import SCALES, known
 from svl.reproduction.record import PICTURE, RESULT, Record, read
 from svl.reproduction.tuning import described
 from svl.results.atomic import replacing
 
-PAGE = "README.md"
+PAGE, _HEADING = "README.md", "# Gallery"
 _MARKS = {"reproduced": "✅", "not reproduced": "❌", "undecided": "❔"}
 _INTRODUCTION = """\
 Written by `svl reproduce --gallery`: every figure with the paper's claim, what svl finds, and how. A claim is
 *reproduced* where its whole 95 % interval (over seeds) agrees with it, *not reproduced* where the whole interval
 contradicts it, else *undecided*. A figure is reproduced where all its claims are (an intersection-union test, which
-needs no correction for their number), and not reproduced where one is contradicted (of m claims at their boundary one
-is so by chance with a probability of at most 2.5 % m). Rates are tuned for each arm on seeds other than those
-reported."""
+needs no correction for their number), and not reproduced where one is contradicted (of m comparisons at their
+boundary one is so by chance with a probability of at most 2.5 % m). Where rates are tuned, it is for each arm, on
+seeds other than those reported."""
 _PAPERS = {
     "liu2026": "Liu et al. 2026, *Less Data, Faster Training*",
     "kotha2025": "Kotha et al. 2025, *Lowering Data Diversity Can Accelerate Training*",
     "yan2025": "Yan et al. 2025, *Larger Datasets Can Be Repeated More*",
 }
+
+
+def check(gallery: Path) -> None:
+    """Refuse a folder that cannot be written, or whose page is another's.
+
+    Raises:
+        SettingError: for one of these.
+    """
+    page = gallery / PAGE
+    try:
+        gallery.mkdir(parents=True, exist_ok=True)
+        is_own = not page.exists() or page.read_text(encoding="utf-8").startswith(_HEADING)
+        if not os.access(gallery, os.W_OK) or not is_own:
+            raise PermissionError(1, "its README.md is not a gallery's" if not is_own else "it cannot be written")
+    except OSError as error:
+        allowed = f"a folder for the gallery alone ({error.strerror})"
+        raise SettingError("--gallery_folder", str(gallery), allowed) from None
 
 
 def keep(record: Record, folder: Path, gallery: Path) -> None:
@@ -46,7 +65,7 @@ def write(gallery: Path) -> Path:
 
 def _page(records: dict[str, list[Record]]) -> str:
     lines = [
-        "# Gallery",
+        _HEADING,
         "",
         _INTRODUCTION,
         "",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
+from scipy import stats
 
 from svl.errors import SettingError, nearest
 from svl.results import statistics
-from svl.results.statistics import Unit
+from svl.results.statistics import Estimate, Unit
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,39 @@ class Outcome:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def times(self, arm: str, target: float | None = None) -> pd.DataFrame:
-        """When each seed passes the target (``statistics.time_to_target``)."""
-        return statistics.time_to_target(self.arms[arm], self.metric, self.target if target is None else target)
+        """When each seed passes the target (``statistics.time_to_target``); one that diverges does not by the end."""
+        rows = self.arms[arm]
+        times = statistics.time_to_target(rows, self.metric, self.target if target is None else target)
+        gone = times.index.isin(rows.loc[statistics.diverged(rows), "seed"]) & ~times["reached"]
+        return times.assign(**{unit: times[unit].mask(gone, rows[unit].max()) for unit in ("step", "samples")})
+
+    def scores(
+        self, arms: Sequence[str], metric: str, higher: bool, at: float | None = None, unit: Unit = "samples"
+    ) -> pd.DataFrame:
+        """:func:`scores` of some arms."""
+        return scores({name: self.arms[name] for name in arms}, metric, higher, at, unit)
+
+
+def scores(
+    histories: Mapping[Any, pd.DataFrame], metric: str, higher: bool, at: float | None = None, unit: Unit = "samples"
+) -> pd.DataFrame:
+    """A metric of every seed and history, the higher the better; a seed that has diverged has the worst ever measured.
+
+    Args:
+        higher: whether more is better.
+        at: budget of ``unit``; the mean over the measurements after the first if ``None``.
+
+    Raises:
+        SettingError: if the histories have no such metric.
+    """
+    found, worst, sign = {}, np.inf, 1 if higher else -1
+    for name, rows in histories.items():
+        if metric not in rows:
+            raise SettingError("metric", metric, f"a metric of the history of {name}")
+        values = _run_means(rows, metric) if at is None else statistics.value_at(rows, metric, at, unit)
+        found[name] = sign * values.astype(np.float64)
+        worst = min(worst, (sign * rows[metric]).min())
+    return pd.DataFrame(found).fillna(worst if np.isfinite(worst) else 0.0)
 
 
 def log_times(times: pd.DataFrame, unit: Unit, end: float) -> pd.Series:
@@ -45,7 +79,17 @@ def log_times(times: pd.DataFrame, unit: Unit, end: float) -> pd.Series:
     return np.log(known.clip(lower=1).astype(np.float64))
 
 
-def run_means(rows: pd.DataFrame, metric: str) -> pd.Series:
+def mean(values: Float[ndarray, "seed"]) -> Estimate:
+    """The mean with the wider of a bootstrap and Student's interval: of few seeds the bootstrap's is too narrow."""
+    found = statistics.mean(values)
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2:
+        return found
+    reach = float(stats.t.ppf(statistics.HIGH, len(finite) - 1) * stats.sem(finite))
+    return Estimate(found.value, min(found.low, found.value - reach), max(found.high, found.value + reach))
+
+
+def _run_means(rows: pd.DataFrame, metric: str) -> pd.Series:
     """Each seed's mean of a metric over the measurements after the first; NaN where it has diverged."""
     later = rows[rows["step"] > rows["step"].min()]
     found = later.groupby("seed")[metric].mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +12,9 @@ from typing import Any
 
 from svl import arguments
 from svl.errors import SettingError, check_whole, nearest
+from svl.optim.rule import check_number
 from svl.reproduction import claims, tuning
-from svl.reproduction.claims import Claim
+from svl.reproduction.claims import BestRatio, Claim, Measured
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import Settings, Tuning
 from svl.theory.command import NAMES as EXPERIMENTS
@@ -85,6 +87,24 @@ class PaperFigure:
     target: tuple[str, float]
     theory: str | None = None
 
+    def commands(self) -> list[str]:
+        """What a user types for each fit, in order; where rates are tuned before, with those of the config."""
+        if self.theory:
+            return [f"svl theory {self.theory}"]
+        found = []
+        for fit in self.fits:
+            for grid in self.grids:
+                tried = {
+                    f"{arm} {i}": own | point
+                    for arm, own in self.arms.items()
+                    if grid.tried_by(arm)
+                    for i, point in enumerate(grid.points)
+                }
+                found.append(command(self.words(fit, tried, grid.seeds, grid.first_seed)))
+            found.append(command(self.words(fit, self.arms, self.seeds, self.first_seed)))
+            found[-1] += "  # with the rates that were chosen" * bool(self.grids)
+        return found
+
     def words(self, fit: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> list[str]:
         """The command line, after ``svl``, of a fit with some arms."""
         settings = {**self.fits[fit], **self.settings}
@@ -125,6 +145,10 @@ def read(name: str, scale: str = "laptop") -> PaperFigure:
         return _figure(name, paths[name], scale, content)
     except SettingError as error:
         raise SettingError(error.key, error.given, f"{error.allowed} (in {paths[name]})") from None
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        # a list where there should be a mapping, and the like
+        allowed = f"a figure's config with parts of the right kinds ({error})"
+        raise SettingError("figure", paths[name], allowed) from None
 
 
 def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> PaperFigure:
@@ -155,8 +179,12 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     target = {"metric": "val/accuracy", "value": 0.9, **content.get("target", {})}
     for key in ("metric", "value"):
         target[key] = settings.get(f"target.{key}", target[key])
-    minutes = figure.get("minutes")
-    return PaperFigure(
+    deviations = figure.get("deviations") or []
+    if not isinstance(deviations, list):
+        raise SettingError("figure.deviations", deviations, "a list of texts")
+    if not figure.get("claims"):
+        raise SettingError("figure.claims", figure.get("claims"), "a list of one or more")
+    found = PaperFigure(
         name=name,
         path=path,
         scale=scale,
@@ -168,13 +196,44 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         grids=grids,
         claims=[claims.read(f"figure.claims.{i}", one, names) for i, one in enumerate(figure.get("claims") or [])],
         panels=[Panel.read(f"figure.panels.{i}", one, names) for i, one in enumerate(figure.get("panels") or [{}])],
-        deviations=[str(one) for one in figure.get("deviations") or []],
-        minutes=minutes if isinstance(minutes, int | float) else None,
+        deviations=[str(one) for one in deviations],
+        minutes=figure.get("minutes"),
         seeds=seeds,
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
         theory=theory,
     )
+    _check(found)
+    return found
+
+
+def _check(figure: PaperFigure) -> None:
+    """Raise :class:`SettingError` for what would be found out when all is trained."""
+    for number, claim in enumerate(figure.claims):
+        key = f"figure.claims.{number}"
+        if isinstance(claim, Measured) != bool(figure.theory):
+            raise SettingError(key, type(claim).__name__, "measured, of a figure with theory, and of no other")
+        if isinstance(claim, BestRatio):
+            tuned = {name for grid in figure.grids for point in grid.points for name in point}
+            settings = tuned | {name for arm in figure.arms.values() for name in arm}
+            for name, known in (("of", tuned), ("over", settings)):
+                given = getattr(claim, name)
+                if given not in known:
+                    raise SettingError(f"{key}.{name}", given, ", ".join(sorted(known)))
+    for number, panel in enumerate(figure.panels):
+        if panel.kind == "grid" and not figure.grids:
+            raise SettingError(f"figure.panels.{number}.kind", panel.kind, "curves or times: nothing is tuned")
+    named = {name for claim in figure.claims for name in claim.names()}
+    named |= {name for panel in figure.panels for name in panel.arms or figure.arm_names()}
+    for fit in figure.fits:
+        if not figure.theory and not any(full_name(fit, arm) in named for arm in figure.arms):
+            raise SettingError(f"figure.fits.{fit}", figure.fits[fit], "fits that a claim or a panel names")
+    finals = [
+        set(arm).union(*(p for g in figure.grids if g.tried_by(n) for p in g.points)) for n, arm in figure.arms.items()
+    ]
+    for name, keys in zip(figure.arms, finals, strict=True):
+        if keys != finals[0]:
+            raise SettingError(f"replicas.arms.{name}", sorted(keys), f"the settings of the first: {sorted(finals[0])}")
 
 
 def _at_scale(figure: Mapping[str, Any], scale: str) -> dict[str, Any]:
@@ -185,6 +244,8 @@ def _at_scale(figure: Mapping[str, Any], scale: str) -> dict[str, Any]:
         for key in part:
             if key not in _KEYS:
                 raise SettingError(f"{prefix}.{key}", part[key], ", ".join(_KEYS) + nearest(key, _KEYS))
+        if part.get("minutes") is not None:
+            check_number(f"{prefix}.minutes", part["minutes"], 0, math.inf, open_high=True)
     for other in scales:
         if other not in SCALES:
             raise SettingError(f"figure.scales.{other}", scales[other], ", ".join(SCALES) + nearest(other, SCALES))

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +121,12 @@ def write(record: Record, picture: Figure, root: Path) -> Path:
 def read(folder: Path) -> Record | None:
     """The record in a folder, ``None`` where there is none that can be read."""
     try:
-        return Record(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        record = Record(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    hints = {one.name: str(one.type).partition("[")[0] for one in fields(Record)}
+    kinds: dict[str, Any] = {"str": str, "float": (int, float), "int": int, "list": list, "dict": dict}
+    return record if all(isinstance(getattr(record, name), kinds[hint]) for name, hint in hints.items()) else None
 
 
 def _finite(value: float) -> float | str | None:

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from svl.errors import SettingError, check_whole
+from svl.reproduction import outcome
 from svl.reproduction.fields import build
-from svl.reproduction.outcome import check_arm, run_means
+from svl.reproduction.outcome import check_arm
 from svl.results import statistics
 from svl.results.quantity import setting
 
@@ -98,11 +99,10 @@ def scores(rows: pd.DataFrame, metric: str, settings: Sequence[str]) -> pd.DataF
 
     A seed that diverges counts as the worst of the whole grid.
     """
-    groups = rows.groupby(list(settings), sort=False)
-    found = pd.DataFrame({point: run_means(own, metric) for point, own in groups}).astype(np.float64)
-    found.columns = pd.MultiIndex.from_tuples([*found.columns], names=list(settings))
-    found = found if statistics.is_better_above(metric) else -found
-    return found.fillna(np.nanmin(found.to_numpy()) if found.notna().any(axis=None) else 0.0)
+    points = dict(iter(rows.groupby(list(settings), sort=False)))
+    found = outcome.scores(points, metric, statistics.is_better_above(metric))
+    found.columns = pd.MultiIndex.from_tuples([*points], names=list(settings))
+    return found
 
 
 def choose(rows: pd.DataFrame, metric: str, tuning: Tuning) -> Choice:

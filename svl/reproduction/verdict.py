@@ -46,10 +46,10 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     """That of a figure: reproduced where every claim is, not reproduced where one is not.
 
     To find all of several claims by chance is no likelier than to find one, so that 95 % intervals need no correction
-    there (an intersection-union test: Berger 1982). Of m claims that hold at their boundary, one is contradicted by
-    chance with a probability of at most 2.5 % m.
+    there (an intersection-union test: Berger 1982). Of m comparisons at their boundary, one is contradicted by chance
+    with a probability of at most 2.5 % m.
     """
     found = list(verdicts)
-    if all(one is Verdict.REPRODUCED for one in found):
+    if found and all(one is Verdict.REPRODUCED for one in found):
         return Verdict.REPRODUCED
     return Verdict.NOT_REPRODUCED if Verdict.NOT_REPRODUCED in found else Verdict.UNDECIDED

@@ -263,7 +263,7 @@ def is_finished(run: Path) -> bool:
     """Whether a run has reached its last step."""
     try:
         return bool(json.loads((run / summary.SUMMARY).read_text(encoding="utf-8"))["finished"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

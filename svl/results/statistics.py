@@ -108,9 +108,9 @@ def diverged(rows: pd.DataFrame) -> Bool[ndarray, "row"]:
     return rows["diverged"].eq(True).to_numpy(bool)
 
 
-def value_at(rows: pd.DataFrame, metric: str, samples: float = np.inf) -> pd.Series:
-    """Each seed's last logged value of ``metric`` within a budget of ``samples``; NaN where it had diverged by then."""
-    logged = (rows[metric].notna() | diverged(rows)) & (rows["samples"] <= samples)
+def value_at(rows: pd.DataFrame, metric: str, budget: float = np.inf, unit: Unit = "samples") -> pd.Series:
+    """Each seed's last logged value of ``metric`` within a budget of ``unit``; NaN where it had diverged by then."""
+    logged = (rows[metric].notna() | diverged(rows)) & (rows[unit] <= budget)
     return rows[logged].drop_duplicates("seed", keep="last").set_index("seed")[metric].reindex(rows["seed"].unique())
 
 

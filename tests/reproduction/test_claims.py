@@ -127,6 +127,69 @@ def test_a_trend_of_gaps_is_the_slope_of_log_ratios(outcome, onsets):
     assert Trend(pairs, "down").test(outcome(**arms)).verdict is NO
 
 
+def test_a_gap_that_is_hidden_by_the_end_of_the_run_has_not_shrunk(outcome, onsets):
+    slow = np.full(32, 2000.0)
+    data = outcome(s2=onsets(100), l2=onsets(300, number=1), s4=slow, l4=slow)
+    found = Trend([["s2", "l2"], ["s4", "l4"]], "down").test(data)
+    assert found.estimate.low > 0  # which says nothing
+    assert found.verdict is OPEN
+    grows = outcome(s2=onsets(100), l2=onsets(120, number=1), s4=onsets(100, number=2), l4=slow)
+    assert Trend([["s2", "l2"], ["s4", "l4"]], "up").test(grows).verdict is YES
+
+
+def test_a_trend_does_not_go_back(outcome, onsets):
+    medians = {"s2": 100, "l2": 112, "s4": 100, "l4": 800, "s8": 100, "l8": 190}
+    arms = {name: onsets(median, number=place) for place, (name, median) in enumerate(medians.items())}
+    found = Trend([["s2", "l2"], ["s4", "l4"], ["s8", "l8"]], "up").test(outcome(**arms))
+    assert (found.estimate.low > 0, found.verdict) == (True, OPEN)
+
+
+def diverging(rows, seeds, step):
+    """The same histories with some seeds that become non-finite at a step."""
+    gone = rows["seed"].isin(seeds) & (rows["step"] >= step)
+    return rows.assign(diverged=gone, **{"val/accuracy": rows["val/accuracy"].mask(gone)})
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        Faster("small", "large"),
+        Ahead("small", "large"),
+        Ahead("small", "large", at=[0.5, 1.0]),
+        Trend(["large", "small"], "up"),
+    ],
+)
+def test_an_arm_whose_seeds_diverge_is_not_ahead(outcome, onsets, claim):
+    data = outcome(small=onsets(200), large=onsets(500, number=1))
+    data.arms["small"] = diverging(data.arms["small"], range(4, 32), 60)
+    assert claim.test(data).verdict is not YES
+
+
+def test_an_optimum_is_not_where_seeds_diverge(outcome, onsets):
+    data = outcome(a=onsets(500), b=onsets(200, number=1), c=onsets(500, number=2))
+    assert InteriorOptimum(["a", "b", "c"]).test(data).verdict is YES
+    data.arms["b"] = diverging(data.arms["b"], range(4, 32), 60)
+    assert InteriorOptimum(["a", "b", "c"]).test(data).verdict is not YES
+
+
+def test_the_order_of_points_does_not_matter_where_all_diverge(outcome, onsets):
+    data = outcome(small=onsets(200), large=onsets(500, number=1))
+    data.arms["large"] = diverging(data.arms["large"], range(32), 400)
+    verdicts = {Ahead("small", "large", at=points).test(data).verdict for points in ([0.3, 0.9], [0.9, 0.3])}
+    assert verdicts == {YES}
+
+
+def test_a_grid_where_nothing_is_learned_has_no_best_rates(curves, outcome):
+    grid = pd.concat([curves([2000.0] * 8, qk=qk, rate=rate) for qk in (1.0, 8.0) for rate in (0.5, 1.0)])
+    assert BestRatio("a", "qk", "rate").test(outcome(grids={"a": grid}, a=[2000.0] * 8)).verdict is OPEN
+
+
+def test_measurements_too_far_apart_do_not_show_that_there_is_no_gap(outcome):
+    data = outcome(a=np.full(16, 11.0), b=np.full(16, 18.0))
+    found = NoGap("a", "b").test(data)
+    assert (found.estimate.value, found.verdict) == (1.0, OPEN)
+
+
 def test_a_trend_of_a_metric_is_that_of_its_mean_over_the_run(outcome, onsets):
     data = outcome(a=onsets(300), b=onsets(500, number=1), c=onsets(800, number=2))
     assert Trend(["a", "b", "c"], "down").test(data).verdict is YES
@@ -153,7 +216,8 @@ def test_the_ratio_of_best_rates_is_where_the_grid_is_best(curves, outcome, onse
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "figure"), [([YES, YES], YES), ([YES, OPEN], OPEN), ([YES, OPEN, NO], NO), ([NO], NO), ([OPEN], OPEN)]
+    ("verdicts", "figure"),
+    [([], OPEN), ([YES, YES], YES), ([YES, OPEN], OPEN), ([YES, OPEN, NO], NO), ([NO], NO), ([OPEN], OPEN)],
 )
 def test_a_figure_is_reproduced_where_all_its_claims_are(verdicts, figure):
     assert together(verdicts) is figure
@@ -168,6 +232,9 @@ def test_a_figure_is_reproduced_where_all_its_claims_are(verdicts, figure):
         ({"claim": "faster", "arm": "small", "than": "lage"}, "c.0"),
         ({"claim": "faster", "arm": "small", "than": "large", "units": "step"}, "c.0.units"),
         ({"claim": "ahead", "arm": "small", "than": "large", "at": [0]}, "c.0.at"),
+        ({"claim": "ahead", "arm": "small", "than": "large", "at": []}, "c.0.at"),
+        ({"claim": "ahead", "arm": "small", "than": "large", "at": ["x"]}, "c.0.at"),
+        ({"claim": "interior optimum", "arms": ["small", "large", "small"]}, "c.0.arms"),
         ({"claim": "no gap", "arm": "small", "than": "large", "within": 1.0}, "c.0.within"),
         ({"claim": "interior optimum", "arms": ["small", "large"]}, "c.0.arms"),
         ({"claim": "trend", "along": ["small", ["small", "large"]], "goes": "up"}, "c.0.along"),

@@ -43,7 +43,7 @@ def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
     first = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
     fits = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")}
     assert len(fits) == 2  # the rates' and the arms'
-    again = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke", "--gallery", "shown")
+    again = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke", "--gallery", "--gallery_folder", "shown")
     assert again.status == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")} == fits
     assert "step" in first.err and "step" not in again.err.replace("--trainer", "")
@@ -103,6 +103,23 @@ def test_what_cannot_be_done_is_said_in_one_line(svl, tmp_path, words, said):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_gallery_is_not_written_over_another_page(svl, tmp_path):
+    (tmp_path / "README.md").write_text("# Mine\n")
+    refused = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke", "--gallery", "--gallery_folder", ".")
+    assert (refused.status, (tmp_path / "README.md").read_text()) == (2, "# Mine\n")
+    assert refused.err.startswith("svl: error: --gallery_folder: got '.'")
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"seconds": "x"}'])
+def test_a_result_that_cannot_be_read_is_none(svl, tmp_path, content):
+    made = svl(tmp_path, "reproduce", "liu2026/corollary_2", "--scale", "smoke").path
+    whole = json.loads((made / "result.json").read_text())
+    assert read(made) is not None
+    (made / "result.json").write_text(json.dumps(whole | json.loads(content)) if "x" in content else content)
+    assert read(made) is None
+
+
 def changed(tmp_path, **changes):
     """A figure of its own, with something changed under ``figure``."""
     content = yaml.safe_load((ROOT / "configs" / f"{FIRST}.yaml").read_text())
@@ -122,6 +139,18 @@ def changed(tmp_path, **changes):
         ({"tune": {"settings": {"model.optimizer.lr": 1}}}, "figure.tune.settings.model.optimizer.lr"),
         ({"tune": {"settings": {"model.optimizer.lr": [1]}, "first_seed": 0}}, "figure.tune.first_seed"),
         ({"panels": [{"kind": "pie"}]}, "figure.panels.0.kind"),
+        ({"panels": [{"kind": "grid"}], "tune": None}, "figure.panels.0.kind"),
+        ({"claims": []}, "figure.claims"),
+        ({"claims": 3}, "figure"),
+        ({"fits": [1]}, "figure"),
+        ({"scales": "none"}, "figure"),
+        ({"scales": {"smoke": {"arms": {"small": None}}}}, "figure"),
+        ({"minutes": "ten"}, "figure.minutes"),
+        ({"deviations": "none"}, "figure.deviations"),
+        ({"theory": "theorem_9"}, "figure.theory"),
+        ({"theory": "theorem_1"}, "figure.claims.0"),
+        ({"claims": [{"claim": "measured", "says": "x", "at": "y", "above": 0}]}, "figure.claims.0"),
+        ({"claims": [{"claim": "ratio of best rates", "arm": "small", "of": "x", "over": "y"}]}, "figure.claims.0.of"),
         ({"panels": [{"arms": ["none"]}]}, "figure.panels.0.arms"),
         ({"claims": [{"claim": "faster", "arm": "small", "than": "none"}]}, "figure.claims.0"),
     ],

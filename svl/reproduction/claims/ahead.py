@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from svl.errors import SettingError
-from svl.reproduction.outcome import Outcome, run_means
+from svl.reproduction.outcome import Outcome, mean
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
 from svl.results.quantity import quantity, significant
@@ -38,7 +37,8 @@ class Ahead:
     by: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.at != "run" and not (isinstance(self.at, list) and all(0 < one <= 1 for one in self.at)):
+        points = self.at if isinstance(self.at, list) else []
+        if self.at != "run" and not (points and all(isinstance(p, int | float) and 0 < p <= 1 for p in points)):
             raise SettingError("at", self.at, "run, or a list of fractions above 0 and up to 1")
 
     def names(self) -> list[str]:
@@ -47,31 +47,13 @@ class Ahead:
     def test(self, outcome: Outcome) -> Tested:
         metric = self.metric or outcome.metric
         higher = statistics.is_better_above(metric) if self.higher is None else self.higher
-        arm, than = (outcome.arms[name] for name in self.names())
-        for rows in (arm, than):
-            if metric not in rows:
-                raise SettingError("metric", metric, "a column of the history")
-        sign = 1.0 if higher else -1.0
-        if self.at == "run":
-            shared = run_means(arm, metric) - run_means(than, metric)
-            worst, where = statistics.mean(sign * shared.to_numpy(np.float64)), "over the run"
-        else:
-            ends = min(arm[self.unit].max(), than[self.unit].max())
-            points = [fraction * ends for fraction in self.at]
-            found = [
-                statistics.mean(
-                    sign * (_until(arm, metric, self.unit, p) - _until(than, metric, self.unit, p)).to_numpy()
-                )
-                for p in points
-            ]
-            worst = Estimate(*(min(one) for one in zip(*found, strict=True)))
-            where = f"after {', '.join(map(quantity, points))} {'steps' if self.unit == 'step' else 'samples'}"
+        end = min(outcome.arms[name][self.unit].max() for name in self.names())
+        points: list[Any] = [None] if self.at == "run" else [fraction * end for fraction in self.at]
+        tables = [outcome.scores(self.names(), metric, higher, point, self.unit) for point in points]
+        found = [mean((table[self.arm] - table[self.than]).to_numpy()) for table in tables]
+        worst = Estimate(*np.min(found, axis=0).tolist())
+        units = "steps" if self.unit == "step" else "samples"
+        where = "over the run" if self.at == "run" else f"after {', '.join(map(quantity, points))} {units}"
         by = f" by more than {significant(self.by)}" if self.by else ""
         says = f"{self.arm} has the {'higher' if higher else 'lower'} {metric} {where}{by}, against {self.than}"
         return Tested(says, f"{'least ' * (self.at != 'run')}difference in {metric}", worst, judge(worst, self.by))
-
-
-def _until(rows: pd.DataFrame, metric: str, unit: Unit, budget: float) -> pd.Series:
-    """Each seed's last value within a budget."""
-    logged = rows[rows[metric].notna() & (rows[unit] <= budget)]
-    return logged.drop_duplicates("seed", keep="last").set_index("seed")[metric].astype(np.float64)

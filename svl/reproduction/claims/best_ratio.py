@@ -9,7 +9,7 @@ import numpy as np
 from svl.errors import SettingError
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.tuning import scores
-from svl.reproduction.verdict import Tested, judge
+from svl.reproduction.verdict import Tested, Verdict, judge
 from svl.results import statistics
 from svl.results.quantity import setting, significant
 from svl.results.statistics import HIGH, LOW, Estimate
@@ -20,7 +20,7 @@ class BestRatio:
     """Where ``arm`` is best, the rate ``of`` is more than ``above`` times the rate ``over``.
 
     On the tuning seeds: every bootstrap resample of them chooses its own best point of the grid. The interval is as
-    coarse as the grid is.
+    coarse as the grid is; give both rates the same values, so that chance favours neither.
 
     Args:
         of: the tuned setting in the numerator.
@@ -51,7 +51,9 @@ class BestRatio:
         high = float(np.quantile(chosen[1:], HIGH, method="higher"))
         several = len(tried) > 1
         estimate = Estimate(float(chosen[0]), low if several else np.nan, high if several else np.nan)
+        flat = np.ptp(means[0]) == 0
         best = dict(zip(points, points.iloc[means[0].argmax()], strict=True))
         says = f"the best {self.of} of {self.arm} is more than {significant(self.above)} times {self.over}"
         note = "best at " + ", ".join(f"{name} = {setting(value)}" for name, value in best.items())
-        return Tested(says, "ratio of the best rates", estimate, judge(estimate, self.above), note)
+        verdict = Verdict.UNDECIDED if flat else judge(estimate, self.above)
+        return Tested(says, "ratio of the best rates", estimate, verdict, "all are equal" if flat else note)

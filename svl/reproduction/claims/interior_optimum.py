@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from svl.errors import SettingError
-from svl.reproduction.outcome import Outcome, log_times, run_means
+from svl.reproduction.outcome import Outcome, log_times, mean
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
 from svl.results.statistics import Estimate, Unit
@@ -34,19 +34,19 @@ class InteriorOptimum:
     unit: Unit = "step"
 
     def __post_init__(self) -> None:
-        if len(self.arms) < 3:
-            raise SettingError("arms", self.arms, "a list of three or more")
+        if len(set(self.arms)) < max(3, len(self.arms)):
+            raise SettingError("arms", self.arms, "a list of three or more different ones")
 
     def names(self) -> list[str]:
         return self.arms
 
     def test(self, outcome: Outcome) -> Tested:
-        scores = pd.DataFrame({name: self._scores(outcome, name) for name in self.arms})
+        scores = self._scores(outcome)
         half = len(scores) // 2
         choosing, testing = scores.iloc[:half], scores.iloc[half:]
         best = choosing[self.arms[1:-1]].mean().idxmax() if half else self.arms[1]
-        found = [statistics.mean((testing[best] - testing[end]).to_numpy()) for end in (self.arms[0], self.arms[-1])]
-        worst = Estimate(*(min(one) for one in zip(*found, strict=True)))
+        found = [mean((testing[best] - testing[end]).to_numpy()) for end in (self.arms[0], self.arms[-1])]
+        worst = Estimate(*np.min(found, axis=0).tolist())
         effect = (
             f"log-ratio of times to target, {best} against the better end"
             if self.by == "time"
@@ -56,10 +56,9 @@ class InteriorOptimum:
         note = f"{best}, chosen on {half} seeds and tested on {len(testing)}"
         return Tested(says, effect, worst, judge(worst, 0.0), note)
 
-    def _scores(self, outcome: Outcome, name: str) -> pd.Series:
-        """Higher is better."""
-        if self.by == "time":
-            ends = [outcome.arms[one][self.unit].max() for one in self.arms]
-            return -log_times(outcome.times(name), self.unit, float(np.min(ends)))
-        sign = 1.0 if statistics.is_better_above(outcome.metric) else -1.0
-        return sign * run_means(outcome.arms[name], outcome.metric).astype(np.float64)
+    def _scores(self, outcome: Outcome) -> pd.DataFrame:
+        """Of each seed and arm; higher is better."""
+        if self.by == "run":
+            return outcome.scores(self.arms, outcome.metric, statistics.is_better_above(outcome.metric))
+        end = float(min(outcome.arms[name][self.unit].max() for name in self.arms))
+        return pd.DataFrame({name: -log_times(outcome.times(name), self.unit, end) for name in self.arms})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from svl.errors import SettingError
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict
@@ -16,7 +18,8 @@ from svl.results.statistics import Estimate, Unit
 class NoGap:
     """The ratio of the median times to target lies within a margin of 1: a test of equivalence.
 
-    Reproduced where the whole interval lies in [1 / within, within], not reproduced where it lies outside.
+    Reproduced where the whole interval lies in [1 / within, within], not reproduced where it lies outside. It is
+    widened by what times between two measurements leave open.
 
     Args:
         within: the margin, above 1; what is called equal.
@@ -36,11 +39,14 @@ class NoGap:
         return [self.arm, self.than]
 
     def test(self, outcome: Outcome) -> Tested:
-        gain = statistics.speed_up(outcome.times(self.arm), outcome.times(self.than), self.unit)
-        estimate = Estimate(gain.value, gain.low, gain.high)
-        if 1 / self.within <= gain.low and gain.high <= self.within:
+        arm, than = (outcome.times(name) for name in self.names())
+        gain = statistics.speed_up(arm, than, self.unit)
+        soonest = min(statistics.median_time(times, self.unit).value for times in (arm, than))
+        every = np.diff(outcome.arms[self.arm][self.unit].unique()).max() / max(soonest, 1)
+        estimate = Estimate(gain.value, gain.low / (1 + every), gain.high * (1 + every))
+        if 1 / self.within <= estimate.low and estimate.high <= self.within:
             verdict = Verdict.REPRODUCED
-        elif gain.low > self.within or gain.high < 1 / self.within:
+        elif estimate.low > self.within or estimate.high < 1 / self.within:
             verdict = Verdict.NOT_REPRODUCED
         else:
             verdict = Verdict.UNDECIDED
