@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -105,7 +106,8 @@ class Laboratory(LightningCLI):
         parser.add_argument(
             "--run_id", type=str | None, default=None, help="name of the run directory; default: a time"
         )
-        parser.add_argument("--figure", type=dict | None, default=None, help="what svl reproduce makes of this config")
+        # What svl reproduce makes of a config; nothing for a command line.
+        parser.add_argument("--figure", type=dict | None, default=None, help=SUPPRESS)
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"go on from a checkpoint: {CKPT_PATH}")
         parser.add_class_arguments(Replicas, "replicas")
         parser.add_class_arguments(Target, "target")
