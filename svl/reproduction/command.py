@@ -129,7 +129,7 @@ def listing(runs: Path) -> Table:
 
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("figure", "claim", "smoke", "laptop", "paper", "last verdict"):
-        shown.add_column(name)
+        shown.add_column(name, no_wrap=name == "figure")
     for name in paper_figure.known():
         figures = {scale: paper_figure.read(name, scale) for scale in paper_figure.SCALES}
         found = last(name, runs)
