@@ -95,13 +95,14 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
         arms = {arm: dict(own) for arm, own in figure.arms.items()}
         names = {arm: full_name(fit, arm) for arm in arms}
         for number, grid in enumerate(figure.grids):
-            trying = {arm: own for arm, own in arms.items() if grid.tried_by(arm)}
-            tried = {f"{arm} {i}": own | point for arm, own in trying.items() for i, point in enumerate(grid.points)}
+            tried = grid.arms(arms)
             title = f"{fit}{': ' * bool(fit)}rates{f' {number + 1}' * (len(figure.grids) > 1)}"
             words = figure.words(fit, _different(tried), grid.seeds, grid.first_seed)
             title += f" ({len(tried)} arms x {grid.seeds} seeds)"
             rows = _rows(_fit(words, title, runs, say, tracking, done), tried)
-            for arm, own in trying.items():
+            for arm, own in arms.items():
+                if not grid.tried_by(arm):
+                    continue
                 parts = [rows[f"{arm} {i}"].assign(**point) for i, point in enumerate(grid.points)]
                 grids[names[arm]] = pd.concat(parts)
                 choice = choose(grids[names[arm]], metric, grid)

@@ -94,13 +94,7 @@ class PaperFigure:
         found = []
         for fit in self.fits:
             for grid in self.grids:
-                tried = {
-                    f"{arm} {i}": own | point
-                    for arm, own in self.arms.items()
-                    if grid.tried_by(arm)
-                    for i, point in enumerate(grid.points)
-                }
-                found.append(command(self.words(fit, tried, grid.seeds, grid.first_seed)))
+                found.append(command(self.words(fit, grid.arms(self.arms), grid.seeds, grid.first_seed)))
             found.append(command(self.words(fit, self.arms, self.seeds, self.first_seed)))
             found[-1] += "  # with the rates that were chosen" * bool(self.grids)
         return found

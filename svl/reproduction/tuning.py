@@ -54,6 +54,11 @@ class Tuning:
         """Whether an arm tries it."""
         return self.only is None or arm in self.only
 
+    def arms(self, arms: Mapping[str, Settings]) -> dict[str, Settings]:
+        """An arm for each arm that tries it and each point, ``small 0``, ``small 1``, ..."""
+        trying = {name: own for name, own in arms.items() if self.tried_by(name)}
+        return {f"{name} {i}": own | point for name, own in trying.items() for i, point in enumerate(self.points)}
+
 
 @dataclass(frozen=True)
 class Choice:
