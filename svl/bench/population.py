@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from svl.training import ReplicaStack
 SUBSET, REPLICAS = 2**14, 8
 EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
 MICRO_BATCH = 4096  # of the subset: as fast for one replica as for many
+
+_WATCHED_SECONDS = 0.3  # of steps whose memory is watched, at least
 
 _Step = Callable[[int], None]
 
@@ -59,7 +62,7 @@ def measure(rounds: int) -> list[Section]:
     text = (
         f"({DIM}, {DEGREE})-parity, the network above, a step of full-batch gradient descent for each replica: on all\n"
         f"2^{DIM} inputs, and on a subset in micro-batches of {MICRO_BATCH}. Autograd is one graph over all inputs,\n"
-        "stored. Memory is what the process holds at most during a step beside what it keeps."
+        "stored. Memory is the most that the process was seen to hold during steps beside what it keeps."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
 
@@ -129,16 +132,29 @@ def ours(task: Parity, size: Size, replicas: int, **engine: Any) -> _Step:
 
 
 def _memory(run: _Step) -> int | None:
-    """How much more memory than before the process has at most during a step; Linux only."""
+    """How much more memory than before the process has at most while it makes steps; Linux only."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before = _status("VmRSS")
-        run(1)
-        return _status("VmHWM") - before
+        before = most = _resident()
     except OSError:
         return None
+    is_over = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not is_over.wait(0.001):
+            most = max(most, _resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    end = time.perf_counter() + _WATCHED_SECONDS
+    while time.perf_counter() < end:
+        run(1)
+    is_over.set()
+    watcher.join()
+    return most - before
 
 
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
+def _resident() -> int:
+    """Bytes, counted page by page: the counters of ``/proc/self/status`` can be off by more than a step takes."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1])
