@@ -23,7 +23,6 @@ from svl.training import ReplicaStack
 
 SUBSET, REPLICAS = 2**14, 8
 EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
-MICRO_BATCH = 4096  # of the subset: as fast for one replica as for many
 
 _WATCHED_SECONDS = 0.3  # of steps whose memory is watched, at least
 
@@ -61,7 +60,7 @@ def measure(rounds: int) -> list[Section]:
     ]
     text = (
         f"({DIM}, {DEGREE})-parity, the network above, a step of full-batch gradient descent for each replica: on all\n"
-        f"2^{DIM} inputs, and on a subset in micro-batches of {MICRO_BATCH}. Autograd is one graph over all inputs,\n"
+        f"2^{DIM} inputs, and on a subset. Autograd is one graph over all inputs,\n"
         "stored. Memory is the most that the process was seen to hold during steps beside what it keeps."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
@@ -116,7 +115,7 @@ def naive(task: Parity, count: int) -> _Step:
 
 def ours(task: Parity, size: Size, replicas: int, **engine: Any) -> _Step:
     """The replica stack on full batches of a size."""
-    data = FullBatch(task, size, micro_batch_size=MICRO_BATCH)
+    data = FullBatch(task, size)
     data.schedule(10**9, 1)
     engine = {"compile": "always", **engine}
     stack = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(replicas), **engine)

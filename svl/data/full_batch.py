@@ -17,6 +17,8 @@ from svl.errors import SettingError, check_whole
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
+_LEAST_MICRO_BATCH = 1024
+
 
 class FullBatch(ReuseDataModule):
     """Every step uses all of the first ``size`` examples (Liu et al. 2026, figure 2b and 2d; in phases, figure 4).
@@ -27,7 +29,8 @@ class FullBatch(ReuseDataModule):
             contain each other. Can vary by replica.
         durations: steps of each phase; the last may be left out and lasts to the end, as does one that is alone. Can
             vary by replica.
-        micro_batch_size: examples whose activations are held at once; changes no value but rounding.
+        micro_batch_size: examples whose activations are held at once, as many as a core has cache for if ``None``;
+            changes no value but rounding.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
@@ -42,11 +45,12 @@ class FullBatch(ReuseDataModule):
         task: Task,
         size: Size | list[Size],
         durations: list[int] | None = None,
-        micro_batch_size: int = 1024,
+        micro_batch_size: int | None = None,
         **common: Any,
     ) -> None:
-        check_whole("data.micro_batch_size", micro_batch_size, 1)
-        super().__init__(task, micro_batch_size, **common)
+        if micro_batch_size is not None:
+            check_whole("data.micro_batch_size", micro_batch_size, 1)
+        super().__init__(task, micro_batch_size or _LEAST_MICRO_BATCH, **common)
         sizes: Any = size if isinstance(size, list) else [size]
         if ONLINE in sizes:
             raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
@@ -89,6 +93,14 @@ class FullBatch(ReuseDataModule):
 
     def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
         return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
+
+    def choose_batch(self, numbers: Numbers, most: int) -> None:
+        subsets = numbers["sizes"][~numbers["enumerated"]]
+        if self.micro_batch_size is None and len(subsets):
+            # The smallest, cut evenly: what a larger one has beyond its last micro-batch's end is work for nothing.
+            smallest = max(int(subsets.min()), _LEAST_MICRO_BATCH)
+            even = -(-smallest // -(-smallest // max(most, _LEAST_MICRO_BATCH)))
+            self.batch_size = min(even, int(subsets.max()))
 
     def is_population(self, numbers: Numbers, step: Int[Tensor, ""]) -> bool:
         return bool(at(numbers["enumerated"], self.phase(numbers, {}, step)).all())

@@ -14,12 +14,12 @@ class Population(FullBatch):
 
     Args:
         task: what is learned; must be enumerable.
-        micro_batch_size: examples whose activations are held at once.
+        micro_batch_size: examples whose activations are held at once; 1024 if ``None``.
         **common: as of :class:`~svl.data.full_batch.FullBatch`.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
     decided: ClassVar[frozenset[str]] = frozenset({"batch_size", "size", "durations"})
 
-    def __init__(self, task: Task, micro_batch_size: int = 1024, **common: Any) -> None:
+    def __init__(self, task: Task, micro_batch_size: int | None = None, **common: Any) -> None:
         super().__init__(task, POPULATION, None, micro_batch_size, **common)

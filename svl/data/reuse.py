@@ -157,6 +157,9 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """The state after a step of this train accuracy: the one arrow from training back to the data."""
         return state
 
+    def choose_batch(self, numbers: Numbers, most: int) -> None:
+        """Choose the size of micro-batches where that is left open; best not above ``most`` examples."""
+
     def micro_batches(self, numbers: Numbers) -> list[tuple[int, int]]:
         """Steps, the first is 0, from which on a step has so many micro-batches for the replicas of these numbers."""
         return [(0, 1)]

@@ -88,34 +88,40 @@ class BlockFunction:
     Args:
         function: changes ``tensors`` in place and returns a tuple of tensors.
         is_compiled: whether to compile; the first call for a set of shapes does it, and must be the only call then.
+        holds_last: whether what hangs on the last of ``more`` and on constants alone is computed once for each such
+            tensor, and kept.
     """
 
-    def __init__(self, function: Callable[..., tuple[Tensor, ...]], is_compiled: bool) -> None:
-        self.function, self.is_compiled = function, is_compiled
+    def __init__(
+        self, function: Callable[..., tuple[Tensor, ...]], is_compiled: bool, holds_last: bool = False
+    ) -> None:
+        self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
-        self._by_block: dict[Block, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
+        self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
     def __call__(self, block: Block, *more: Tensor) -> tuple[Tensor, ...]:
         if not self.is_compiled:
             return self.function(block.tensors, *more)
-        if block not in self._by_block:
-            self._by_block[block] = self._prepare(block, more)
-        compiled, inputs = self._by_block[block]
+        more, held = (more[:-1], more[-1:]) if self.holds_last else (more, ())
+        call = (block, *held)
+        if call not in self._by_call:
+            self._by_call[call] = self._prepare(block, more, held)
+        compiled, inputs = self._by_call[call]
         return tuple(compiled(*more, *inputs))
 
     def _prepare(
-        self, block: Block, more: tuple[Tensor, ...]
+        self, block: Block, more: tuple[Tensor, ...], held: tuple[Tensor, ...]
     ) -> tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]:
         """The compiled function and its inputs after ``more``, for one block."""
         graph = None
         if block.shapes not in self._by_shapes:
-            graph = self._trace(block, more)
-            constants, graph = hoist(graph, [*(False for _ in more), *block.is_constant])
+            graph = self._trace(block, more + held)
+            constants, graph = hoist(graph, [*(False for _ in more), *(True for _ in held), *block.is_constant])
         else:
             constants, compiled = self._by_shapes[block.shapes]
         changing = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if not fixed]
         fixed = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if fixed]
-        inputs = [*changing, *constants(*fixed)]
+        inputs = [*changing, *constants(*held, *fixed)]
         if graph is not None:
             compiled = _compile(graph, [*more, *inputs], torch.get_num_threads())
             self._by_shapes[block.shapes] = constants, compiled

@@ -14,6 +14,7 @@ from svl import native
 from svl.models.mlp import MLP
 
 ACTIVATIONS = {"relu": 0, "sigmoid": 1, "quadratic": 2}
+STRIP = 128  # examples whose activations the kernel holds at once
 LOSSES = {"logistic": 0, "hinge": 1, "squared": 2, "correlation": 3}
 
 

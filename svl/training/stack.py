@@ -41,6 +41,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
+_NUMBERS_HELD = 2**27  # half a gigabyte of examples that are the same at every step
 _REFERENCE_EXAMPLES = 512
 
 
@@ -255,14 +256,12 @@ class ReplicaStack(nn.Module):
         block = self._prepare()[place]
         if self._fused_sgd:
             return self._fused_sgd(block, steps)
-        most = max(self.step.parts(block, one.first)[1] for one in block.stretches)
-        micro = list(torch.arange(most, device=self.key.device))
         for number, step, rate in steps:
             function, parts = self.step.parts(block, number)
             if function is self.step.whole:
-                function(block, step, rate, micro[0])
+                function(block, step, rate, self._micro[0])
                 continue
-            for part in micro[:parts]:
+            for part in self._micro[:parts]:
                 function(block, step, part)
             self.team.add_up(block.tensors.get("total"))
             self.step.apply(block, step, rate)
@@ -273,11 +272,22 @@ class ReplicaStack(nn.Module):
             return self._blocks
         device = next(self.network.parameters()).device
         self._to(device)
+        activations = network.activations(self._template[0], self.data.task)
+        # The kernel holds activations of a strip alone.
+        has_kernel = self.compilation != "never" and self._fits_kernel(device)
+        self.data.choose_batch(
+            self.numbers, _NUMBERS_PER_BLOCK // (self._example_numbers if has_kernel else activations)
+        )
         count = len(self.replicas)
         own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
         stretches = [self._stretches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
         runs = [len(list(run)) for _, run in groupby(stretches)]
-        numbers = self.data.batch_size * network.activations(self._template[0], self.data.task)
+        batch = self.data.batch_size
+        numbers = (
+            max(min(batch, fused_mlp.STRIP) * activations, batch * self._example_numbers)
+            if has_kernel
+            else batch * activations
+        )
         slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, numbers, device))
         everything: dict[str, Any] = {
             "params": self._packed,
@@ -302,10 +312,13 @@ class ReplicaStack(nn.Module):
             rows = slice(own.start + part.start, own.start + part.stop)
             self._blocks.append(Block(rows, view(everything, rows), stretches[part.start]))
         self.step = self._make_step(self._blocks)
+        most = max(self.step.parts(block, one.first)[1] for block in self._blocks for one in block.stretches)
+        self._micro = list(torch.arange(most, device=device))
         self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
         # Processes that add up gradients must do so in one order.
         side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
-        is_small = side_by_side and numbers * max(rows.stop - rows.start for rows in slices) <= _NUMBERS_PER_BLOCK
+        most = max(rows.stop - rows.start for rows in slices)
+        is_small = side_by_side and batch * activations * most <= _NUMBERS_PER_BLOCK
         is_small &= not any(one.is_population for row in stretches for one in row)
         self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads, is_small)
         return self._blocks
@@ -318,7 +331,7 @@ class ReplicaStack(nn.Module):
         """As many as a core's cache holds, but at least a block for each core where the work is worth it.
 
         Args:
-            numbers: activations of one replica.
+            numbers: what one replica's batch has to have at hand.
         """
         if device.type != "cpu":
             return count
@@ -332,11 +345,18 @@ class ReplicaStack(nn.Module):
             warn_eager()
             wanted = False
         template, is_mixed = self._template[0], self.precision == "bf16-mixed"
-        fusible = wanted and self.fused and not self.data.streams and not is_mixed
-        fusible &= not any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
-        is_fused = fusible and self.key.device.type == "cpu" and fused_mlp.supports(template, self.loss)
-        is_fused = is_fused and fused_mlp.is_available()
-        is_factored = fusible and not self.team.divides_batches and factored.supports(template, self.data)
+        is_fused = wanted and self._fits_kernel(self.key.device)
+        is_factored = wanted and self._is_fusible and not self.team.divides_batches
+        is_factored = is_factored and factored.supports(template, self.data)
+        examples = sum(
+            (block.rows.stop - block.rows.start)
+            * one.micro_batches
+            * self.data.batch_size
+            # Of a product of halves, targets alone.
+            * (1 if is_factored and one.is_population else self._example_numbers)
+            for block in blocks
+            for one in block.stretches
+        )
         step = Step(
             self.data,
             template,
@@ -351,12 +371,23 @@ class ReplicaStack(nn.Module):
             self.team,
             is_factored,
             is_mixed,
+            examples <= _NUMBERS_HELD,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
             step.evaluate.is_compiled &= self._is_worth_compiling(self.evaluations * parts * len(blocks))
             step.gradient.is_compiled &= self._is_worth_compiling(self.evaluations * len(blocks))
         return step
+
+    @property
+    def _is_fusible(self) -> bool:
+        """Whether what is written for MLPs can be used in a compiled fit."""
+        has_samples = any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
+        return self.fused and not self.data.streams and self.precision == "32-true" and not has_samples
+
+    def _fits_kernel(self, device: torch.device) -> bool:
+        supported = self._is_fusible and device.type == "cpu" and fused_mlp.supports(self._template[0], self.loss)
+        return supported and fused_mlp.is_available()
 
     def _is_worth_compiling(self, calls: int) -> bool:
         return self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)

@@ -54,6 +54,7 @@ class Step:
         team: the processes among which batches may be divided.
         is_factored: whether the gradient over a population is that of a product of halves.
         is_mixed: whether matrix products are in bfloat16.
+        holds_examples: whether examples that are the same at every step are kept; eager steps make them anew.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Step:
         team: Team | None = None,
         is_factored: bool = False,
         is_mixed: bool = False,
+        holds_examples: bool = False,
     ) -> None:
         self.team, self.is_mixed = team or Team(), is_mixed
         every = (interventions or {}).items()
@@ -85,9 +87,9 @@ class Step:
         self.is_compiled, self.is_fused, self.is_scheduled = is_compiled, is_fused, is_scheduled
         mlp: Any = network  # where the population is factored
         self.factored = Factored(data, mlp, packing, loss, self._means, is_fused) if is_factored else None
-        self.whole = BlockFunction(self._whole, is_compiled)
-        self.accumulate = BlockFunction(self._accumulate, is_compiled)
-        self.accumulate_population = BlockFunction(self._accumulate_population, is_compiled)
+        self.whole = BlockFunction(self._whole, is_compiled, holds_examples)
+        self.accumulate = BlockFunction(self._accumulate, is_compiled, holds_examples)
+        self.accumulate_population = BlockFunction(self._accumulate_population, is_compiled, holds_examples)
         self.apply = BlockFunction(self._apply, is_compiled)
         self.evaluate = BlockFunction(self._evaluate, is_compiled)
         self.gradient = BlockFunction(self._gradient, is_compiled)

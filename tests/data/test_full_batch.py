@@ -26,6 +26,25 @@ def test_the_micro_batches_cover_each_set_once_with_weights_that_sum_to_one(lab,
     torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)))
 
 
+@given(sizes=st.lists(st.integers(1, 10**5), min_size=1, max_size=4, unique=True), most=st.integers(0, 10**5))
+@settings(deadline=None, max_examples=50)
+def test_micro_batches_that_are_not_given_cover_the_sets_with_little_more(lab, sizes, most):
+    rule = lab.Rule(FullBatch(Parity(20, 3), 5), vary={"data.size": [*sizes, "population"]})
+    rule.data.choose_batch(rule.numbers, most)
+    batch = rule.data.batch_size
+    assert batch <= max(sizes) and batch <= max(most, 1024)
+    assert batch >= min(512, max(sizes))
+    if min(sizes) >= 1024:
+        assert -(-min(sizes) // batch) * batch <= min(sizes) * 1.1
+
+
+def test_micro_batches_that_are_given_or_of_the_population_alone_stay(lab):
+    given, population = FullBatch(Parity(20, 3), 5000, None, 100), Population(Parity(20, 3))
+    for data, size in ((given, 100), (population, 1024)):
+        data.choose_batch(lab.Rule(data).numbers, 10**6)
+        assert data.batch_size == size
+
+
 def test_all_steps_use_the_first_examples_of_the_online_run(lab):
     rule = lab.Rule(FullBatch(Parity(40, 5), 64, None, 64), seeds=2)
     fresh = lab.Rule(Online(Parity(40, 5), batch_size=64), seeds=2).batch(0)

@@ -109,6 +109,12 @@ def test_an_optimum_is_interior_where_both_ends_are_worse(outcome, onsets, by):
     assert claim.test(valley(800, 400, 200, 200)).verdict is not YES
 
 
+def test_an_effect_that_is_too_small_to_count_is_none(outcome, onsets):
+    data = outcome(a=onsets(1000, seeds=64), b=onsets(800, seeds=64, number=1), c=onsets(1000, seeds=64, number=2))
+    assert InteriorOptimum(["a", "b", "c"], by="time").test(data).verdict is YES
+    assert InteriorOptimum(["a", "b", "c"], by="time", least=0.6).test(data).verdict is NO
+
+
 def test_an_optimums_effect_is_found_on_the_seeds_it_was_not_chosen_on(outcome, onsets):
     data = outcome(a=onsets(600), b=onsets(200, number=1), c=onsets(500, number=2))
     tested = [np.log(measured(onsets(m, number=n)))[16:] for m, n in ((200, 1), (500, 2))]

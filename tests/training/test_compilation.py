@@ -8,7 +8,7 @@ from torch._inductor.exc import InductorError
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from svl.training import compilation
-from svl.training.compilation import hoist
+from svl.training.compilation import Block, BlockFunction, hoist
 
 
 def split(function, inputs, is_constant):
@@ -46,6 +46,20 @@ def test_what_is_drawn_is_drawn_at_every_step():
     fixed, rest = split(lambda x: (x + torch.rand(8),), (torch.zeros(8),), [False])
     assert not fixed
     assert not torch.equal(rest(torch.zeros(8))[0], rest(torch.zeros(8))[0])
+
+
+def test_what_hangs_on_the_last_argument_is_computed_once_for_each(monkeypatch):
+    graphs = []
+    monkeypatch.setattr(compilation, "_compile", lambda graph, inputs, threads: graphs.append(graph) or graph)
+    function = BlockFunction(lambda tensors, x, part: (x + (tensors["key"] * part).sin(),), True, holds_last=True)
+    key, parts = torch.tensor([1.0, 2.0]), list(torch.tensor([0.5, 3.0]))
+    block = Block(slice(0, 2), {"key": key}, [])
+    for x in torch.tensor([1.0, 5.0]):
+        for part in parts:
+            torch.testing.assert_close(function(block, x, part)[0], x + (key * part).sin())
+    assert [[node.target for node in one.graph.nodes if node.op == "call_function"] for one in graphs] == [
+        [torch.ops.aten.add.Tensor]
+    ]
 
 
 def refuse(monkeypatch, below):

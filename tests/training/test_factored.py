@@ -237,6 +237,8 @@ for activation in ("relu", "gelu"):
     found, metrics = fit(activation, vary, (6, 12), compile="always", threads=2)
     kinds = {found.step.parts(block, step)[0] for block in found._blocks for step in (0, 11)}
     assert {found.step.accumulate, found.step.accumulate_population} <= kinds
+    held = found.step.accumulate._by_call  # by block and micro-batch, with its examples
+    assert len({block for block, _ in held}) < len(held)
     finite = eager.record["diverged_at"] < 0
     assert 0 < finite.sum() < len(finite) and torch.equal(finite, found.record["diverged_at"] < 0)
     rows = lambda tree: {name: rows(v) if isinstance(v, dict) else v[finite] for name, v in tree.items()}

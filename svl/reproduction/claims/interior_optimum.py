@@ -12,6 +12,7 @@ from svl.errors import SettingError
 from svl.reproduction.outcome import Outcome, log_times, mean
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
+from svl.results.quantity import significant
 from svl.results.statistics import Estimate, Unit
 
 
@@ -27,11 +28,13 @@ class InteriorOptimum:
         by: ``time`` to the target (its logarithm, that of the run's end where it is not reached), or the mean of the
             metric over the ``run``.
         unit: of the times, ``samples`` or ``step``.
+        least: effect that would count, a difference of logarithms or of the metric: more than this is asked for.
     """
 
     arms: list[str]
     by: Literal["time", "run"] = "run"
     unit: Unit = "step"
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         if len(set(self.arms)) < max(3, len(self.arms)):
@@ -52,9 +55,10 @@ class InteriorOptimum:
             if self.by == "time"
             else f"difference in {outcome.metric} over the run, {best} against the better end"
         )
-        says = f"the best of {', '.join(self.arms)} is in between"
+        more = f", by more than {significant(self.least)}" if self.least else ""
+        says = f"the best of {', '.join(self.arms)} is in between{more}"
         note = f"{best}, chosen on {half} seeds and tested on {len(testing)}"
-        return Tested(says, effect, worst, judge(worst, 0.0), note)
+        return Tested(says, effect, worst, judge(worst, self.least), note)
 
     def _scores(self, outcome: Outcome) -> pd.DataFrame:
         """Of each seed and arm; higher is better."""
