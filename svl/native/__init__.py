@@ -9,11 +9,42 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+
+import torch
 
 _FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-shared", "-fPIC")
 # An older compiler may not know the processor; then its plain instruction set has to do.
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
+
+
+_is_on: ContextVar[bool] = ContextVar("kernels", default=False)
+
+
+@contextmanager
+def kernels(are_used: bool) -> Iterator[None]:
+    """Whether :func:`may_use` says yes inside."""
+    token = _is_on.set(are_used)
+    try:
+        yield
+    finally:
+        _is_on.reset(token)
+
+
+def may_use(name: str, device: torch.device) -> bool:
+    """Whether a library's functions are asked for, run on the device, and are built or can be."""
+    return _is_on.get() and device.type == "cpu" and is_available(name)
+
+
+def is_available(name: str) -> bool:
+    """Whether a library is built or can be."""
+    try:
+        return bool(library(name))
+    except BuildError:
+        return False
 
 
 class BuildError(RuntimeError):

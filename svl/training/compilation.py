@@ -27,6 +27,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
 
+from svl import native
+
 _SMALLER_FUSIONS = (4, 1)
 # What of a block's tensors no step changes.
 CONSTANT = ("numbers", "hyper", "intervention", "frozen", "key")
@@ -90,12 +92,18 @@ class BlockFunction:
         is_compiled: whether to compile; the first call for a set of shapes does it, and must be the only call then.
         holds_last: whether what hangs on the last of ``more`` and on constants alone is computed once for each such
             tensor, and kept.
+        has_kernels: whether the compiled function may call C++ kernels (:func:`svl.native.may_use`).
     """
 
     def __init__(
-        self, function: Callable[..., tuple[Tensor, ...]], is_compiled: bool, holds_last: bool = False
+        self,
+        function: Callable[..., tuple[Tensor, ...]],
+        is_compiled: bool,
+        holds_last: bool = False,
+        has_kernels: bool = False,
     ) -> None:
-        self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
+        self.function, self.is_compiled = function, is_compiled
+        self.holds_last, self.has_kernels = holds_last, has_kernels
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
@@ -132,7 +140,8 @@ class BlockFunction:
             return self.function(block.nest(list(tensors[len(more) :])), *tensors[: len(more)])
 
         # Fake tensors: tracing must not train.
-        return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
+        with native.kernels(self.has_kernels):
+            return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
 
 
 def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:

@@ -25,14 +25,6 @@ def supports(network: nn.Module, loss: str) -> bool:
     return bool(network.layers[-1].out_features == 1) and all(p.dtype == torch.float32 for p in network.parameters())
 
 
-def is_available() -> bool:
-    """Whether the kernel is built or can be."""
-    try:
-        return bool(native.library("mlp"))
-    except native.BuildError:
-        return False
-
-
 def gradients(
     network: MLP,
     loss: str,

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from svl import native
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, nearest
 from svl.interventions.on_gradients import (
@@ -63,8 +64,8 @@ class ReplicaStack(nn.Module):
         schedules: learning-rate schedules, by name; multiplied.
         interventions: on the gradients, by name.
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use what is written for MLPs: a C++ kernel, or a Triton kernel on a GPU, for those
-            that it computes, and outer sums for the gradient over a population of products (:mod:`.factored`).
+        fused: in a compiled fit, use what is written by hand: C++ kernels for MLPs and for the order of epochs, or a
+            Triton kernel on a GPU, and outer sums for the gradient over a population of products (:mod:`.factored`).
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         precision: ``bf16-mixed`` for matrix products in bfloat16.
@@ -372,6 +373,7 @@ class ReplicaStack(nn.Module):
             is_factored,
             is_mixed,
             examples <= _NUMBERS_HELD,
+            self.fused,
         )
         if self.evaluations is not None:
             parts = -(-self.data.test_size // step.evaluation_rows)
@@ -387,7 +389,7 @@ class ReplicaStack(nn.Module):
 
     def _fits_kernel(self, device: torch.device) -> bool:
         supported = self._is_fusible and device.type == "cpu" and fused_mlp.supports(self._template[0], self.loss)
-        return supported and fused_mlp.is_available()
+        return supported and native.is_available("mlp")
 
     def _is_worth_compiling(self, calls: int) -> bool:
         return self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,6 +56,7 @@ class Step:
         is_factored: whether the gradient over a population is that of a product of halves.
         is_mixed: whether matrix products are in bfloat16.
         holds_examples: whether examples that are the same at every step are kept; eager steps make them anew.
+        has_kernels: whether compiled steps may call C++ kernels for their examples.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Step:
         is_factored: bool = False,
         is_mixed: bool = False,
         holds_examples: bool = False,
+        has_kernels: bool = False,
     ) -> None:
         self.team, self.is_mixed = team or Team(), is_mixed
         every = (interventions or {}).items()
@@ -87,12 +90,11 @@ class Step:
         self.is_compiled, self.is_fused, self.is_scheduled = is_compiled, is_fused, is_scheduled
         mlp: Any = network  # where the population is factored
         self.factored = Factored(data, mlp, packing, loss, self._means, is_fused) if is_factored else None
-        self.whole = BlockFunction(self._whole, is_compiled, holds_examples)
-        self.accumulate = BlockFunction(self._accumulate, is_compiled, holds_examples)
-        self.accumulate_population = BlockFunction(self._accumulate_population, is_compiled, holds_examples)
-        self.apply = BlockFunction(self._apply, is_compiled)
-        self.evaluate = BlockFunction(self._evaluate, is_compiled)
-        self.gradient = BlockFunction(self._gradient, is_compiled)
+        make = partial(BlockFunction, is_compiled=is_compiled, has_kernels=has_kernels)
+        self.whole = make(self._whole, holds_last=holds_examples)
+        self.accumulate = make(self._accumulate, holds_last=holds_examples)
+        self.accumulate_population = make(self._accumulate_population, holds_last=holds_examples)
+        self.apply, self.evaluate, self.gradient = make(self._apply), make(self._evaluate), make(self._gradient)
 
     def parts(self, block: Block, step: int) -> tuple[BlockFunction, int]:
         """What computes a block's gradients at a step, and how often it is called for that: ``whole`` updates too."""

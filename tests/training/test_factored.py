@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.func import functional_call
 
-from svl import random
+from svl import native, random
 from svl.data import FullBatch, Population
 from svl.interventions import AddedBias, LabelNoise
 from svl.models import MLP
@@ -139,7 +139,7 @@ def test_in_torch_it_equals_autograd(dim, loss, budget, **network):
     assert parts == (2 ** (dim // 2) if budget == 1 else parts)
 
 
-@pytest.mark.skipif(not fused_mlp.is_available(), reason="the kernel needs a C++ compiler")
+@pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 @given(
     dim=st.integers(1, 10),
     loss=st.sampled_from(sorted(fused_mlp.LOSSES)),

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.func import functional_call, grad, vmap
 
+from svl import native
 from svl.models import MLP
 from svl.training import fused_mlp
 from svl.training.losses import LOSSES
 
-pytestmark = pytest.mark.skipif(not fused_mlp.is_available(), reason="the kernel needs a C++ compiler")
+pytestmark = pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 
 
 def stacked(network, replicas, scale=1.0):

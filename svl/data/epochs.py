@@ -1,0 +1,90 @@
+"""The orders in which epochs go through pools, by a C++ kernel where a compiled step asks for them."""
+# No postponed annotations here: torch.library reads the custom operator's own.
+
+import ctypes
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from svl import native, random
+
+_MAX_SCHEDULES = 3
+
+
+class Epochs:
+    """Each epoch of a pool in a fresh pseudorandom order, of which nothing is stored.
+
+    Args:
+        sizes: every number of examples that a pool has in the fit.
+        batch_size: examples of one step.
+    """
+
+    def __init__(self, sizes: list[int], batch_size: int) -> None:
+        self._spanned = (batch_size - 1) // min(sizes) + 2
+        self._plan = {n: random.permutation_plan([n]) for n in sizes}
+        self.walk = max(walk for _, _, walk in self._plan.values())
+
+    def sides(self, size: int) -> tuple[int, int]:
+        """The grid of a pool's permutations; 1 x 1 for size 0, fresh data."""
+        if not size:
+            return 1, 1
+        a, b, _ = self._plan[size]
+        return int(a), int(b)
+
+    def indices(
+        self,
+        key: Int[Tensor, "replica 2"],
+        size: Int[Tensor, "replica"],
+        sides: Int[Tensor, "replica 2"],
+        position: Int[Tensor, "replica batch"],
+    ) -> Int[Tensor, "replica batch"]:
+        """Indices of the examples at positions that are counted through the epochs.
+
+        Args:
+            key: each replica's.
+            size: of each pool, at least 1.
+            sides: of its grid.
+            position: from 0.
+        """
+        if native.may_use("epochs", key.device):
+            return epoch_indices(key, size, sides, position)
+        pool = size[:, None]
+        epoch = position // pool
+        grid = (sides[:, :1], sides[:, 1:])
+        return random.permutation(self._round_keys(key[:, None], epoch), position - epoch * pool, pool, grid, self.walk)
+
+    def _round_keys(self, key: Tensor, epoch: Int[Tensor, "replica batch"]) -> list[Tensor]:
+        # Drawing once an epoch is cheaper than once an example, but its code grows with the epochs in a batch.
+        if self._spanned > _MAX_SCHEDULES:
+            return random.round_keys(random.fold(key, epoch))
+        first = epoch[..., :1]
+        spanned = random.round_keys(random.fold(key, first + torch.arange(self._spanned, device=key.device)))
+        round_keys = [word[..., :1] for word in spanned]
+        for number in range(1, self._spanned):
+            later: Bool[Tensor, "replica batch"] = epoch - first == number
+            round_keys = [
+                torch.where(later, word[..., number : number + 1], kept)
+                for word, kept in zip(spanned, round_keys, strict=True)
+            ]
+        return round_keys
+
+
+@torch.library.custom_op(
+    "svl::epoch_indices",
+    mutates_args=(),
+    device_types="cpu",
+    schema="(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor",
+)
+def epoch_indices(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
+    """:meth:`Epochs.indices` by the kernel."""
+    given = [one.contiguous() for one in (key, size, sides, position)]
+    found = torch.empty(position.shape, dtype=torch.int64)
+    pointers = (ctypes.c_void_p(one.data_ptr()) for one in (*given, found))
+    native.library("epochs").epoch_indices(*map(ctypes.c_int64, position.shape), *pointers)
+    return found
+
+
+@epoch_indices.register_fake
+def _(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
+    return torch.empty_like(position, memory_format=torch.contiguous_format)
