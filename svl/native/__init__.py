@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 
 import torch
@@ -21,22 +20,23 @@ _FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-pthrea
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
 
-_is_on: ContextVar[bool] = ContextVar("kernels", default=False)
+_is_on = False
 
 
 @contextmanager
 def kernels(are_used: bool) -> Iterator[None]:
-    """Whether :func:`may_use` says yes inside."""
-    token = _is_on.set(are_used)
+    """Whether :func:`may_use` says yes inside, to all threads."""
+    global _is_on
+    before, _is_on = _is_on, are_used
     try:
         yield
     finally:
-        _is_on.reset(token)
+        _is_on = before
 
 
 def may_use(name: str, device: torch.device) -> bool:
     """Whether a library's functions are asked for, run on the device, and are built or can be."""
-    return _is_on.get() and device.type == "cpu" and is_available(name)
+    return _is_on and device.type == "cpu" and is_available(name)
 
 
 def is_available(name: str) -> bool:
