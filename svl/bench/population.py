@@ -6,20 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from svl.bench.peers import DEGREE, DIM, LR, WIDTH, narrow_mlp
+from svl.bench.peers import DEGREE, DIM, LR, WIDTH
 from svl.bench.section import Section, spread
 from svl.data import FullBatch
 from svl.data.size import POPULATION, Size
+from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
 from svl.training import ReplicaStack
+from svl.training.network import Build
 
 SUBSET, REPLICAS = 2**14, 8
 EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
@@ -59,9 +62,9 @@ def measure(rounds: int) -> list[Section]:
         for row in rows
     ]
     text = (
-        f"({DIM}, {DEGREE})-parity, the network above, a step of full-batch gradient descent for each replica: on all\n"
-        f"2^{DIM} inputs, and on a subset. Autograd is one graph over all inputs,\n"
-        "stored. Memory is the most that the process was seen to hold during steps beside what it keeps."
+        f"({DIM}, {DEGREE})-parity, networks as above, a step of full-batch gradient descent for each replica: on all\n"
+        f"2^{DIM} inputs, and on a subset. Autograd is one graph over all inputs, stored. Memory is the most that the\n"
+        "process was seen to hold during steps beside what it keeps."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
 
@@ -76,12 +79,18 @@ def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) ->
         **engine: settings of the replica stack.
     """
     task, rows = Parity(dim, min(DEGREE, dim)), []
-    sizes: list[tuple[str, Size, int]] = [("population", POPULATION, 2**dim), (f"subset of {subset}", subset, subset)]
-    for label, size, count in sizes:
-        ways = [(f"{label}: autograd", 1, naive(task, count), -(-EXAMPLES // count))]
-        for replicas in (1, REPLICAS):
+    one_hidden, counts = partial(MLP, width=WIDTH), (1, REPLICAS)
+    cases: list[tuple[str, Size, int, Build, tuple[int, ...]]] = [
+        ("population", POPULATION, 2**dim, one_hidden, counts),
+        ("population, depth 3", POPULATION, 2**dim, partial(one_hidden, depth=3), counts[1:]),
+        ("population, GELU", POPULATION, 2**dim, partial(one_hidden, activation="gelu"), counts[1:]),
+        (f"subset of {subset}", subset, subset, one_hidden, counts),
+    ]
+    for label, size, count, network, stacks in cases:
+        ways = [(f"{label}: autograd", 1, naive(task, count, network), -(-EXAMPLES // count))]
+        for replicas in stacks:
             steps = -(-EXAMPLES * (64 if size == POPULATION else 2) // (count * replicas))
-            run = ours(task, size, replicas, **engine)
+            run = ours(task, size, replicas, network, **engine)
             ways.append((f"{label}: svl, R = {replicas}", replicas, run, steps))
         found = [Row(name) for name, *_ in ways]
         for _ in range(rounds):
@@ -96,9 +105,9 @@ def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) ->
     return rows
 
 
-def naive(task: Parity, count: int) -> _Step:
-    """One graph over all of so many inputs, ``torch.nn`` and ``torch.optim``."""
-    network = nn.Sequential(nn.Linear(task.dim, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+def naive(task: Parity, count: int, build: Build) -> _Step:
+    """One graph over all of so many inputs, a plain network and ``torch.optim``."""
+    network = build((task.dim,), 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=LR)
     inputs, targets = task.population(Replicas(1).key(), torch.arange(count)[None])
     x, y = inputs[0], targets[0]
@@ -113,12 +122,12 @@ def naive(task: Parity, count: int) -> _Step:
     return run
 
 
-def ours(task: Parity, size: Size, replicas: int, **engine: Any) -> _Step:
+def ours(task: Parity, size: Size, replicas: int, build: Build, **engine: Any) -> _Step:
     """The replica stack on full batches of a size."""
     data = FullBatch(task, size)
     data.schedule(10**9, 1)
     engine = {"compile": "always", **engine}
-    stack = ReplicaStack(data, narrow_mlp, "logistic", SGD(float(LR)), Replicas(replicas), **engine)
+    stack = ReplicaStack(data, build, "logistic", SGD(float(LR)), Replicas(replicas), **engine)
     position = 0
 
     def run(steps: int) -> None:
