@@ -93,6 +93,8 @@ def test_no_gap_is_a_test_of_equivalence(outcome, onsets):
     assert NoGap("a", "far", within=1.25).test(data).verdict is NO
     assert NoGap("far", "a", within=1.25).test(data).verdict is NO
     assert NoGap("a", "near", within=1.02).test(data).verdict is OPEN
+    assert NoGap("far", "a", within=1.25, or_behind=True).test(data).verdict is YES
+    assert NoGap("a", "far", within=1.25, or_behind=True).test(data).verdict is NO
 
 
 @pytest.mark.parametrize("by", ["time", "run"])

@@ -23,6 +23,7 @@ class NoGap:
 
     Args:
         within: the margin, above 1; what is called equal.
+        or_behind: whether ``arm`` may also be the slower one, where the claim is that it is no longer the faster.
         unit: of the times, ``samples`` or ``step``.
     """
 
@@ -30,6 +31,7 @@ class NoGap:
     than: str
     within: float = 1.25
     unit: Unit = "step"
+    or_behind: bool = False
 
     def __post_init__(self) -> None:
         if self.within <= 1:
@@ -44,12 +46,16 @@ class NoGap:
         soonest = min(statistics.median_time(times, self.unit).value for times in (arm, than))
         every = np.diff(outcome.arms[self.arm][self.unit].unique()).max() / max(soonest, 1)
         estimate = Estimate(gain.value, gain.low / (1 + every), gain.high * (1 + every))
-        if 1 / self.within <= estimate.low and estimate.high <= self.within:
+        least = 0.0 if self.or_behind else 1 / self.within
+        if least <= estimate.low and estimate.high <= self.within:
             verdict = Verdict.REPRODUCED
-        elif estimate.low > self.within or estimate.high < 1 / self.within:
+        elif estimate.low > self.within or estimate.high < least:
             verdict = Verdict.NOT_REPRODUCED
         else:
             verdict = Verdict.UNDECIDED
         unit = "steps" if self.unit == "step" else "samples"
-        says = f"{self.arm} and {self.than} need equally many {unit}, to a factor of {significant(self.within)}"
+        margin = f"a factor of {significant(self.within)}"
+        says = f"{self.arm} and {self.than} need equally many {unit}, to {margin}"
+        if self.or_behind:
+            says = f"{self.arm} needs no fewer {unit} than {self.than}, to {margin}"
         return Tested(says, f"ratio of median {unit} to target", estimate, verdict)
