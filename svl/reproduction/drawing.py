@@ -87,7 +87,8 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10)
     sign = 1 if statistics.is_better_above(outcome.metric) else -1
     if len(tuned) == 2:
-        means = scores(frames[0], outcome.metric, tuned).mean().unstack()
+        # of further rates, the best at each point
+        means = scores(frames[0], outcome.metric, rates).mean().groupby(level=tuned).max().unstack()
         image = axes.imshow(means.to_numpy(), origin="lower", aspect="auto", cmap="viridis")
         middle = np.nanmean(image.get_clim())
         for (row, column), value in np.ndenumerate(means.to_numpy(np.float64)):

@@ -92,6 +92,8 @@ def curves(
 def save(figure: Figure, path: str | Path) -> list[Path]:
     """Writes ``path``.png and ``path``.svg, each whole or not at all; equal figures make equal files."""
     path = Path(path)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # what has been laid out once need not be for each file
     written = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
     for file in written:
         metadata = {"Date": None} if file.suffix == ".svg" else None
