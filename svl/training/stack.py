@@ -6,14 +6,12 @@ import copy
 import math
 from collections.abc import Mapping
 from functools import partial
-from itertools import groupby
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svl import native
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, nearest
 from svl.interventions.on_gradients import (
@@ -27,9 +25,10 @@ from svl.optim.rule import UpdateRule, over
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
 from svl.replicas import Replicas, replace
-from svl.training import factored, fused_mlp, fused_sgd, network
-from svl.training.blocks import BlockRunner, partition, view
-from svl.training.compilation import Block, BlockFunction, Stretch, can_compile, warn_eager
+from svl.training import network
+from svl.training.blocks import view
+from svl.training.compilation import BlockFunction
+from svl.training.engine import Engine
 from svl.training.groups import ParameterGroup, stack_hyper
 from svl.training.losses import LossName
 from svl.training.network import Build
@@ -39,10 +38,6 @@ from svl.training.team import Team
 
 Compile = Literal["auto", "always", "never"]
 Precision = Literal["32-true", "bf16-mixed"]
-# Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
-_NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
-_CALLS_WORTH_COMPILING = 1000
-_NUMBERS_HELD = 2**27  # half a gigabyte of examples that are the same at every step
 _REFERENCE_EXAMPLES = 512
 
 
@@ -102,7 +97,7 @@ class ReplicaStack(nn.Module):
             raise SettingError("model.init", init, ", ".join(INITIALISATIONS))
         one = {s: initial_network(lambda: network.make(build, data.task), s, init) for s in set(replicas.seed)}
         template = one[replicas.first_seed]
-        self._example_numbers, self._measures = network.check(build, template, data.task, loss)
+        self.example_numbers, self._measures = network.check(build, template, data.task, loss)
         for name in data.task.per_replica:
             for value in replicas.vary.get(f"data.task.{name}", ()):
                 if loss not in replace(data.task, **{name: value}).losses:
@@ -142,7 +137,7 @@ class ReplicaStack(nn.Module):
         }
         self.data_state = data.initial_state(self.numbers)
         self.team = Team()
-        self._blocks: list[Block] | None = None
+        self._engine: Engine | None = None
         # What is compiled apart: the shapes of blocks, and what a step of theirs calls.
         self._trained_kinds: set[tuple[Any, BlockFunction]] = set()
         self._has_evaluated = self._has_gradients = False
@@ -231,19 +226,20 @@ class ReplicaStack(nn.Module):
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
-        blocks = self._prepare()
+        engine = self._prepare()
+        blocks, run = engine.blocks, engine.runner.run
         steps = self._clock(start, count)
         begun = {stretch.first for block in blocks for stretch in block.stretches}
         # A step of a new kind may compile, which blocks must not do side by side.
         for number in sorted({start, *(first for first in begun if start < first < start + count)}):
-            kinds = {(block.shapes, self.step.parts(block, number)[0]) for block in blocks}
+            kinds = {(block.shapes, engine.step.parts(block, number)[0]) for block in blocks}
             if kinds - self._trained_kinds:
                 place = number - steps[0][0]
-                self._runner.run(partial(self._advance_block, steps[:place]), len(blocks))
-                self._runner.run(partial(self._advance_block, steps[place : place + 1]), len(blocks), in_turn=True)
+                run(partial(self._advance_block, steps[:place]), len(blocks))
+                run(partial(self._advance_block, steps[place : place + 1]), len(blocks), in_turn=True)
                 self._trained_kinds |= kinds
                 steps = steps[place + 1 :]
-        self._runner.run(partial(self._advance_block, steps), len(blocks))
+        run(partial(self._advance_block, steps), len(blocks))
         self.record["samples"] += self.data.all_samples(self.numbers, self.data_state, start, count)
 
     def _clock(self, start: int, count: int) -> list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]:
@@ -254,145 +250,50 @@ class ReplicaStack(nn.Module):
         return list(zip(steps, torch.arange(start, start + count, device=device), rates.to(device), strict=True))
 
     def _advance_block(self, steps: list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]], place: int) -> None:
-        block = self._prepare()[place]
-        if self._fused_sgd:
-            return self._fused_sgd(block, steps)
+        engine = self._prepare()
+        block = engine.blocks[place]
+        if engine.fused_sgd:
+            return engine.fused_sgd(block, steps)
         for number, step, rate in steps:
-            function, parts = self.step.parts(block, number)
-            if function is self.step.whole:
-                function(block, step, rate, self._micro[0])
+            function, parts = engine.step.parts(block, number)
+            if function is engine.step.whole:
+                function(block, step, rate, engine.micro[0])
                 continue
-            for part in self._micro[:parts]:
+            for part in engine.micro[:parts]:
                 function(block, step, part)
             self.team.add_up(block.tensors.get("total"))
-            self.step.apply(block, step, rate)
+            engine.step.apply(block, step, rate)
 
-    def _prepare(self) -> list[Block]:
-        """Blocks as views into the stack's tensors, and the step compiled for them; made at the first step."""
-        if self._blocks is not None:
-            return self._blocks
-        device = next(self.network.parameters()).device
-        self._to(device)
-        activations = network.activations(self._template[0], self.data.task)
-        # The kernel holds activations of a strip alone.
-        has_kernel = self.compilation != "never" and self._fits_kernel(device)
-        self.data.choose_batch(
-            self.numbers, _NUMBERS_PER_BLOCK // (self._example_numbers if has_kernel else activations)
-        )
-        count = len(self.replicas)
-        own = self.team.rows(count) if self.team.divides_replicas else slice(0, count)
-        stretches = [self._stretches(view(self.numbers, slice(r, r + 1))) for r in range(own.start, own.stop)]
-        runs = [len(list(run)) for _, run in groupby(stretches)]
-        batch = self.data.batch_size
-        numbers = (
-            max(min(batch, fused_mlp.STRIP) * activations, batch * self._example_numbers)
-            if has_kernel
-            else batch * activations
-        )
-        slices = partition(runs, self.block_size or self._replicas_per_block(own.stop - own.start, numbers, device))
-        everything: dict[str, Any] = {
-            "params": self._packed,
-            "rule": self._packed_rule,
-            "record": {k: v for k, v in self.record.items() if k != "samples"},
-            "data": self.data_state,
-            "numbers": self.numbers,
-            "key": self.key,
-            "hyper": self.packing.rule,
-            "frozen": self.packing.frozen,
-            "intervention": self.intervention_numbers,
-            "memory": self.memory,
-        }
-        if any(one.micro_batches > 1 for row in stretches for one in row) or self.team.divides_batches:
-            everything["total"] = {
-                "gradients": {name: torch.zeros_like(p) for name, p in everything["params"].items()},
-                "loss": torch.zeros(count, device=device),
-                "correct": torch.zeros(count, device=device),
-            }
-        self._blocks = []
-        for part in slices:
-            rows = slice(own.start + part.start, own.start + part.stop)
-            self._blocks.append(Block(rows, view(everything, rows), stretches[part.start]))
-        self.step = self._make_step(self._blocks)
-        most = max(self.step.parts(block, one.first)[1] for block in self._blocks for one in block.stretches)
-        self._micro = list(torch.arange(most, device=device))
-        self._fused_sgd = fused_sgd.select(self.step, self._blocks) if self.fused and self.step.is_compiled else None
-        # Processes that add up gradients must do so in one order.
-        side_by_side = self.step.is_compiled and device.type == "cpu" and not self.team.divides_batches
-        most = max(rows.stop - rows.start for rows in slices)
-        is_small = side_by_side and batch * activations * most <= _NUMBERS_PER_BLOCK
-        is_small &= not any(one.is_population for row in stretches for one in row)
-        self._runner = BlockRunner(len(slices) if side_by_side else 1, self.threads, is_small)
-        return self._blocks
-
-    def _stretches(self, numbers: dict[str, Tensor]) -> list[Stretch]:
-        first = self.data.micro_batches(numbers)
-        return [Stretch(step, count, self.data.is_population(numbers, torch.tensor(step))) for step, count in first]
-
-    def _replicas_per_block(self, count: int, numbers: int, device: torch.device) -> int:
-        """As many as a core's cache holds, but at least a block for each core where the work is worth it.
-
-        Args:
-            numbers: what one replica's batch has to have at hand.
-        """
-        if device.type != "cpu":
-            return count
-        most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // (self.threads or torch.get_num_threads()))
-        return min(most, max(share, most // _LEAST_SHARE, 1))
-
-    def _make_step(self, blocks: list[Block]) -> Step:
-        calls = sum(block.calls(self.data.total_steps) for block in blocks)
-        wanted = self._is_worth_compiling(calls)
-        if wanted and not can_compile():
-            warn_eager()
-            wanted = False
-        template, is_mixed = self._template[0], self.precision == "bf16-mixed"
-        is_fused = wanted and self._fits_kernel(self.key.device)
-        is_factored = wanted and self._is_fusible and not self.team.divides_batches
-        is_factored = is_factored and factored.supports(template, self.data)
-        examples = sum(
-            (block.rows.stop - block.rows.start)
-            * one.micro_batches
-            * self.data.batch_size
-            # Of a product of halves, targets alone.
-            * (1 if is_factored and one.is_population else self._example_numbers)
-            for block in blocks
-            for one in block.stretches
-        )
-        step = Step(
-            self.data,
-            template,
-            self.packing,
-            self.loss,
-            self.rule,
-            self._example_numbers,
-            wanted,
-            is_fused,
-            self.interventions,
-            self.rates is not None,
-            self.team,
-            is_factored,
-            is_mixed,
-            examples <= _NUMBERS_HELD,
-            self.fused,
-        )
-        if self.evaluations is not None:
-            parts = -(-self.data.test_size // step.evaluation_rows)
-            step.evaluate.is_compiled &= self._is_worth_compiling(self.evaluations * parts * len(blocks))
-            step.gradient.is_compiled &= self._is_worth_compiling(self.evaluations * len(blocks))
-        return step
+    def _prepare(self) -> Engine:
+        """The engine, made at the first step."""
+        if self._engine is None:
+            self._to(next(self.network.parameters()).device)
+            self._engine = Engine(
+                self,
+                {
+                    "params": self._packed,
+                    "rule": self._packed_rule,
+                    "record": {k: v for k, v in self.record.items() if k != "samples"},
+                    "data": self.data_state,
+                    "numbers": self.numbers,
+                    "key": self.key,
+                    "hyper": self.packing.rule,
+                    "frozen": self.packing.frozen,
+                    "intervention": self.intervention_numbers,
+                    "memory": self.memory,
+                },
+            )
+        return self._engine
 
     @property
-    def _is_fusible(self) -> bool:
-        """Whether what is written for MLPs can be used in a compiled fit."""
-        has_samples = any(isinstance(one, SampleGradientIntervention) for one in self.interventions.values())
-        return self.fused and not self.data.streams and self.precision == "32-true" and not has_samples
+    def step(self) -> Step:
+        """What happens to a block's tensors at a step."""
+        return self._prepare().step
 
-    def _fits_kernel(self, device: torch.device) -> bool:
-        supported = self._is_fusible and device.type == "cpu" and fused_mlp.supports(self._template[0], self.loss)
-        return supported and native.is_available("mlp")
-
-    def _is_worth_compiling(self, calls: int) -> bool:
-        return self.compilation == "always" or (self.compilation == "auto" and calls >= _CALLS_WORTH_COMPILING)
+    @property
+    def template(self) -> nn.Module:
+        """One plain network, for its modules; its parameters are swapped for each replica's."""
+        return self._template[0]
 
     def _to(self, device: torch.device) -> None:
         packing = self.packing
@@ -401,24 +302,24 @@ class ReplicaStack(nn.Module):
             _move(nest, device)
         self._pack(self.rule_state)
         self.key = self.key.to(device)
-        self._template[0].to(device)
+        self.template.to(device)
 
     # Measuring ------------------------------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, Float[Tensor, "replica"]]:
         """Loss, accuracy and the task's measures of every replica on its own test set."""
-        blocks = self._prepare()
+        engine = self._prepare()
         total = torch.zeros(len(self.replicas), 2 + len(self._measures), device=self.key.device)
-        starts = torch.arange(0, self.data.test_size, self.step.evaluation_rows, device=self.key.device)
+        starts = torch.arange(0, self.data.test_size, engine.step.evaluation_rows, device=self.key.device)
         if self.team.divides_batches:
             starts = starts[self.team.rank :: self.team.size]
 
         def one(number: int) -> None:
             for start in starts:
-                total[blocks[number].rows] += self.step.evaluate(blocks[number], start)[0].T
+                total[engine.blocks[number].rows] += engine.step.evaluate(engine.blocks[number], start)[0].T
 
-        eager = not self.step.evaluate.is_compiled
-        self._runner.run(one, len(blocks), in_turn=not self._has_evaluated, is_eager=eager)
+        eager = not engine.step.evaluate.is_compiled
+        engine.runner.run(one, len(engine.blocks), in_turn=not self._has_evaluated, is_eager=eager)
         self._has_evaluated = True
         self.team.exchange(total)
         self.team.add_up(total)
@@ -431,17 +332,17 @@ class ReplicaStack(nn.Module):
         Numbers lie as :meth:`~svl.training.packing.Packing.places` says; those of frozen parameters are 0. Batches
         repeat where a set is smaller than they are together. Nothing is trained.
         """
-        blocks = self._prepare()
+        engine = self._prepare()
         width = sum(p.shape[1] for p in self._packed.values())
         rows = torch.empty(count, len(self.replicas), width, device=self.key.device)
         first = torch.tensor(step, device=self.key.device)
 
         def one(number: int) -> None:
             for ahead in torch.arange(count, device=self.key.device):
-                rows[ahead, blocks[number].rows] = self.step.gradient(blocks[number], first, ahead)[0]
+                rows[ahead, engine.blocks[number].rows] = engine.step.gradient(engine.blocks[number], first, ahead)[0]
 
-        eager = not self.step.gradient.is_compiled
-        self._runner.run(one, len(blocks), in_turn=not self._has_gradients, is_eager=eager)
+        eager = not engine.step.gradient.is_compiled
+        engine.runner.run(one, len(engine.blocks), in_turn=not self._has_gradients, is_eager=eager)
         self._has_gradients = True
         self.team.exchange(list(rows))
         return rows

@@ -30,7 +30,7 @@ def make_stack(data=None, width=20, bias=True, loss="logistic", replicas=None, c
 def advanced(steps=5, **settings):
     """A stack that the kernel has advanced, and one that the eager step has."""
     fused, eager = make_stack(**settings), make_stack(**settings)
-    blocks = fused._prepare()
+    blocks = fused._prepare().blocks
     kernel = fused_sgd.FusedSGD(fused.step, is_compiled=False)
     for block in blocks:
         assert fused_sgd.serves(fused.step, block)
@@ -131,12 +131,11 @@ def test_a_stack_takes_it_by_itself_and_one_setting_switches_it_off():
     for start, count in ((0, 3), (3, 1), (4, 4)):
         fused.train_steps(start, count)
         eager.train_steps(start, count)
-    assert isinstance(fused._fused_sgd, fused_sgd.FusedSGD)
+    assert isinstance(fused._prepare().fused_sgd, fused_sgd.FusedSGD)
     assert_equal(fused, eager)
     assert torch.equal(fused.record["samples"], eager.record["samples"])
     off = make_stack(compile="always", fused=False)
-    off._prepare()
-    assert off._fused_sgd is None
+    assert off._prepare().fused_sgd is None
 
 
 def wrong_labels(word):
@@ -151,7 +150,7 @@ def raises(word):
 def test_a_broken_kernel_is_refused_in_one_line(monkeypatch, broken, reason):
     monkeypatch.setattr(fused_sgd_kernel, "_parity", triton.jit(broken))
     stack = make_stack()
-    blocks = stack._prepare()
+    blocks = stack._prepare().blocks
     with pytest.warns(UserWarning, match=f"fused kernel is not used.*{reason}") as warned:
         assert fused_sgd.select(stack.step, blocks) is None
     assert len(warned) == 1 and "\n" not in str(warned[0].message)

@@ -235,7 +235,7 @@ vary = {"data.size": sizes, "model.optimizer.lr": [0.3, 1e30]}
 for activation in ("relu", "gelu"):
     eager, expected = fit(activation, vary, (6, 12), compile="never")
     found, metrics = fit(activation, vary, (6, 12), compile="always", threads=2)
-    kinds = {found.step.parts(block, step)[0] for block in found._blocks for step in (0, 11)}
+    kinds = {found.step.parts(block, step)[0] for block in found._prepare().blocks for step in (0, 11)}
     assert {found.step.accumulate, found.step.accumulate_population} <= kinds
     held = found.step.accumulate._by_call  # by block and micro-batch, with its examples
     assert len({block for block, _ in held}) < len(held)

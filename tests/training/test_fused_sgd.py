@@ -55,7 +55,7 @@ def stack_of(lab, data=None, network=None, rule=None, **settings):
 
 
 def served(stack):
-    return [fused_sgd.serves(stack.step, block) for block in stack._prepare()]
+    return [fused_sgd.serves(stack.step, block) for block in stack._prepare().blocks]
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_what_the_kernel_does_not_know_it_leaves_to_the_step(lab, settings):
 
 def test_a_cpu_has_no_use_for_it(lab):
     stack = stack_of(lab)
-    blocks = stack._prepare()
+    blocks = stack._prepare().blocks
     assert fused_sgd.select(stack.step, blocks) is None
