@@ -81,7 +81,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     f"FullBatch({T}, [5, 6], {{}})": ("data.durations", ["None", "7", "[]", "[1, 2, 3]", "[0]", "[1.5]", "['1']"]),
     "FullBatch(Parity(41, 6), size={})": ("data.size", ["'population'"]),
-    f"FullBatch({T}, 64, micro_batch_size={{}})": ("data.micro_batch_size", NO_WHOLE_NUMBER),
+    f"FullBatch({T}, 64, micro_batch_size={{}})": (
+        "data.micro_batch_size",
+        [one for one in NO_WHOLE_NUMBER if one != "None"],
+    ),
     f"FullBatch({T}, 64, test_size={{}})": ("data.test_size", NO_WHOLE_NUMBER),
     "Population({})": ("data.size", ["Parity(41, 6)"]),
     f"Phases({T}, {{}}, [10])": (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from PIL import Image
 
 from svl.errors import SettingError
@@ -18,7 +19,9 @@ FIRST = "liu2026/fig02a"
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_runs(svl, tmp_path, name):
+def test_every_figure_runs(svl, tmp_path, name, monkeypatch):
+    # What each fit draws of itself is tested elsewhere, and would take a good part of the time.
+    monkeypatch.setattr("svl.results.figure.curves", lambda *_: Figure())
     done = svl(tmp_path, "reproduce", name, "--scale", "smoke")
     assert done.status == 0, done.err
     record = read(done.path)
