@@ -9,6 +9,7 @@
 // Examples, or rows of a population, whose gradients are summed up apart: the work of a thread, and a bound on rounding. Fixed,
 // so that sums do not depend on the number of threads.
 constexpr int SEGMENT = 2048, SEGMENTS_OF_POPULATION = 8;
+constexpr int LEAST_FOR_SIGNS = 32;  // examples in a batch that are worth tables
 
 // work() on so many threads at once.
 template <class Work>
@@ -59,9 +60,9 @@ struct Call {
 };
 
 template <int ACTIVATION>
-static void on_batches(const Call& call, int batch, const float* x, const float* y, const float* weight, float* outputs, float* grads) {
+static void on_batches(const Call& call, int batch, bool has_signs, const float* x, const float* y, const float* weight, float* outputs, float* grads) {
     call.run((batch + SEGMENT - 1) / SEGMENT, grads, [&] {
-        return [&, network = Network<ACTIVATION>(call.dims, call.params)](int64_t r, int64_t segment, float* g) mutable {
+        return [&, network = Network<ACTIVATION>(call.dims, call.params, has_signs && batch >= LEAST_FOR_SIGNS)](int64_t r, int64_t segment, float* g) mutable {
             const int64_t end = r * batch + std::min<int64_t>(batch, (segment + 1) * SEGMENT);
             network.begin(call.of_replica(r).data());
             for (int64_t b = r * batch + segment * SEGMENT; b < end; b += STRIP) {
@@ -93,15 +94,16 @@ static void on_population(const Call& call, const Half& low, const Half& high, c
 //   strides   numbers from one replica to the next of each of these
 //   grads     [replica, parameters of one replica in the order of params]
 
+//   has_signs whether all of x is -1 or 1
 //   x         [replica, batch, dims[0]]
 //   y, weight [replica, batch]; weight may be null for a mean over the batch
 //   outputs   [replica, batch]
 extern "C" void mlp_gradients(int64_t replicas, int layers, const int32_t* dims, int activation, int loss, int threads,
-                              const float* const* params, const int64_t* strides, float* grads, int batch, const float* x, const float* y,
+                              const float* const* params, const int64_t* strides, float* grads, int batch, int has_signs, const float* x, const float* y,
                               const float* weight, float* outputs) {
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
     auto* function = activation == RELU ? on_batches<RELU> : activation == SIGMOID ? on_batches<SIGMOID> : on_batches<QUADRATIC>;
-    function(call, batch, x, y, weight, outputs, grads);
+    function(call, batch, has_signs, x, y, weight, outputs, grads);
 }
 
 // At least one hidden layer.

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "loss.h"
+#include "signs.h"
 
 constexpr int STRIP = 128;
 
@@ -24,8 +26,9 @@ struct Network {
     Floats last, last_sum, below;  // the last layer's weights
     float last_start = 0.0f, last_start_sum = 0.0f;
     alignas(vec) float f[STRIP], d[STRIP];
+    std::optional<Signs> signs;  // where inputs are
 
-    Network(std::vector<int> dims_, const float* const* params)
+    Network(std::vector<int> dims_, const float* const* params, bool has_signs = false)
         : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), before(hidden), flipped(hidden), padded(hidden),
           start(hidden), weight_sum(hidden), bias_sum(hidden) {
         int widest = 0;
@@ -43,12 +46,13 @@ struct Network {
             const int n = width[l + 1];
             after[l].assign(STRIP * n, 0.0f);
             if (ACTIVATION == QUADRATIC) before[l].assign(STRIP * n, 0.0f);
-            flipped[l].assign((int64_t)dims[l] * n, 0.0f);
+            flipped[l].assign((int64_t)pad(dims[l]) * n, 0.0f);
             if (l) padded[l].assign((int64_t)dims[l + 1] * width[l], 0.0f);
             start[l].assign(n, 0.0f);
             weight_sum[l].resize((int64_t)dims[l] * n);
             bias_sum[l].resize(n);
         }
+        if (has_signs && hidden) signs.emplace(dims[0], width[1], STRIP);
         last.assign(widest, 0.0f);
         last_sum.resize(widest);
         below.resize(hidden > 1 ? STRIP * widest : 0);
@@ -57,12 +61,13 @@ struct Network {
     void begin(const float* const* params) {
         for (int l = 0; l < hidden; l++) {
             const int out = dims[l + 1], in = dims[l];
-            transpose(params[2 * l], out, in, flipped[l].data(), width[l + 1]);
+            transpose(params[2 * l], out, in, in, flipped[l].data(), width[l + 1]);
             if (params[2 * l + 1]) memcpy(start[l].data(), params[2 * l + 1], out * sizeof(float));
             for (int j = 0; l && j < out; j++) memcpy(&padded[l][(int64_t)j * width[l]], params[2 * l] + (int64_t)j * in, in * sizeof(float));
             std::fill(weight_sum[l].begin(), weight_sum[l].end(), 0.0f);
             std::fill(bias_sum[l].begin(), bias_sum[l].end(), 0.0f);
         }
+        if (signs) signs->begin(flipped[0].data(), start[0].data());
         memcpy(last.data(), params[2 * hidden], dims[hidden] * sizeof(float));
         std::fill(last_sum.begin(), last_sum.end(), 0.0f);
         last_start = params[2 * hidden + 1] ? *params[2 * hidden + 1] : 0.0f;
@@ -72,7 +77,8 @@ struct Network {
     // A strip of inputs [count, dims[0]]: its outputs are in f, and its gradients added to the sums.
     void strip(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
         if (!hidden) return behind(count, x, loss, y, weight, uniform, nullptr);
-        product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), before[0].data());
+        if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), before[0].data());
+        else product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), before[0].data());
         behind(count, x, loss, y, weight, uniform, bias_sum[0].data());
         product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
     }
@@ -160,8 +166,7 @@ struct Network {
     // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].
     void end(float* g) const {
         for (int l = 0; l < hidden; l++) {
-            for (int j = 0; j < dims[l + 1]; j++)
-                for (int i = 0; i < dims[l]; i++) g[offset[2 * l] + (int64_t)j * dims[l] + i] = weight_sum[l][(int64_t)i * width[l + 1] + j];
+            transpose(weight_sum[l].data(), dims[l], dims[l + 1], width[l + 1], g + offset[2 * l], dims[l]);
             if (offset[2 * l + 1] >= 0) memcpy(g + offset[2 * l + 1], bias_sum[l].data(), dims[l + 1] * sizeof(float));
         }
         memcpy(g + offset[2 * hidden], last_sum.data(), dims[hidden] * sizeof(float));

@@ -17,7 +17,7 @@ struct Half {
 
     Half(int rows, int dim, const float* inputs)
         : rows(rows), dim(dim), padded((rows + LOW * LANES - 1) / (LOW * LANES) * LOW * LANES + LANES), across((int64_t)dim * padded), down((int64_t)rows * pad(dim)) {
-        transpose(inputs, rows, dim, across.data(), padded);
+        transpose(inputs, rows, dim, dim, across.data(), padded);
         for (int r = 0; r < rows; r++) memcpy(&down[(int64_t)r * pad(dim)], inputs + (int64_t)r * dim, dim * sizeof(float));
     }
 };

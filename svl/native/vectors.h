@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -11,6 +12,8 @@
 typedef float vec __attribute__((vector_size(64)));
 typedef int32_t ivec __attribute__((vector_size(64)));
 constexpr int LANES = 16;
+
+static int pad(int n) { return (n + LANES - 1) / LANES * LANES; }
 
 // Buffers begin at a cache line's, as no vector then lies in two.
 template <class T>
@@ -28,6 +31,14 @@ enum Activation { RELU = 0, SIGMOID = 1, QUADRATIC = 2 };
 static inline vec load(const float* p) {
     vec v;
     memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Zeros from the end on.
+static inline vec load(const float* p, const float* end) {
+    if (p + LANES <= end) return load(p);
+    vec v = {};
+    memcpy(&v, p, (end - p) * sizeof(float));
     return v;
 }
 
@@ -130,10 +141,36 @@ static void product(int m, int n, int depth, const float* a, int am, int ak, con
         columns<1, ACTIVATION, ADDS>(m, depth, a, am, ak, b + q, n, start ? start + q : nullptr, c + q, before ? before + q : nullptr);
 }
 
-// to [cols, padded] = from [rows, cols] transposed; the padding is left alone.
-static void transpose(const float* from, int rows, int cols, float* to, int padded) {
-    for (int c = 0; c < cols; c++)
-        for (int r = 0; r < rows; r++) to[c * padded + r] = from[r * cols + c];
+// Row i of a 16 x 16 matrix in v[i], transposed: blocks of 8 x 8 change places, then those of 4 x 4 within them, and so on.
+template <int SIDE>
+static inline void exchange(vec* v) {
+    ivec upper, lower;  // of two rows, lanes of the second from 16 on
+    for (int i = 0; i < LANES; i++) {
+        upper[i] = i & SIDE ? LANES + i - SIDE : i;
+        lower[i] = i & SIDE ? LANES + i : i + SIDE;
+    }
+    for (int i = 0; i < LANES; i++) {
+        if (i & SIDE) continue;
+        const vec a = v[i], b = v[i + SIDE];
+        v[i] = __builtin_shuffle(a, b, upper);
+        v[i + SIDE] = __builtin_shuffle(a, b, lower);
+    }
 }
 
-static int pad(int n) { return (n + LANES - 1) / LANES * LANES; }
+// to [cols, to_row] = from [rows, from_row] transposed; zeros may be written behind a row's end, but not behind the last one's.
+static void transpose(const float* from, int rows, int cols, int from_row, float* to, int to_row) {
+    const float *from_end = from + (int64_t)(rows - 1) * from_row + cols, *to_end = to + (int64_t)(cols - 1) * to_row + rows;
+    // Backwards, as whole vectors are written: what runs over into the next row is written again.
+    for (int r = (rows - 1) / LANES * LANES; r >= 0; r -= LANES)
+        for (int c = 0; c < cols; c += LANES) {
+            vec block[LANES] = {};
+            const int height = std::min(LANES, rows - r), breadth = std::min(LANES, cols - c);
+            for (int k = 0; k < height; k++) block[k] = load(from + (int64_t)(r + k) * from_row + c, from_end);
+            exchange<8>(block), exchange<4>(block), exchange<2>(block), exchange<1>(block);
+            for (int k = 0; k < breadth; k++) {
+                float* row = to + (int64_t)(c + k) * to_row + r;
+                if (row + LANES <= to_end) store(row, block[k]);
+                else memcpy(row, &block[k], height * sizeof(float));
+            }
+        }
+}

@@ -32,16 +32,19 @@ def gradients(
     inputs: Float[Tensor, "replica batch ..."],
     targets: Float[Tensor, "replica batch"],
     weights: Float[Tensor, "replica batch"] | None,
+    has_signs: bool = False,
 ) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica batch"]]:
     """Gradients of each replica's weighted mean loss, parameter after parameter, and the outputs.
 
     Args:
         network: the plain network, for its shape and activation.
         weights: of each example; ``None`` for 1 / batch each.
+        has_signs: whether all inputs are -1 or 1, which takes half the time of the first layer's product.
     """
     codes = ACTIVATIONS[network.activation], LOSSES[loss]
     x = inputs.flatten(2)
-    outputs, row = mlp_gradients(x, targets, weights, list(params.values()), network.layers[0].bias is not None, *codes)
+    bias = network.layers[0].bias is not None
+    outputs, row = mlp_gradients(x, targets, weights, list(params.values()), bias, *codes, has_signs)
     return row, outputs
 
 
@@ -62,25 +65,40 @@ def population_gradients(
 
 # Spelled out: a function that a type checker has wrapped does not tell its own.
 _SCHEMA = (
-    "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
+    "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss, bool has_signs)"
+    " -> (Tensor, Tensor)"
 )
 
 
 @torch.library.custom_op("svl::mlp_gradients", mutates_args=(), device_types="cpu", schema=_SCHEMA)
 def mlp_gradients(
-    x: Tensor, y: Tensor, weight: Tensor | None, params: list[Tensor], bias: bool, activation: int, loss: int
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    params: list[Tensor],
+    bias: bool,
+    activation: int,
+    loss: int,
+    has_signs: bool,
 ) -> tuple[Tensor, Tensor]:
     """The kernel on float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
     replicas, batch, _ = x.shape
     x, y, weight = x.contiguous(), y.contiguous(), None if weight is None else weight.contiguous()
     outputs = torch.empty(replicas, batch)
-    flat = _call("mlp_gradients", params, bias, activation, loss, batch, x, y, weight, outputs)
+    flat = _call("mlp_gradients", params, bias, activation, loss, batch, int(has_signs), x, y, weight, outputs)
     return outputs, flat
 
 
 @mlp_gradients.register_fake
 def _(
-    x: Tensor, y: Tensor, weight: Tensor | None, params: list[Tensor], bias: bool, activation: int, loss: int
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    params: list[Tensor],
+    bias: bool,
+    activation: int,
+    loss: int,
+    has_signs: bool,
 ) -> tuple[Tensor, Tensor]:
     count = sum(math.prod(p.shape[1:]) for p in params)
     return x.new_empty(x.shape[:2]), x.new_empty(x.shape[0], count)

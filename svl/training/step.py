@@ -88,6 +88,8 @@ class Step:
         self.constraint: Any = getattr(network, "project", None)
         self.data, self.network, self.packing, self.loss, self.rule = data, network, packing, loss, rule
         self.is_compiled, self.is_fused, self.is_scheduled = is_compiled, is_fused, is_scheduled
+        turns = any(one.changes_inputs for one in data.interventions.values())
+        self._has_signs = data.task.input_law == "signs" and not turns
         mlp: Any = network  # where the population is factored
         self.factored = Factored(data, mlp, packing, loss, self._means, is_fused) if is_factored else None
         make = partial(BlockFunction, is_compiled=is_compiled, has_kernels=has_kernels)
@@ -197,7 +199,7 @@ class Step:
         if self.is_fused:
             network: Any = self.network  # an MLP, else it would not be fused
             row, outputs = fused_mlp.gradients(
-                network, self.loss, self.packing.unpack(params), inputs, targets, weights
+                network, self.loss, self.packing.unpack(params), inputs, targets, weights, self._has_signs
             )
             means = vmap(self._means, in_dims=(0, 0, weighted))(outputs[..., None], targets, weights)
             return self.packing.pack_row(row), *means

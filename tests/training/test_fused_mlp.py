@@ -28,16 +28,17 @@ def autograd(network, loss, params, x, y, weights):
     return vmap(grad(mean, has_aux=True))(params, x, y, weights)
 
 
-def compare(network, loss, params, x, y, weights):
+def compare(network, loss, params, x, y, weights, has_signs=False):
     # Beside each other in one matrix, as a stack keeps them.
     matrix = torch.cat([p.flatten(1) for p in params.values()], dim=1)
     sizes = [p[0].numel() for p in params.values()]
     views = {
         n: part.unflatten(1, p.shape[1:]) for (n, p), part in zip(params.items(), matrix.split(sizes, 1), strict=True)
     }
-    row, outputs = fused_mlp.gradients(network, loss, views, x, y, weights)
+    row, outputs = fused_mlp.gradients(network, loss, views, x, y, weights, has_signs)
     gradients = {n: g.view_as(params[n]) for n, g in zip(params, row.split(sizes, 1), strict=True)}
-    for found, again in zip((row, outputs), fused_mlp.gradients(network, loss, params, x, y, weights), strict=True):
+    apart = fused_mlp.gradients(network, loss, params, x, y, weights, has_signs)
+    for found, again in zip((row, outputs), apart, strict=True):
         assert torch.equal(found, again)
     replicas, batch = y.shape
     uniform = torch.full((replicas, batch), 1 / batch) if weights is None else weights
@@ -52,19 +53,21 @@ def compare(network, loss, params, x, y, weights):
     st.lists(st.integers(1, 70), min_size=1, max_size=4).map(tuple),
     st.sampled_from(sorted(fused_mlp.ACTIVATIONS)),
     st.sampled_from(sorted(fused_mlp.LOSSES)),
-    st.integers(1, 40),
+    st.integers(1, 70),
+    st.booleans(),
     st.booleans(),
     st.booleans(),
     st.integers(0, 2**31),
 )
-def test_gradients_and_outputs_equal_autograd(dims, activation, loss, batch, bias, weighted, seed):
+def test_gradients_and_outputs_equal_autograd(dims, activation, loss, batch, bias, weighted, signs, seed):
     torch.manual_seed(seed)
     # An MLP's hidden layers are of one width; the kernel's need not be.
     network = MLP((dims[0],), 1, width=dims[-1], depth=len(dims), activation=activation, bias=bias)
     x, y = torch.randn(3, batch, dims[0]), torch.randint(0, 2, (3, batch)) * 2.0 - 1.0
     if loss == "hinge":  # its kink is where rounding decides
         y = y + 0.123
-    compare(network, loss, stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None)
+    x = x.sign() if signs else x
+    compare(network, loss, stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None, signs)
 
 
 @pytest.mark.parametrize("batch", [129, 4500])
