@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "vectors.h"
+#include "activations.h"
 
 enum Loss { LOGISTIC = 0, HINGE = 1, SQUARED = 2, CORRELATION = 3 };
 

@@ -102,8 +102,8 @@ extern "C" void mlp_gradients(int64_t replicas, int layers, const int32_t* dims,
                               const float* const* params, const int64_t* strides, float* grads, int batch, int has_signs, const float* x, const float* y,
                               const float* weight, float* outputs) {
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
-    auto* function = activation == RELU ? on_batches<RELU> : activation == SIGMOID ? on_batches<SIGMOID> : on_batches<QUADRATIC>;
-    function(call, batch, has_signs, x, y, weight, outputs, grads);
+    constexpr decltype(&on_batches<RELU>) functions[] = {on_batches<RELU>, on_batches<SIGMOID>, on_batches<QUADRATIC>, on_batches<GELU>};
+    functions[activation](call, batch, has_signs, x, y, weight, outputs, grads);
 }
 
 // At least one hidden layer.
@@ -115,11 +115,9 @@ extern "C" void mlp_population_gradients(int64_t replicas, int layers, const int
                                          const float* high, int low_rows, int low_dim, const float* low, const float* y,
                                          float* outputs) {
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
-    auto* shallow = activation == RELU      ? on_population<Shallow<RELU>>
-                    : activation == SIGMOID ? on_population<Shallow<SIGMOID>>
-                                            : on_population<Shallow<QUADRATIC>>;
-    auto* deep = activation == RELU      ? on_population<Deep<RELU>>
-                 : activation == SIGMOID ? on_population<Deep<SIGMOID>>
-                                         : on_population<Deep<QUADRATIC>>;
-    (layers == 2 ? shallow : deep)(call, Half(low_rows, low_dim, low), Half(high_rows, high_dim, high), y, outputs, grads);
+    constexpr decltype(&on_population<Shallow<RELU>>) functions[][2] = {{on_population<Shallow<RELU>>, on_population<Deep<RELU>>},
+                                                                        {on_population<Shallow<SIGMOID>>, on_population<Deep<SIGMOID>>},
+                                                                        {on_population<Shallow<QUADRATIC>>, on_population<Deep<QUADRATIC>>},
+                                                                        {on_population<Shallow<GELU>>, on_population<Deep<GELU>>}};
+    functions[activation][layers > 2](call, Half(low_rows, low_dim, low), Half(high_rows, high_dim, high), y, outputs, grads);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "loss.h"
+#include "products.h"
 #include "signs.h"
 
 constexpr int STRIP = 128;
@@ -20,16 +21,16 @@ struct Network {
     std::vector<int> width;       // dims, padded
     std::vector<int64_t> offset;  // of each weight and bias in one replica's gradient; -1 for no bias
     int64_t total = 0;
-    // Of each hidden layer: activations, which their derivatives replace; what they were made of; weights [in, out] and, behind
+    // Of each hidden layer: activations, which their derivatives replace; their slopes, where kept; weights [in, out] and, behind
     // the first, [out, in]; biases; and the sums of both's gradients over the strips.
-    std::vector<Floats> after, before, flipped, padded, start, weight_sum, bias_sum;
+    std::vector<Floats> after, slope, flipped, padded, start, weight_sum, bias_sum;
     Floats last, last_sum, below;  // the last layer's weights
     float last_start = 0.0f, last_start_sum = 0.0f;
     alignas(vec) float f[STRIP], d[STRIP];
     std::optional<Signs> signs;  // where inputs are
 
     Network(std::vector<int> dims_, const float* const* params, bool has_signs = false)
-        : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), before(hidden), flipped(hidden), padded(hidden),
+        : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), slope(hidden), flipped(hidden), padded(hidden),
           start(hidden), weight_sum(hidden), bias_sum(hidden) {
         int widest = 0;
         for (int n : dims) {
@@ -45,7 +46,7 @@ struct Network {
         for (int l = 0; l < hidden; l++) {
             const int n = width[l + 1];
             after[l].assign(STRIP * n, 0.0f);
-            if (ACTIVATION == QUADRATIC) before[l].assign(STRIP * n, 0.0f);
+            if (KEEPS_SLOPE<ACTIVATION>) slope[l].assign(STRIP * n, 0.0f);
             flipped[l].assign((int64_t)pad(dims[l]) * n, 0.0f);
             if (l) padded[l].assign((int64_t)dims[l + 1] * width[l], 0.0f);
             start[l].assign(n, 0.0f);
@@ -77,8 +78,8 @@ struct Network {
     // A strip of inputs [count, dims[0]]: its outputs are in f, and its gradients added to the sums.
     void strip(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
         if (!hidden) return behind(count, x, loss, y, weight, uniform, nullptr);
-        if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), before[0].data());
-        else product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), before[0].data());
+        if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), slope[0].data());
+        else product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
         behind(count, x, loss, y, weight, uniform, bias_sum[0].data());
         product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
     }
@@ -87,11 +88,8 @@ struct Network {
     void outer(int count, const float* high, const float* low) {
         const int n = width[1];
         for (int b = 0; b < count; b++)
-            for (int j = 0; j < n; j += LANES) {
-                const vec v = load(high + j) + load(low + b * n + j);
-                if (ACTIVATION == QUADRATIC) store(&before[0][b * n + j], v);
-                store(&after[0][b * n + j], activated<ACTIVATION>(v));
-            }
+            for (int j = 0; j < n; j += LANES)
+                activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slope[0].data() + b * n + j);
     }
 
     // Everything behind the first layer: from its activations in after[0] to the derivatives with respect to what they were made
@@ -99,7 +97,7 @@ struct Network {
     void behind(int count, const float* x, int loss, const float* y, const float* weight, float uniform, float* first_sum) {
         for (int l = 1; l < hidden; l++)
             product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
-                                before[l].data());
+                                slope[l].data());
         output(count, x);
         slope_of_loss(count, loss, y, weight, uniform);
         if (!hidden)
@@ -148,12 +146,12 @@ struct Network {
         for (int j = 0; j < n; j += LANES) {
             // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
             float* at = after[l].data() + j;
-            const float *made_of = ACTIVATION == QUADRATIC ? before[l].data() + j : at, *above = below.data() + j;
+            const float *slopes = KEEPS_SLOPE<ACTIVATION> ? slope[l].data() + j : at, *above = below.data() + j;
             vec units = {}, weights = {};
             const vec outgoing = load(&last[is_last ? j : 0]);
-            for (int b = 0; b < count; b++, at += n, made_of += n, above += n) {
+            for (int b = 0; b < count; b++, at += n, slopes += n, above += n) {
                 const vec value = load(at), s = splat(d[b]);
-                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(above), load(made_of), value);
+                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(slopes));
                 store(at, v);
                 units += v;
                 weights += s * value;

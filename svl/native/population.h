@@ -22,6 +22,10 @@ struct Half {
     }
 };
 
+// Activations that are as soon computed again as kept.
+template <int ACTIVATION>
+constexpr bool IS_CHEAP = ACTIVATION == RELU || ACTIVATION == QUADRATIC;
+
 // Of networks with one hidden layer: the buffers of one thread. Lanes are rows of the lower half.
 template <int ACTIVATION>
 struct Shallow {
@@ -29,13 +33,14 @@ struct Shallow {
     const Half &low, &high;
     // [unit, row]: pre-activations without what the other half adds to them; sums of d times the activation's slope.
     Floats low_table, high_table, low_sum, high_sum;
-    Floats block_sum, last_sum, kept, product_of;  // lanes still apart: [unit, HIGH], [unit]
+    Floats block_sum, last_sum, kept, slopes, product_of;  // lanes still apart: [unit, HIGH], [unit]
     alignas(vec) float f[HIGH][LOW * LANES], d[HIGH][LOW * LANES];
 
     Shallow(const std::vector<int>& dims, const float* const*, int loss, const Half& low, const Half& high)
         : units(dims[1]), loss(loss), low(low), high(high), low_table((int64_t)units * low.padded), high_table((int64_t)units * high.padded),
           low_sum(low_table.size()), high_sum(high_table.size()), block_sum(units * HIGH * LANES), last_sum(units * LANES),
-          kept(ACTIVATION == SIGMOID ? units * HIGH * LOW * LANES : 0), product_of(units * pad(std::max(low.dim, high.dim))) {}
+          kept(IS_CHEAP<ACTIVATION> ? 0 : units * HIGH * LOW * LANES), slopes(KEEPS_SLOPE<ACTIVATION> ? kept.size() : 0),
+          product_of(units * pad(std::max(low.dim, high.dim))) {}
 
     // The gradient of the examples with high rows [first, end), where params and g are weight, bias, last weight, last bias; y and
     // outputs begin at the population's.
@@ -74,8 +79,11 @@ struct Shallow {
             const float *lows = &low_table[(int64_t)j * low.padded + l], *highs = &high_table[(int64_t)j * high.padded + h];
             for (int r = 0; r < HIGH; r++)
                 for (int q = 0; q < LOW; q++) {
-                    const vec after = activated<ACTIVATION>(load(lows + q * LANES) + splat(highs[r]));
-                    if (ACTIVATION == SIGMOID) store(&kept[((j * HIGH + r) * LOW + q) * LANES], after);
+                    vec slope;
+                    const vec after = activated<ACTIVATION>(load(lows + q * LANES) + splat(highs[r]), slope);
+                    const int at = ((j * HIGH + r) * LOW + q) * LANES;
+                    if (!IS_CHEAP<ACTIVATION>) store(&kept[at], after);
+                    if (!IS_CHEAP<ACTIVATION> && KEEPS_SLOPE<ACTIVATION>) store(&slopes[at], slope);
                     out[r][q] += after * splat(params[2][j]);
                 }
         }
@@ -99,8 +107,11 @@ struct Shallow {
                 vec row = load(&block_sum[(j * HIGH + r) * LANES]);
                 for (int q = 0; q < LOW; q++) {
                     const vec before = load(lows + q * LANES) + splat(highs[r]), slope_of = load(d[r] + q * LANES);
-                    const vec after = ACTIVATION == SIGMOID ? load(&kept[((j * HIGH + r) * LOW + q) * LANES]) : activated<ACTIVATION>(before);
-                    const vec v = backward<ACTIVATION>(slope_of, before, after);
+                    const int at = ((j * HIGH + r) * LOW + q) * LANES;
+                    vec slope;
+                    const vec after = IS_CHEAP<ACTIVATION> ? activated<ACTIVATION>(before, slope) : load(&kept[at]);
+                    if (!IS_CHEAP<ACTIVATION> && KEEPS_SLOPE<ACTIVATION>) slope = load(&slopes[at]);
+                    const vec v = backward<ACTIVATION>(slope_of, ACTIVATION == RELU ? before : after, slope);
                     column[q] += v;
                     row += v;
                     weights[q] += ACTIVATION == RELU ? v * before : slope_of * after;

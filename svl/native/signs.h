@@ -5,7 +5,7 @@
 
 #include <type_traits>
 
-#include "vectors.h"
+#include "activations.h"
 
 constexpr int GROUP = 4, CODES = 1 << GROUP;
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
@@ -42,7 +42,7 @@ struct Signs {
 
     // activation(start + x W) of a strip x [count, dim].
     template <int ACTIVATION>
-    void product(int count, const float* x, float* after, float* before) {
+    void product(int count, const float* x, float* after, float* slope) {
         encode(count, x);
         side_by_side([&](auto vectors, int first) {
             const float* own = &table[(int64_t)first * groups * CODES];
@@ -53,8 +53,7 @@ struct Signs {
                     for (int q = 0; q < vectors; q++) sums[q] += load(own + ((g * CODES + codes[g * GROUP]) * vectors + q) * LANES);
                 for (int q = 0; q < vectors; q++) {
                     const int64_t at = (int64_t)b * width + first + q * LANES;
-                    if (ACTIVATION == QUADRATIC) store(before + at, sums[q]);
-                    store(after + at, activated<ACTIVATION>(sums[q]));
+                    activate<ACTIVATION>(sums[q], after + at, slope + at);
                 }
             }
         });

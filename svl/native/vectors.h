@@ -1,5 +1,4 @@
-// Vectors of 16 floats and products of small matrices. Portable GNU vector extensions: the compiler maps the 16-lane vectors
-// to AVX-512, AVX2 or NEON.
+// Vectors of 16 floats. Portable GNU vector extensions: the compiler maps the 16-lane vectors to AVX-512, AVX2 or NEON.
 
 #pragma once
 
@@ -25,8 +24,6 @@ struct Aligned {
     bool operator!=(const Aligned&) const { return false; }
 };
 typedef std::vector<float, Aligned<float>> Floats;
-
-enum Activation { RELU = 0, SIGMOID = 1, QUADRATIC = 2 };
 
 static inline vec load(const float* p) {
     vec v;
@@ -54,91 +51,6 @@ static inline float total(vec v) {
     v += __builtin_shuffle(v, ivec{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
     v += __builtin_shuffle(v, ivec{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
     return v[0] + v[1];
-}
-
-// Cephes' expf: 2^n times a polynomial on [-log(2)/2, log(2)/2]; relative error below 2e-7. NaN stays NaN.
-static inline vec exp_(vec x) {
-    vec bounded = x > splat(88.0f) ? splat(88.0f) : x;
-    bounded = bounded < splat(-87.0f) ? splat(-87.0f) : bounded;
-    const vec magic = splat(12582912.0f);  // adding and subtracting 1.5 * 2^23 rounds to the nearest integer
-    vec n = (bounded * 1.44269504f + magic) - magic;
-    vec r = bounded - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = splat(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    ivec exponent = (__builtin_convertvector(n, ivec) + 127) << 23;
-    return x != x ? x : p * (vec)exponent;
-}
-
-static inline vec sigmoid(vec z) { return 1.0f / (1.0f + exp_(-z)); }
-
-enum { NOTHING = -1 };  // no activation
-
-template <int ACTIVATION>
-static inline vec activated(vec v) {
-    if (ACTIVATION == RELU) return v < vec{} ? vec{} : v;  // NaN stays NaN
-    if (ACTIVATION == SIGMOID) return sigmoid(v);
-    if (ACTIVATION == QUADRATIC) return 0.5f * v * v;
-    return v;
-}
-
-// The derivative with respect to what the activation was applied to, from that with respect to its value; the rectifier's may be
-// told its value for both.
-template <int ACTIVATION>
-static inline vec backward(vec derivative, vec before, vec after) {
-    if (ACTIVATION == RELU) return before > vec{} ? derivative : vec{};
-    if (ACTIVATION == SIGMOID) return derivative * after * (1.0f - after);
-    return derivative * before;
-}
-
-// C[m, 0 : 16 COLS] = activation(start + sum_k A(m, k) B[k, :]), or ADDS that to C, where A(m, k) = a[m * am + k * ak].
-template <int ROWS, int COLS, int ACTIVATION, bool ADDS>
-static inline void tile(int depth, const float* a, int am, int ak, const float* b, int ldb, const float* start, float* c, int ldc, float* before) {
-    vec acc[ROWS][COLS];
-    for (int r = 0; r < ROWS; r++)
-        for (int q = 0; q < COLS; q++) acc[r][q] = start ? load(start + q * LANES) : vec{};
-    for (int k = 0; k < depth; k++) {
-        vec row[COLS];
-        for (int q = 0; q < COLS; q++) row[q] = load(b + (int64_t)k * ldb + q * LANES);
-        for (int r = 0; r < ROWS; r++) {
-            vec scalar = splat(a[(int64_t)r * am + (int64_t)k * ak]);
-            for (int q = 0; q < COLS; q++) acc[r][q] += scalar * row[q];
-        }
-    }
-    for (int r = 0; r < ROWS; r++)
-        for (int q = 0; q < COLS; q++) {
-            const int64_t at = (int64_t)r * ldc + q * LANES;
-            if (ACTIVATION == QUADRATIC) store(before + at, acc[r][q]);
-            const vec value = activated<ACTIVATION>(acc[r][q]);
-            store(c + at, ADDS ? load(c + at) + value : value);
-        }
-}
-
-template <int COLS, int ACTIVATION, bool ADDS>
-static void columns(int m, int depth, const float* a, int am, int ak, const float* b, int ldb, const float* start, float* c, float* before) {
-    int row = 0;
-#define ROWS_OF(COUNT)                                                                                                                  \
-    for (; row + COUNT <= m; row += COUNT)                                                                                              \
-        tile<COUNT, COLS, ACTIVATION, ADDS>(depth, a + (int64_t)row * am, am, ak, b, ldb, start, c + (int64_t)row * ldb, ldb,                 \
-                                      before ? before + (int64_t)row * ldb : nullptr);
-    ROWS_OF(10) ROWS_OF(8) ROWS_OF(4) ROWS_OF(1)
-#undef ROWS_OF
-}
-
-// C [m, n] = activation(start[n] + A [m, depth] B [depth, n]), or ADDS that to C; n is a multiple of 16, and start may be null for
-// zeros.
-template <int ACTIVATION, bool ADDS = false>
-static void product(int m, int n, int depth, const float* a, int am, int ak, const float* b, const float* start, float* c,
-                    float* before = nullptr) {
-    int q = 0;
-    for (; q + 2 * LANES <= n; q += 2 * LANES)
-        columns<2, ACTIVATION, ADDS>(m, depth, a, am, ak, b + q, n, start ? start + q : nullptr, c + q, before ? before + q : nullptr);
-    for (; q < n; q += LANES)
-        columns<1, ACTIVATION, ADDS>(m, depth, a, am, ak, b + q, n, start ? start + q : nullptr, c + q, before ? before + q : nullptr);
 }
 
 // Row i of a 16 x 16 matrix in v[i], transposed: blocks of 8 x 8 change places, then those of 4 x 4 within them, and so on.

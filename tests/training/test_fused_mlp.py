@@ -1,9 +1,11 @@
 """The C++ kernel against autograd on the same network."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from torch.func import functional_call, grad, vmap
 
 from svl import native
@@ -91,22 +93,35 @@ def test_large_pre_activations_neither_overflow_nor_lose_the_sign():
 
 
 @pytest.mark.parametrize("activation", sorted(fused_mlp.ACTIVATIONS))
-def test_what_is_not_finite_stays_visible_and_in_its_replica(activation):
+@pytest.mark.parametrize("signs", [False, True])
+def test_what_is_not_finite_stays_visible_and_in_its_replica(activation, signs):
     network = MLP((5,), 1, width=17, activation=activation)
     torch.manual_seed(0)
     params = stacked(network, 3)
-    x, y = torch.randn(3, 9, 5), torch.ones(3, 9)
-    expected, _ = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    x, y = torch.randn(3, 39, 5), torch.ones(3, 39)
+    x = x.sign() if signs else x
+    expected, _ = fused_mlp.gradients(network, "logistic", params, x, y, None, signs)
     params["layers.0.weight"][1] = float("nan")
-    row, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    row, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None, signs)
     assert outputs[1].isnan().all()
     assert torch.equal(row[[0, 2]], expected[[0, 2]])
+
+
+def test_gelu_and_its_slope_are_within_rounding_of_their_definition():
+    network = MLP((1,), 1, width=1, activation="gelu", bias=False)
+    x = torch.linspace(-12, 12, 4001)
+    ones = {name: torch.ones(len(x), 1, 1) for name in ("layers.0.weight", "layers.1.weight")}
+    row, outputs = fused_mlp.gradients(network, "correlation", ones, x[:, None, None], torch.ones(len(x), 1), None)
+    z = x.double().numpy()
+    size = np.maximum(abs(z), 1)
+    np.testing.assert_allclose(outputs[:, 0].numpy() / size, z * norm.cdf(z) / size, rtol=0, atol=3e-7)
+    slope = norm.cdf(z) + z * norm.pdf(z)
+    np.testing.assert_allclose(row[:, 0].numpy() / size, -z * slope / size, rtol=0, atol=3e-7)
 
 
 @pytest.mark.parametrize(
     ("network", "loss"),
     [
-        (MLP((4,), 1, activation="gelu"), "logistic"),
         (MLP((4,), 2), "logistic"),
         (torch.nn.Linear(4, 1), "logistic"),
         (MLP((4,), 1), "cross_entropy"),
