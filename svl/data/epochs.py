@@ -1,5 +1,6 @@
 """The orders in which epochs go through pools, by a C++ kernel where a compiled step asks for them."""
-# No postponed annotations here: torch.library reads the custom operator's own.
+
+from __future__ import annotations
 
 import ctypes
 
@@ -70,12 +71,11 @@ class Epochs:
         return round_keys
 
 
-@torch.library.custom_op(
-    "svl::epoch_indices",
-    mutates_args=(),
-    device_types="cpu",
-    schema="(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor",
-)
+def _like_position(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
+    return torch.empty_like(position, memory_format=torch.contiguous_format)
+
+
+@native.operator("epoch_indices(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor", _like_position)
 def epoch_indices(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
     """:meth:`Epochs.indices` by the kernel."""
     given = [one.contiguous() for one in (key, size, sides, position)]
@@ -83,8 +83,3 @@ def epoch_indices(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) ->
     pointers = (ctypes.c_void_p(one.data_ptr()) for one in (*given, found))
     native.library("epochs").epoch_indices(*map(ctypes.c_int64, position.shape), *pointers)
     return found
-
-
-@epoch_indices.register_fake
-def _(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
-    return torch.empty_like(position, memory_format=torch.contiguous_format)

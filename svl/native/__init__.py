@@ -9,9 +9,10 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +21,7 @@ _FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-pthrea
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
 
+_operators = torch.library.Library("svl", "FRAGMENT")
 _is_on = False
 
 
@@ -45,6 +47,27 @@ def is_available(name: str) -> bool:
         return bool(library(name))
     except BuildError:
         return False
+
+
+def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], torch._ops.OpOverload]:
+    """Make a function of CPU tensors an operator, which a traced step calls as one.
+
+    Without the layers that ``torch.library.custom_op`` has around it, which take longer than the rest of a call.
+
+    Args:
+        schema: name, arguments and results in torch's notation; it writes to none of them.
+        fake: makes results of the right shapes from arguments without values.
+    """
+    name = schema.partition("(")[0]
+
+    def register(function: Callable[..., Any]) -> torch._ops.OpOverload:
+        _operators.define(schema)
+        _operators.impl(name, function, "CPU")
+        torch.library.register_fake(f"svl::{name}", fake, lib=_operators)
+        found: torch._ops.OpOverload = getattr(torch.ops.svl, name).default
+        return found
+
+    return register
 
 
 class BuildError(RuntimeError):

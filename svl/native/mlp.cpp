@@ -98,7 +98,7 @@ static void on_population(const Call& call, const Half& low, const Half& high, c
 //   x         [replica, batch, dims[0]]
 //   y, weight [replica, batch]; weight may be null for a mean over the batch
 //   outputs   [replica, batch]
-extern "C" void mlp_gradients(int64_t replicas, int layers, const int32_t* dims, int activation, int loss, int threads,
+extern "C" void mlp_gradients(int replicas, int layers, const int32_t* dims, int activation, int loss, int threads,
                               const float* const* params, const int64_t* strides, float* grads, int batch, int has_signs, const float* x, const float* y,
                               const float* weight, float* outputs) {
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
@@ -110,7 +110,7 @@ extern "C" void mlp_gradients(int64_t replicas, int layers, const int32_t* dims,
 //   high, low [high_rows, high_dim], [low_rows, low_dim]: low_dim + high_dim = dims[0]
 //   y         [replica, high_rows low_rows]
 //   outputs   [replica, high_rows low_rows]
-extern "C" void mlp_population_gradients(int64_t replicas, int layers, const int32_t* dims, int activation, int loss, int threads,
+extern "C" void mlp_population_gradients(int replicas, int layers, const int32_t* dims, int activation, int loss, int threads,
                                          const float* const* params, const int64_t* strides, float* grads, int high_rows, int high_dim,
                                          const float* high, int low_rows, int low_dim, const float* low, const float* y,
                                          float* outputs) {

@@ -1,9 +1,9 @@
 """Gradients of a stack of MLPs in one C++ kernel per block, instead of batched matrix products."""
-# No postponed annotations here: torch.library reads the custom operator's own.
+
+from __future__ import annotations
 
 import ctypes
 import math
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -63,14 +63,15 @@ def population_gradients(
     return row, outputs
 
 
-# Spelled out: a function that a type checker has wrapped does not tell its own.
-_SCHEMA = (
-    "(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss, bool has_signs)"
-    " -> (Tensor, Tensor)"
+def _like_batch(x: Tensor, y: Tensor, weight: Tensor | None, params: list[Tensor], *more: int) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(y, memory_format=torch.contiguous_format), _row(params)
+
+
+@native.operator(
+    "mlp_gradients(Tensor x, Tensor y, Tensor? weight, Tensor[] params, bool bias, int activation, int loss,"
+    " bool has_signs) -> (Tensor, Tensor)",
+    _like_batch,
 )
-
-
-@torch.library.custom_op("svl::mlp_gradients", mutates_args=(), device_types="cpu", schema=_SCHEMA)
 def mlp_gradients(
     x: Tensor,
     y: Tensor,
@@ -82,84 +83,67 @@ def mlp_gradients(
     has_signs: bool,
 ) -> tuple[Tensor, Tensor]:
     """The kernel on float32 tensors: outputs ``[replica, batch]`` and flat gradients ``[replica, parameters]``."""
-    replicas, batch, _ = x.shape
     x, y, weight = x.contiguous(), y.contiguous(), None if weight is None else weight.contiguous()
-    outputs = torch.empty(replicas, batch)
-    flat = _call("mlp_gradients", params, bias, activation, loss, batch, int(has_signs), x, y, weight, outputs)
-    return outputs, flat
+    outputs, row = torch.empty_like(y), _row(params)
+    _call("mlp_gradients", row, params, bias, activation, loss, y.shape[1], has_signs, x, y, weight, outputs)
+    return outputs, row
 
 
-@mlp_gradients.register_fake
-def _(
-    x: Tensor,
-    y: Tensor,
-    weight: Tensor | None,
-    params: list[Tensor],
-    bias: bool,
-    activation: int,
-    loss: int,
-    has_signs: bool,
-) -> tuple[Tensor, Tensor]:
-    count = sum(math.prod(p.shape[1:]) for p in params)
-    return x.new_empty(x.shape[:2]), x.new_empty(x.shape[0], count)
+def _like_population(high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], *more: int) -> tuple[Tensor, Tensor]:
+    return _like_batch(high, y, None, params)
 
 
-_POPULATION_SCHEMA = (
-    "(Tensor high, Tensor low, Tensor y, Tensor[] params, bool bias, int activation, int loss) -> (Tensor, Tensor)"
-)
-
-
-@torch.library.custom_op(
-    "svl::mlp_population_gradients", mutates_args=(), device_types="cpu", schema=_POPULATION_SCHEMA
+@native.operator(
+    "mlp_population_gradients(Tensor high, Tensor low, Tensor y, Tensor[] params, bool bias, int activation, int loss)"
+    " -> (Tensor, Tensor)",
+    _like_population,
 )
 def mlp_population_gradients(
     high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
 ) -> tuple[Tensor, Tensor]:
     """The kernel on a product of half inputs; outputs and gradients as of :func:`mlp_gradients`."""
-    outputs, y, high, low = torch.empty(y.shape), y.contiguous(), high.contiguous(), low.contiguous()
-    flat = _call(
-        "mlp_population_gradients", params, bias, activation, loss, *high.shape, high, *low.shape, low, y, outputs
-    )
-    return outputs, flat
+    high, low, y = high.contiguous(), low.contiguous(), y.contiguous()
+    outputs, row = torch.empty_like(y), _row(params)
+    more = (*high.shape, high, *low.shape, low, y, outputs)
+    _call("mlp_population_gradients", row, params, bias, activation, loss, *more)
+    return outputs, row
 
 
-@mlp_population_gradients.register_fake
-def _(
-    high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(y), y.new_empty(y.shape[0], sum(math.prod(p.shape[1:]) for p in params))
+def _row(params: list[Tensor]) -> Float[Tensor, "replica number"]:
+    return params[0].new_empty(params[0].shape[0], sum(math.prod(p.shape[1:]) for p in params))
 
 
 def _call(
-    name: str, params: list[Tensor], bias: bool, activation: int, loss: int, *more: int | Tensor | None
-) -> Tensor:
-    """Call one of the library's functions; its flat gradients ``[replica, parameters]``."""
-    params = [p if p[0].is_contiguous() else p.contiguous() for p in params]
+    name: str, row: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int, *more: int | Tensor | None
+) -> None:
+    """Call one of the library's functions, which writes the gradients to ``row``."""
+    params = [p if _has_rows(p) else p.contiguous() for p in params]
     matrices = params[:: 2 if bias else 1]
     dims = [matrices[0].shape[2], *(m.shape[1] for m in matrices)]
-    flat = torch.empty(len(params[0]), _count(dims, bias))
-    pointers = [p.data_ptr() for p in params] if bias else [q for p in params for q in (p.data_ptr(), None)]
-    strides = [p.stride(0) for p in params] if bias else [q for p in params for q in (p.stride(0), 0)]
+    places: list[tuple[int | None, int]] = [(p.data_ptr(), p.stride(0)) for p in params]
+    if not bias:
+        places = [place for weight in places for place in (weight, (None, 0))]
     getattr(native.library("mlp"), name)(
-        ctypes.c_int64(len(flat)),
-        ctypes.c_int(len(dims) - 1),
+        row.shape[0],
+        len(matrices),
         (ctypes.c_int32 * len(dims))(*dims),
-        ctypes.c_int(activation),
-        ctypes.c_int(loss),
-        ctypes.c_int(torch.get_num_threads()),
-        (ctypes.c_void_p * len(pointers))(*pointers),
-        (ctypes.c_int64 * len(strides))(*strides),
-        ctypes.c_void_p(flat.data_ptr()),
+        activation,
+        loss,
+        torch.get_num_threads(),
+        (ctypes.c_void_p * len(places))(*(pointer for pointer, _ in places)),
+        (ctypes.c_int64 * len(places))(*(stride for _, stride in places)),
+        _argument(row),
         *map(_argument, more),
     )
-    return flat
+
+
+def _has_rows(param: Tensor) -> bool:
+    """Whether each replica's numbers lie side by side, whatever is between one replica's and the next one's."""
+    *_, step, last = param.stride()
+    return last == 1 and (param.dim() == 2 or step == param.shape[2])
 
 
 def _argument(value: int | Tensor | None) -> Any:
-    if isinstance(value, int):
-        return ctypes.c_int(value)
-    return ctypes.c_void_p(None if value is None else value.data_ptr())
-
-
-def _count(dims: list[int], bias: bool) -> int:
-    return sum(a * b + (b if bias else 0) for a, b in pairwise(dims))
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    return value

@@ -154,7 +154,7 @@ def test_in_the_kernel_it_equals_autograd(dim, loss, budget, **network):
 
 
 @pytest.mark.parametrize("is_fused", [False, True])
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "sigmoid"])
 def test_it_is_exact_to_rounding(is_fused, activation):
     compare(
         setting(Parity(13, 6), "logistic", 64, 2, activation, True, is_fused), "logistic", 2**22, times=2, relative=3e-7
@@ -203,6 +203,7 @@ def test_what_is_no_product_or_no_mlp_is_left_to_micro_batches():
 FITS = """
 import io
 import torch
+from svl import native
 from svl.data import FullBatch
 from svl.models import MLP
 from svl.optim import SGD
@@ -232,9 +233,11 @@ def state(stack):
 
 sizes = [100, "population", [30, "population"], [70, 200], [140, "population"]]
 vary = {"data.size": sizes, "model.optimizer.lr": [0.3, 1e30]}
-for activation in ("relu", "gelu"):
+for has_kernel, activation in ((True, "relu"), (False, "gelu")):
+    native.is_available = lambda name, has=has_kernel: has
     eager, expected = fit(activation, vary, (6, 12), compile="never")
     found, metrics = fit(activation, vary, (6, 12), compile="always", threads=2)
+    assert found.step.factored.is_fused == has_kernel
     kinds = {found.step.parts(block, step)[0] for block in found._prepare().blocks for step in (0, 11)}
     assert {found.step.accumulate, found.step.accumulate_population} <= kinds
     held = found.step.accumulate._by_call  # by block and micro-batch, with its examples
