@@ -7,7 +7,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test coverage lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,8 +18,11 @@ demo: .venv/.installed ## train the quickstart, small data against large, and sa
 	@find runs -path '*/wandb' -prune -o -path '*/figures/*.png' -newer .venv/.demo-started -print | sed 's/^/figure: /' | grep . \
 		|| { echo 'demo: no figure under runs/' >&2; exit 1; }
 
-test: .venv/.installed ## run the tests with coverage
+test: .venv/.installed ## run the tests
 	@$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
+	.venv/bin/python -m pytest -n 2 --dist worksteal
+
+coverage: .venv/.installed ## run the tests and say what they cover, which takes half as long again
 	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed ## check style, formatting and types

@@ -10,7 +10,7 @@ from svl.bench import population
 
 def test_every_way_is_measured_beside_autograd(monkeypatch):
     monkeypatch.setattr(population, "REPLICAS", 2)
-    monkeypatch.setattr(population, "EXAMPLES", 256)
+    monkeypatch.setattr(population, "EXAMPLES", 16)
     rows = population.compare(2, dim=7, subset=64, compile="never", block_size=2)
     assert [row.name for row in rows] == [
         *("population: autograd", "population: svl, R = 1", "population: svl, R = 2"),

@@ -11,14 +11,16 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-shared", "-fPIC")
-# An older compiler may not know the processor; then its plain instruction set has to do.
-_TARGETS = (("-march=native",), ("-mcpu=native",), ())
+_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+# An older compiler may not know the processor, or have no OpenMP: then plain instructions, or one thread.
+_PROCESSORS: tuple[tuple[str, ...], ...] = (("-march=native",), ("-mcpu=native",), ())
+_THREADS: tuple[tuple[str, ...], ...] = (("-fopenmp",), ())
 
 
 _operators = torch.library.Library("svl", "FRAGMENT")
@@ -105,11 +107,11 @@ def library(name: str) -> ctypes.CDLL:
 
 
 def _build(compiler: str, source: Path, path: Path) -> None:
-    for target in _TARGETS:
+    for processor, threads in product(_PROCESSORS, _THREADS):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             built = Path(folder) / path.name
             done = subprocess.run(
-                [compiler, *_FLAGS, *target, str(source), "-o", str(built)], capture_output=True, text=True
+                [compiler, *_FLAGS, *processor, *threads, str(source), "-o", str(built)], capture_output=True, text=True
             )
             if done.returncode == 0:
                 built.replace(path)

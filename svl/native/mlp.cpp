@@ -1,7 +1,6 @@
 // Outputs and loss gradients of R multi-layer perceptrons, each on its own batch or on one population of inputs.
 
 #include <atomic>
-#include <thread>
 
 #include "network.h"
 #include "population.h"
@@ -10,15 +9,6 @@
 // so that sums do not depend on the number of threads.
 constexpr int SEGMENT = 2048, SEGMENTS_OF_POPULATION = 8;
 constexpr int LEAST_FOR_SIGNS = 32;  // examples in a batch that are worth tables
-
-// work() on so many threads at once.
-template <class Work>
-static void side_by_side(int threads, Work work) {
-    std::vector<std::thread> others;
-    for (int t = 1; t < threads; t++) others.emplace_back(work);
-    work();
-    for (std::thread& other : others) other.join();
-}
 
 // g [replica, number] = sums of parts [replica, segment, number].
 static void sum_up(int64_t replicas, int segments, int64_t numbers, const float* parts, float* g) {
@@ -50,11 +40,14 @@ struct Call {
         for (size_t l = 0; l + 1 < dims.size(); l++) numbers += (int64_t)dims[l] * dims[l + 1] + (params[2 * l + 1] ? dims[l + 1] : 0);
         std::vector<float> parts(segments > 1 ? replicas * segments * numbers : 0);
         std::atomic<int64_t> next{0};
-        side_by_side((int)std::min<int64_t>(threads, replicas * segments), [&] {
+        const int most = (int)std::min<int64_t>(threads, replicas * segments);
+        // Torch's own threads, which wait for work for a while and would be in the way of others.
+#pragma omp parallel num_threads(most) if (most > 1)
+        {
             auto of_segment = make();
             for (int64_t item; (item = next++) < replicas * segments;)
                 of_segment(item / segments, item % segments, (segments > 1 ? parts.data() : grads) + item * numbers);
-        });
+        }
         if (segments > 1) sum_up(replicas, segments, numbers, parts.data(), grads);
     }
 };

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COUNT = 300
+COUNT = 200
 FIT = ["--model.compile", "never", "--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false"]
 WHOLE = {
     "subset": [

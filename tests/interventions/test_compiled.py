@@ -79,7 +79,14 @@ CASES = {
         {"data.size": [40, 64, "population"]},
     ),
 }
-TRACED = ["zipf with batches in proportion", "whole batches by zipf", "whitened gaussians", "a full batch in parts"]
+TRACED = [
+    "automatic phases, a teacher and PCGrad",
+    "zipf with batches in proportion",
+    "whitened gaussians",
+    "curricula and zipf on an axis",
+    "whole batches by zipf",
+    "a full batch in parts",
+]
 MEASURED = [  # once for each task
     "labels and clipping, by the kernel",
     "automatic phases, a teacher and PCGrad",
