@@ -13,7 +13,7 @@ typedef uint8_t bytes16 __attribute__((vector_size(16)));
 // Of one thread, for strips of inputs.
 struct Signs {
     const int dim, width, groups, padded;
-    Floats table;                  // [units side by side, group, code, unit]
+    Floats table;               // [units side by side, group, code, unit]
     std::vector<uint8_t> code;  // [example, padded]: a group's lies at its first coordinate
 
     Signs(int dim, int width, int strip)
@@ -22,10 +22,10 @@ struct Signs {
 
     // Of weights [groups GROUP, width], with zeros behind row dim, and of what every pre-activation [width] begins with.
     void begin(const float* weights, const float* start) {
-        side_by_side([&](auto count, int first) {
+        side_by_side([&](auto vectors, int first) {
             float* row = &table[(int64_t)first * groups * CODES];
-            for (int g = 0; g < groups; g++, row += CODES * count * LANES)
-                for (int q = 0; q < count; q++) {
+            for (int g = 0; g < groups; g++, row += CODES * vectors * LANES)
+                for (int q = 0; q < vectors; q++) {
                     const int j = first + q * LANES;
                     vec sums[CODES] = {g ? vec{} : load(start + j)};
                     for (int i = 0; i < GROUP; i++) {
@@ -35,7 +35,7 @@ struct Signs {
                             sums[c] -= w;
                         }
                     }
-                    for (int c = 0; c < CODES; c++) store(row + (c * count + q) * LANES, sums[c]);
+                    for (int c = 0; c < CODES; c++) store(row + (c * vectors + q) * LANES, sums[c]);
                 }
         });
     }
