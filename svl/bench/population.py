@@ -27,6 +27,7 @@ from svl.training.network import Build
 SUBSET, REPLICAS = 2**14, 8
 EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
 
+_SIDE = 1024  # of matrices that are large to torch
 _WATCHED_SECONDS = 0.3  # of steps whose memory is watched, at least
 
 _Step = Callable[[int], None]
@@ -64,7 +65,8 @@ def measure(rounds: int) -> list[Section]:
     text = (
         f"({DIM}, {DEGREE})-parity, networks as above, a step of full-batch gradient descent for each replica: on all\n"
         f"2^{DIM} inputs, and on a subset. Autograd is one graph over all inputs, stored. Memory is the most that the\n"
-        "process was seen to hold during steps beside what it keeps."
+        "process was seen to hold during steps beside what it keeps. *Its products alone*: as many multiplications as\n"
+        f"three products of {WIDTH} x {WIDTH} weights and all inputs have, by torch in matrices of {_SIDE} x {_SIDE}."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
 
@@ -80,9 +82,10 @@ def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) ->
     """
     task, rows = Parity(dim, min(DEGREE, dim)), []
     one_hidden, counts = partial(MLP, width=WIDTH), (1, REPLICAS)
+    deep = partial(one_hidden, depth=3)
     cases: list[tuple[str, Size, int, Build, tuple[int, ...]]] = [
         ("population", POPULATION, 2**dim, one_hidden, counts),
-        ("population, depth 3", POPULATION, 2**dim, partial(one_hidden, depth=3), counts[1:]),
+        ("population, depth 3", POPULATION, 2**dim, deep, counts[1:]),
         ("population, GELU", POPULATION, 2**dim, partial(one_hidden, activation="gelu"), counts[1:]),
         (f"subset of {subset}", subset, subset, one_hidden, counts),
     ]
@@ -92,6 +95,8 @@ def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) ->
             steps = -(-EXAMPLES * (64 if size == POPULATION else 2) // (count * replicas))
             run = ours(task, size, replicas, network, **engine)
             ways.append((f"{label}: svl, R = {replicas}", replicas, run, steps))
+        if network is deep:
+            ways.append((f"{label}: its products alone", 1, products(count), 1))
         found = [Row(name) for name, *_ in ways]
         for _ in range(rounds):
             for row, (_, replicas, run, steps) in zip(found, ways, strict=True):
@@ -117,6 +122,19 @@ def naive(task: Parity, count: int, build: Build) -> _Step:
             optimizer.zero_grad()
             nn.functional.softplus(-y * network(x)[:, 0]).mean().backward()
             optimizer.step()
+
+    run(1)
+    return run
+
+
+def products(count: int) -> _Step:
+    """What a second hidden layer cannot do without, at the rate at which torch multiplies large matrices."""
+    a, b, c = torch.randn(3, _SIDE, _SIDE)
+    times = -(-3 * count * WIDTH**2 // _SIDE**3)
+
+    def run(steps: int) -> None:
+        for _ in range(steps * times):
+            torch.mm(a, b, out=c)
 
     run(1)
     return run
