@@ -82,7 +82,7 @@ static inline void activate(vec v, float* value, float* slope) {
 
 // The derivative with respect to what the activation was applied to, from that with respect to its value.
 template <int ACTIVATION>
-static inline vec backward(vec derivative, vec value, vec slope) {
+static inline vec chained(vec derivative, vec value, vec slope) {
     if (ACTIVATION == RELU) return value > vec{} ? derivative : vec{};
     if (ACTIVATION == SIGMOID) return derivative * value * (1.0f - value);
     return derivative * slope;

@@ -33,11 +33,11 @@ struct Call {
         return own;
     }
 
-    // of_segment(replica, segment, gradient) for all of them, where make() gives a thread its own of_segment.
+    // of_segment(replica, segment, gradient) for all of them, where make() gives a thread its own of_segment; without grads, none.
     template <class Make>
     void run(int segments, float* grads, Make make) const {
         int64_t numbers = 0;
-        for (size_t l = 0; l + 1 < dims.size(); l++) numbers += (int64_t)dims[l] * dims[l + 1] + (params[2 * l + 1] ? dims[l + 1] : 0);
+        for (size_t l = 0; grads && l + 1 < dims.size(); l++) numbers += (int64_t)dims[l] * dims[l + 1] + (params[2 * l + 1] ? dims[l + 1] : 0);
         std::vector<float> parts(segments > 1 ? replicas * segments * numbers : 0);
         std::atomic<int64_t> next{0};
         const int most = (int)std::min<int64_t>(threads, replicas * segments);
@@ -48,10 +48,11 @@ struct Call {
             for (int64_t item; (item = next++) < replicas * segments;)
                 of_segment(item / segments, item % segments, (segments > 1 ? parts.data() : grads) + item * numbers);
         }
-        if (segments > 1) sum_up(replicas, segments, numbers, parts.data(), grads);
+        if (grads && segments > 1) sum_up(replicas, segments, numbers, parts.data(), grads);
     }
 };
 
+// Outputs, and where there are targets y gradients.
 template <int ACTIVATION>
 static void on_batches(const Call& call, int batch, bool has_signs, const float* x, const float* y, const float* weight, float* outputs, float* grads) {
     call.run((batch + SEGMENT - 1) / SEGMENT, grads, [&] {
@@ -60,10 +61,11 @@ static void on_batches(const Call& call, int batch, bool has_signs, const float*
             network.begin(call.of_replica(r).data());
             for (int64_t b = r * batch + segment * SEGMENT; b < end; b += STRIP) {
                 const int count = (int)std::min<int64_t>(STRIP, end - b);
-                network.strip(count, x + b * call.dims[0], call.loss, y + b, weight ? weight + b : nullptr, 1.0f / batch);
+                network.forward(count, x + b * call.dims[0]);
                 memcpy(outputs + b, network.f, count * sizeof(float));
+                if (y) network.backward(count, x + b * call.dims[0], call.loss, y + b, weight ? weight + b : nullptr, 1.0f / batch);
             }
-            network.end(g);
+            if (y) network.end(g);
         };
     });
 }
@@ -97,6 +99,12 @@ extern "C" void mlp_gradients(int replicas, int layers, const int32_t* dims, int
     const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, params, strides};
     constexpr decltype(&on_batches<RELU>) functions[] = {on_batches<RELU>, on_batches<SIGMOID>, on_batches<QUADRATIC>, on_batches<GELU>};
     functions[activation](call, batch, has_signs, x, y, weight, outputs, grads);
+}
+
+// The outputs alone; loss and grads are not looked at.
+extern "C" void mlp_outputs(int replicas, int layers, const int32_t* dims, int activation, int loss, int threads, const float* const* params,
+                            const int64_t* strides, float* grads, int batch, int has_signs, const float* x, float* outputs) {
+    mlp_gradients(replicas, layers, dims, activation, LOGISTIC, threads, params, strides, nullptr, batch, has_signs, x, nullptr, nullptr, outputs);
 }
 
 // At least one hidden layer.

@@ -75,12 +75,22 @@ struct Network {
         last_start_sum = 0.0f;
     }
 
-    // A strip of inputs [count, dims[0]]: its outputs are in f, and its gradients added to the sums.
-    void strip(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
-        if (!hidden) return behind(count, x, loss, y, weight, uniform, nullptr);
+    // The outputs of a strip of inputs [count, dims[0]], to f.
+    void forward(int count, const float* x) {
         if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), slope[0].data());
-        else product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
-        behind(count, x, loss, y, weight, uniform, bias_sum[0].data());
+        else if (hidden)
+            product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
+        behind(count, x);
+    }
+
+    // Adds the gradients of the strip that went forward to the sums.
+    void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
+        slope_of_loss(count, loss, y, weight, uniform);
+        if (!hidden)
+            for (int b = 0; b < count; b++)
+                for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
+        if (!hidden) return;
+        before(count, bias_sum[0].data());
         product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
     }
 
@@ -92,17 +102,17 @@ struct Network {
                 activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slope[0].data() + b * n + j);
     }
 
-    // Everything behind the first layer: from its activations in after[0] to the derivatives with respect to what they were made
-    // of, which replace them and are added to first_sum.
-    void behind(int count, const float* x, int loss, const float* y, const float* weight, float uniform, float* first_sum) {
+    // From the first layer's activations in after[0] to f.
+    void behind(int count, const float* x) {
         for (int l = 1; l < hidden; l++)
             product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
                                 slope[l].data());
         output(count, x);
-        slope_of_loss(count, loss, y, weight, uniform);
-        if (!hidden)
-            for (int b = 0; b < count; b++)
-                for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
+    }
+
+    // From d back to the derivatives with respect to what the first layer's activations were made of, which replace these and are
+    // added to first_sum.
+    void before(int count, float* first_sum) {
         for (int l = hidden - 1; l >= 0; l--) {
             derivatives(l, count, l ? bias_sum[l].data() : first_sum);
             if (!l) break;
@@ -151,7 +161,7 @@ struct Network {
             const vec outgoing = load(&last[is_last ? j : 0]);
             for (int b = 0; b < count; b++, at += n, slopes += n, above += n) {
                 const vec value = load(at), s = splat(d[b]);
-                const vec v = backward<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(slopes));
+                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(slopes));
                 store(at, v);
                 units += v;
                 weights += s * value;

@@ -111,7 +111,7 @@ struct Shallow {
                     vec slope;
                     const vec after = IS_CHEAP<ACTIVATION> ? activated<ACTIVATION>(before, slope) : load(&kept[at]);
                     if (!IS_CHEAP<ACTIVATION> && KEEPS_SLOPE<ACTIVATION>) slope = load(&slopes[at]);
-                    const vec v = backward<ACTIVATION>(slope_of, ACTIVATION == RELU ? before : after, slope);
+                    const vec v = chained<ACTIVATION>(slope_of, ACTIVATION == RELU ? before : after, slope);
                     column[q] += v;
                     row += v;
                     weights[q] += ACTIVATION == RELU ? v * before : slope_of * after;
@@ -159,7 +159,9 @@ struct Deep {
                 const int count = std::min(STRIP, low.rows - l);
                 const int64_t at = (int64_t)h * low.rows + l;
                 network.outer(count, &high_table[(int64_t)h * n], &low_table[(int64_t)l * n]);
-                network.behind(count, nullptr, loss, y + at, nullptr, weight, &high_sum[(int64_t)h * n]);
+                network.behind(count, nullptr);
+                network.slope_of_loss(count, loss, y + at, nullptr, weight);
+                network.before(count, &high_sum[(int64_t)h * n]);
                 for (int i = 0; i < count * n; i += LANES) add_to(&low_sum[(int64_t)l * n + i], load(&network.after[0][i]));
                 memcpy(outputs + at, network.f, count * sizeof(float));
             }

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
-_NUMBERS_HELD = 2**27  # half a gigabyte of examples that are the same at every step
+# Examples that are the same at every step, half a gigabyte, and at every measurement, an eighth of one.
+_NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
 
 
 class Engine:
@@ -35,6 +36,7 @@ class Engine:
         blocks: replicas that are trained together, as views into the tensors.
         step: made for them.
         micro: numbers of micro-batches, a tensor each.
+        starts: of the parts in which test examples are measured, a tensor each.
         fused_sgd: the Triton kernel, where it is used.
         runner: of the blocks.
     """
@@ -68,6 +70,7 @@ class Engine:
         self.step = self._make_step()
         parts = max(self.step.parts(block, one.first)[1] for block in self.blocks for one in block.stretches)
         self.micro: list[Tensor] = list(torch.arange(parts, device=self._device))
+        self.starts = list(torch.arange(0, data.test_size, self.step.evaluation_rows, device=self._device))
         is_compiled = self.step.is_compiled
         self.fused_sgd = fused_sgd.select(self.step, self.blocks) if stack.fused and is_compiled else None
         # Processes that add up gradients must do so in one order.
@@ -118,6 +121,7 @@ class Engine:
             stack.precision == "bf16-mixed",
             self._examples(is_factored) <= _NUMBERS_HELD,
             stack.fused,
+            len(stack.replicas) * data.test_size * stack.example_numbers <= _TEST_NUMBERS_HELD,
         )
         if stack.evaluations is not None:
             parts = -(-data.test_size // step.evaluation_rows)

@@ -48,6 +48,20 @@ def gradients(
     return row, outputs
 
 
+def outputs(
+    network: MLP,
+    params: dict[str, Float[Tensor, "replica ..."]],
+    inputs: Float[Tensor, "replica batch ..."],
+    has_signs: bool = False,
+) -> Float[Tensor, "replica batch"]:
+    """Each replica's outputs, as of :func:`gradients`."""
+    bias = network.layers[0].bias is not None
+    found: Tensor = mlp_outputs(
+        inputs.flatten(2), list(params.values()), bias, ACTIVATIONS[network.activation], has_signs
+    )
+    return found
+
+
 def population_gradients(
     network: MLP,
     loss: str,
@@ -89,6 +103,20 @@ def mlp_gradients(
     return outputs, row
 
 
+def _like_rows(x: Tensor, *more: Any) -> Tensor:
+    return x.new_empty(x.shape[:2])
+
+
+@native.operator(
+    "mlp_outputs(Tensor x, Tensor[] params, bool bias, int activation, bool has_signs) -> Tensor", _like_rows
+)
+def mlp_outputs(x: Tensor, params: list[Tensor], bias: bool, activation: int, has_signs: bool) -> Tensor:
+    """The kernel's outputs ``[replica, batch]`` on float32 tensors."""
+    x, outputs = x.contiguous(), x.new_empty(x.shape[:2])
+    _call("mlp_outputs", None, params, bias, activation, 0, x.shape[1], has_signs, x, outputs)
+    return outputs
+
+
 def _like_population(high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], *more: int) -> tuple[Tensor, Tensor]:
     return _like_batch(high, y, None, params)
 
@@ -114,9 +142,15 @@ def _row(params: list[Tensor]) -> Float[Tensor, "replica number"]:
 
 
 def _call(
-    name: str, row: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int, *more: int | Tensor | None
+    name: str,
+    row: Tensor | None,
+    params: list[Tensor],
+    bias: bool,
+    activation: int,
+    loss: int,
+    *more: int | Tensor | None,
 ) -> None:
-    """Call one of the library's functions, which writes the gradients to ``row``."""
+    """Call one of the library's functions, which writes gradients to ``row``."""
     params = [p if _has_rows(p) else p.contiguous() for p in params]
     matrices = params[:: 2 if bias else 1]
     dims = [matrices[0].shape[2], *(m.shape[1] for m in matrices)]
@@ -124,7 +158,7 @@ def _call(
     if not bias:
         places = [place for weight in places for place in (weight, (None, 0))]
     getattr(native.library("mlp"), name)(
-        row.shape[0],
+        len(params[0]),
         len(matrices),
         (ctypes.c_int32 * len(dims))(*dims),
         activation,
@@ -144,6 +178,4 @@ def _has_rows(param: Tensor) -> bool:
 
 
 def _argument(value: int | Tensor | None) -> Any:
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    return value
+    return ctypes.c_void_p(value.data_ptr()) if isinstance(value, Tensor) else value

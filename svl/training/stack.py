@@ -310,7 +310,7 @@ class ReplicaStack(nn.Module):
         """Loss, accuracy and the task's measures of every replica on its own test set."""
         engine = self._prepare()
         total = torch.zeros(len(self.replicas), 2 + len(self._measures), device=self.key.device)
-        starts = torch.arange(0, self.data.test_size, engine.step.evaluation_rows, device=self.key.device)
+        starts = engine.starts
         if self.team.divides_batches:
             starts = starts[self.team.rank :: self.team.size]
 

@@ -57,6 +57,7 @@ class Step:
         is_mixed: whether matrix products are in bfloat16.
         holds_examples: whether examples that are the same at every step are kept; eager steps make them anew.
         has_kernels: whether compiled steps may call C++ kernels for their examples.
+        holds_tests: whether test examples are kept.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Step:
         is_mixed: bool = False,
         holds_examples: bool = False,
         has_kernels: bool = False,
+        holds_tests: bool = False,
     ) -> None:
         self.team, self.is_mixed = team or Team(), is_mixed
         every = (interventions or {}).items()
@@ -96,7 +98,10 @@ class Step:
         self.whole = make(self._whole, holds_last=holds_examples)
         self.accumulate = make(self._accumulate, holds_last=holds_examples)
         self.accumulate_population = make(self._accumulate_population, holds_last=holds_examples)
-        self.apply, self.evaluate, self.gradient = make(self._apply), make(self._evaluate), make(self._gradient)
+        self.apply, self.gradient = make(self._apply), make(self._gradient)
+        self.evaluate = make(self._evaluate, holds_last=holds_tests)
+        self.holds_tests = holds_tests
+        self._tests: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def parts(self, block: Block, step: int) -> tuple[BlockFunction, int]:
         """What computes a block's gradients at a step, and how often it is called for that: ``whole`` updates too."""
@@ -150,16 +155,31 @@ class Step:
     def _evaluate(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
         """Sums of loss, accuracy and the task's measures over the test examples from ``start`` on."""
         rows = self.evaluation_rows
-        inputs, targets = self.data.test_batch(tensors["numbers"], tensors["key"], start, rows)
+        inputs, targets = self._test_batch(tensors, start)
         valid = (start + torch.arange(rows, device=start.device)) < self.data.test_size
-        with self._arithmetic(start.device):
-            outputs = vmap(self._outputs)(tensors["params"], inputs)
+        if self.is_fused:
+            network: Any = self.network
+            params = self.packing.unpack(tensors["params"])
+            outputs = fused_mlp.outputs(network, params, inputs, self._has_signs)[..., None]
+        else:
+            with self._arithmetic(start.device):
+                outputs = vmap(self._outputs)(tensors["params"], inputs)
 
         def sums(outputs: Tensor, targets: Tensor) -> Tensor:
             every = [*self._each(outputs, targets), *self.data.task.measures(outputs, targets).values()]
             return torch.stack([torch.where(valid, one, 0.0).sum() for one in every])
 
         return (vmap(sums, out_dims=1)(outputs, targets),)
+
+    def _test_batch(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Tensor, Tensor]:
+        """The test examples from ``start`` on; a compiled function keeps its own."""
+        make = partial(self.data.test_batch, tensors["numbers"], tensors["key"], start, self.evaluation_rows)
+        if self.evaluate.is_compiled or not self.holds_tests:
+            return make()
+        place = tensors["key"].data_ptr(), int(start)
+        if place not in self._tests:
+            self._tests[place] = make()
+        return self._tests[place]
 
     def _gradients(
         self, tensors: Tensors, step: Tensor, micro: Tensor

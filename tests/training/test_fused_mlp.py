@@ -42,6 +42,7 @@ def compare(network, loss, params, x, y, weights, has_signs=False):
     apart = fused_mlp.gradients(network, loss, params, x, y, weights, has_signs)
     for found, again in zip((row, outputs), apart, strict=True):
         assert torch.equal(found, again)
+    assert torch.equal(fused_mlp.outputs(network, views, x, has_signs), outputs)
     replicas, batch = y.shape
     uniform = torch.full((replicas, batch), 1 / batch) if weights is None else weights
     expected, expected_outputs = autograd(network, loss, params, x, y, uniform)
