@@ -37,7 +37,7 @@ class Task(ABC):
         axes: counters beside the example's own that an example depends on, such as its context; for each the number
             of values it has, ``None`` for one without end. A strategy can restrict any of them to a pool.
         input_law: ``signs`` for independent coordinates in {-1, 1}, ``gaussian`` for N(0, I), of tasks that say by
-            :meth:`labels` what the labels of other such inputs are; else ``None``.
+            :meth:`labels` what the labels of other such inputs are; else ``None``. The C++ kernel takes it at its word.
         has_teacher: whether the labels depend on something drawn once a replica that :meth:`labels` can draw anew.
         digest: what tells stored data apart, kept in a run's summary; ``None`` for data that the settings determine.
         has_perplexity: whether exp(loss) is reported.
