@@ -22,7 +22,7 @@ test: .venv/.installed ## run the tests
 	@$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
 	.venv/bin/python -m pytest -n 2 --dist worksteal
 
-coverage: .venv/.installed ## run the tests and say what they cover, which takes half as long again
+coverage: .venv/.installed ## run the tests and say what they cover, which takes longer
 	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed ## check style, formatting and types

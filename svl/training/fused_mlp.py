@@ -1,4 +1,4 @@
-"""Gradients of a stack of MLPs in one C++ kernel per block, instead of batched matrix products."""
+"""Gradients and outputs of a stack of MLPs in one C++ kernel per block, instead of batched matrix products."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gradients(
     Args:
         network: the plain network, for its shape and activation.
         weights: of each example; ``None`` for 1 / batch each.
-        has_signs: whether all inputs are -1 or 1, which takes half the time of the first layer's product.
+        has_signs: whether all inputs are -1 or 1: then the first layer is looked up instead of multiplied.
     """
     codes = ACTIVATIONS[network.activation], LOSSES[loss]
     x = inputs.flatten(2)
