@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from callbacks.measurement import Measurement, forward, test_examples
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.tasks import InContextRegression, Parity, SingleIndex, Staircase
 from svl.training.blocks import view
 from svl.training.replica_module import ReplicaModule

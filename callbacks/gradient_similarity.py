@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from callbacks.measurement import Measurement
+from svl.checks import check_whole
 from svl.data import FullBatch
-from svl.errors import SettingError, check_whole
+from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 

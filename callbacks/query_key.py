@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from callbacks.measurement import Measurement, forward, test_examples
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.models.transformer import Attention
 from svl.training.replica_module import ReplicaModule
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from callbacks.measurement import Measurement
 from callbacks.phase_log import present_phase
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.tasks import LinearRegression, Parity, SingleIndex, Staircase, Task
 from svl.training.blocks import BlockRunner, view
 from svl.training.replica_module import ReplicaModule

@@ -41,12 +41,6 @@ class StorageError(RuntimeError):
         super().__init__(f"{error.filename or path}: {reason}; {advice}")
 
 
-def check_whole(key: str, given: Any, low: int, high: int = 2**62, allowed: str = "") -> None:
-    """Raise :class:`SettingError` unless ``given`` is a whole number from ``low`` to ``high``; a bool is none."""
-    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-        raise SettingError(key, given, allowed or f"a whole number, at least {low}")
-
-
 def in_full(error: SettingError, given: Mapping[str, Any]) -> SettingError:
     """The error with the name under which a setting of an intervention was given, which its class does not know.
 

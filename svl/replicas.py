@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole, nearest
+from svl.checks import check_whole
+from svl.errors import SettingError, nearest
 
 
 class Replicas:
@@ -112,6 +113,11 @@ class Replicas:
                 raise SettingError(
                     f"replicas.vary.{key}", self.vary[key], f"a setting that can differ by replica{hint}"
                 )
+
+
+def broadcast_to(vector: Tensor, like: Float[Tensor, "replica ..."]) -> Tensor:
+    """A vector over replicas, shaped to broadcast with a stacked tensor, and in its precision."""
+    return vector.to(like.dtype).view(-1, *[1] * (like.dim() - 1))
 
 
 def _varied(arms: Any) -> dict[str, list[Any]]:

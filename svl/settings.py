@@ -13,7 +13,8 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.loggers import Logger
 
 from callbacks.measurement import Measurement
-from svl.errors import SettingError, check_whole, nearest
+from svl.checks import check_whole
+from svl.errors import SettingError, nearest
 from svl.training.replica_module import ReplicaModule
 
 _MOST_LISTED = 20

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.checks import check_whole
 from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
 from svl.data.pool import REUSES, Pool, Reuse
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import check_size
-from svl.errors import SettingError, check_whole
+from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

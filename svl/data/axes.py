@@ -14,10 +14,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
+from svl.checks import check_number, check_whole
 from svl.data import zipf_law
 from svl.data.size import ONLINE, POPULATION, Size
-from svl.errors import SettingError, check_whole, nearest
-from svl.optim.rule import check_number
+from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
 from svl.tasks.task import Task, axis_index
 

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.checks import check_whole
 from svl.data.phases import at, check_increasing, starts
 from svl.data.pool import extents
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, Size, check_size
-from svl.errors import SettingError, check_whole
+from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

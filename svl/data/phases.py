@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import random
+from svl.checks import check_whole
 from svl.data.pool import REUSES, Pool, Reuse, extents
 from svl.data.reuse import Numbers, ReuseDataModule, State
 from svl.data.size import ONLINE, POPULATION, check_fresh, check_size
-from svl.errors import SettingError, check_whole
+from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

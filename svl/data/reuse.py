@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.checks import check_number, check_whole
 from svl.data.axes import Axes, Axis
-from svl.errors import SettingError, check_whole
+from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
-from svl.optim.rule import check_number
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

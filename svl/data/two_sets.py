@@ -9,9 +9,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl import random
+from svl.checks import check_number
 from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import check_fresh, check_size
-from svl.optim.rule import check_number
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from svl.checks import check_number, check_whole
 from svl.data import zipf_law
 from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
 from svl.data.size import check_size
-from svl.errors import SettingError, check_whole
-from svl.optim.rule import check_number
+from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 

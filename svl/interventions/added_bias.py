@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
 from svl.replicas import Replicas
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from svl.checks import check_number
 from svl.interventions.on_gradients import BatchGradientIntervention
-from svl.optim.rule import check_number
 
 
 class ClipNorm(BatchGradientIntervention):

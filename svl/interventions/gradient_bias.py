@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.errors import check_whole
+from svl.checks import check_number, check_whole
 from svl.interventions.on_gradients import BatchGradientIntervention
-from svl.optim.rule import check_number
 
 
 class GradientBias(BatchGradientIntervention):

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from svl import random
+from svl.checks import check_number
 from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
-from svl.optim.rule import check_number
 
 if TYPE_CHECKING:
     from svl.data.reuse import ReuseDataModule

@@ -9,7 +9,8 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.interventions.on_data import FRESH, Batch, DataIntervention
 from svl.replicas import Replicas
 from svl.tasks.task import Task

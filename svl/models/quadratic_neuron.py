@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svl.errors import check_whole
+from svl.checks import check_whole
 from svl.models.mlp import quadratic
 
 

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.optim.rule import Hyper, UpdateRule, check_number, over, zeros
+from svl.checks import check_number
+from svl.optim.rule import Hyper, UpdateRule, zeros
+from svl.replicas import broadcast_to
 
 
 class AdamW(UpdateRule):
@@ -51,10 +53,10 @@ class AdamW(UpdateRule):
     ) -> tuple[Float[Tensor, "replica ..."], dict[str, Tensor]]:
         count = (step + 1).to(torch.float64)
         correction1, correction2 = 1 - hyper["beta1"] ** count, 1 - hyper["beta2"] ** count
-        parameter = parameter * over(1 - hyper["lr"] * hyper["weight_decay"], parameter)
-        mean = torch.lerp(state["exp_avg"], gradient, over(1 - hyper["beta1"], parameter))
-        square = state["exp_avg_sq"] * over(hyper["beta2"], parameter)
-        square = square + over(1 - hyper["beta2"], parameter) * gradient * gradient
-        scale = square.sqrt() / over(correction2.sqrt(), parameter) + over(hyper["eps"], parameter)
-        parameter = parameter - over(hyper["lr"] / correction1, parameter) * mean / scale
+        parameter = parameter * broadcast_to(1 - hyper["lr"] * hyper["weight_decay"], parameter)
+        mean = torch.lerp(state["exp_avg"], gradient, broadcast_to(1 - hyper["beta1"], parameter))
+        square = state["exp_avg_sq"] * broadcast_to(hyper["beta2"], parameter)
+        square = square + broadcast_to(1 - hyper["beta2"], parameter) * gradient * gradient
+        scale = square.sqrt() / broadcast_to(correction2.sqrt(), parameter) + broadcast_to(hyper["eps"], parameter)
+        parameter = parameter - broadcast_to(hyper["lr"] / correction1, parameter) * mean / scale
         return parameter, {"exp_avg": mean, "exp_avg_sq": square}

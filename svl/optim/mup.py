@@ -9,7 +9,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
 

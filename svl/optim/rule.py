@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-
-from svl.errors import SettingError
 
 Hyper = dict[str, Tensor]
 
@@ -42,24 +40,6 @@ class UpdateRule(ABC):
         Args:
             hyper: each of ``per_replica`` as float64 ``[replica]``.
         """
-
-
-def over(vector: Tensor, like: Float[Tensor, "replica ..."]) -> Tensor:
-    """A vector over replicas, shaped to broadcast with a stacked parameter and in its precision."""
-    return vector.to(like.dtype).view(-1, *[1] * (like.dim() - 1))
-
-
-def check_number(key: str, value: Any, low: float, high: float, open_high: bool = False) -> float:
-    """``value`` as a float in [low, high], or [low, high) if ``open_high``.
-
-    Raises:
-        SettingError: for anything else, also NaN and booleans.
-    """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (open_high and value == high):
-        bound = "" if high == float("inf") else f" and {'below' if open_high else 'at most'} {high:g}"
-        raise SettingError(key, value, f"a number, at least {low:g}{bound}")
-    return float(value)
 
 
 def zeros(parameter: Tensor, *names: str) -> dict[str, Tensor]:

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.optim.rule import Hyper, UpdateRule, check_number, over, zeros
+from svl.checks import check_number
+from svl.optim.rule import Hyper, UpdateRule, zeros
+from svl.replicas import broadcast_to
 
 
 class SGD(UpdateRule):
@@ -42,6 +44,6 @@ class SGD(UpdateRule):
         hyper: Hyper,
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica ..."], dict[str, Tensor]]:
-        gradient = torch.addcmul(gradient, parameter, over(hyper["weight_decay"], parameter))
-        velocity = torch.addcmul(gradient, state["momentum_buffer"], over(hyper["momentum"], parameter))
-        return parameter - over(hyper["lr"], parameter) * velocity, {"momentum_buffer": velocity}
+        gradient = torch.addcmul(gradient, parameter, broadcast_to(hyper["weight_decay"], parameter))
+        velocity = torch.addcmul(gradient, state["momentum_buffer"], broadcast_to(hyper["momentum"], parameter))
+        return parameter - broadcast_to(hyper["lr"], parameter) * velocity, {"momentum_buffer": velocity}

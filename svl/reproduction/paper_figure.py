@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from svl import arguments
-from svl.errors import SettingError, check_whole, nearest
-from svl.optim.rule import check_number
+from svl.checks import check_number, check_whole
+from svl.errors import SettingError, nearest
 from svl.reproduction import claims, tuning
 from svl.reproduction.claims import BestRatio, Claim, Measured
 from svl.reproduction.panel import Panel

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.reproduction import outcome
 from svl.reproduction.fields import build
 from svl.reproduction.outcome import check_arm

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from svl import cluster
 from svl.arguments import locate
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.sweeps import local
 from svl.sweeps.manifest import Manifest
 from svl.sweeps.status import counted, record, results, standings, table

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svl import arguments
-from svl.errors import SettingError, check_whole, nearest
+from svl.checks import check_whole
+from svl.errors import SettingError, nearest
 from svl.sweeps.parameter import Parameter, read_parameter
 
 ARGS = "${args}"

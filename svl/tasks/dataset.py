@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.tasks import items
 from svl.tasks.items import Items
 from svl.tasks.table import Table

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from svl import random
-from svl.errors import SettingError, check_whole
-from svl.optim.rule import check_number
+from svl.checks import check_number, check_whole
+from svl.errors import SettingError
 from svl.tasks import context_predictors
 from svl.tasks.task import TEST_START, Task
 

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import check_whole
-from svl.optim.rule import check_number
+from svl.checks import check_number, check_whole
 from svl.tasks.task import Task
 
 

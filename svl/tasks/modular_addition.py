@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import check_whole
+from svl.checks import check_whole
 from svl.tasks.task import Task
 
 _LARGEST = 2**31

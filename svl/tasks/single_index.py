@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole
-from svl.optim.rule import check_number
+from svl.checks import check_number, check_whole
+from svl.errors import SettingError
 from svl.tasks.task import Task
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.optim.rule import check_number
+from svl.checks import check_number
 from svl.tasks.parity import Parity
 from svl.tasks.task import TEST_START
 

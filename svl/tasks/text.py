@@ -17,7 +17,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from svl import random
-from svl.errors import SettingError, check_whole
+from svl.checks import check_whole
+from svl.errors import SettingError
 from svl.tasks.table import Table
 from svl.tasks.task import Task
 

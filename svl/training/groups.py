@@ -10,9 +10,10 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
+from svl.checks import check_number
 from svl.errors import SettingError
 from svl.optim.parameterisation import Factors
-from svl.optim.rule import UpdateRule, check_number
+from svl.optim.rule import UpdateRule
 from svl.replicas import Replicas
 
 GROUP_NUMBERS = ("lr", "weight_decay", "scale", "frozen")

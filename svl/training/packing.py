@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from svl.optim.rule import over
+from svl.replicas import broadcast_to
 from svl.training.groups import StackHyper
 
 Packed = dict[str, Tensor]
@@ -57,7 +57,9 @@ class Packing:
         self, packed: Packed, frozen: Mapping[str, Bool[Tensor, "replica"]]
     ) -> Float[Tensor, "replica *batch number"]:
         """All matrices side by side, with 0 for what is frozen."""
-        parts = [torch.where(over(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names]
+        parts = [
+            torch.where(broadcast_to(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names
+        ]
         return torch.cat(parts, dim=-1)
 
     def places(self) -> dict[str, tuple[int, int]]:

@@ -21,10 +21,10 @@ from svl.interventions.on_gradients import (
 )
 from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_network
 from svl.optim.parameterisation import Factors, Parameterisation
-from svl.optim.rule import UpdateRule, over
+from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as factors_of
-from svl.replicas import Replicas, replace
+from svl.replicas import Replicas, broadcast_to, replace
 from svl.training import network
 from svl.training.blocks import view
 from svl.training.compilation import BlockFunction
@@ -116,7 +116,7 @@ class ReplicaStack(nn.Module):
         for name in names:
             seeds = torch.stack([one[s].get_parameter(name).detach() for s in replicas.seed])
             owner, _, last = name.rpartition(".")
-            stacked = seeds * over(self.hyper.scale[name], seeds)
+            stacked = seeds * broadcast_to(self.hyper.scale[name], seeds)
             setattr(self.network.get_submodule(owner), last, nn.Parameter(stacked, requires_grad=False))
         self.packing = Packing({name: p.shape for name, p in template.named_parameters()}, self.hyper)
         self._pack({name: rule.state(self.network.get_parameter(name).data) for name in names})

@@ -19,7 +19,8 @@ from svl.interventions.on_gradients import (
     GradientIntervention,
     SampleGradientIntervention,
 )
-from svl.optim.rule import UpdateRule, over
+from svl.optim.rule import UpdateRule
+from svl.replicas import broadcast_to
 from svl.training import fused_mlp
 from svl.training.compilation import Block, BlockFunction
 from svl.training.factored import Factored
@@ -290,7 +291,7 @@ class Step:
             memory = tensors["memory"][name]
             row, after = intervention.apply(row, tensors["intervention"][name], memory, step)
             for part, value in after.items():
-                memory[part].copy_(torch.where(over(alive, value) > 0, value, memory[part]))
+                memory[part].copy_(torch.where(broadcast_to(alive, value) > 0, value, memory[part]))
         return self.packing.matrices(row)
 
     def _update(
@@ -313,7 +314,7 @@ class Step:
             moved = self.packing.pack(vmap(self.constraint)(self.packing.unpack(moved)))
         for name, parameter in tensors["params"].items():
             state, new_state = tensors["rule"][name], updates[name][1]
-            moves = over(alive & ~tensors["frozen"][name], parameter) > 0
+            moves = broadcast_to(alive & ~tensors["frozen"][name], parameter) > 0
             parameter.copy_(torch.where(moves, moved[name], parameter))
             for part, value in new_state.items():
                 state[part].copy_(torch.where(moves, value, state[part]))
