@@ -135,10 +135,10 @@ def predictions(
     rows = []
     for replica in range(len(inputs)):
         row = slice(replica, replica + 1)
-        numbers = view(stack.numbers, row)
-        task = stack.data.bound_task(numbers)
+        settings = view(stack.settings, row)
+        task = stack.data.bound_task(settings)
         assert isinstance(task, InContextRegression)
-        rows.append(task.predictions(stack.key[row], inputs[row], stack.data.pools.pools(numbers)))
+        rows.append(task.predictions(stack.key[row], inputs[row], stack.data.pools.pools(settings)))
     missing = torch.full_like(rows[0]["ridge"], math.nan)
     names = [name for name in ("ridge", "pool") if any(name in row for row in rows)]
     return {name: torch.cat([row.get(name, missing) for row in rows]).float() for name in names}

@@ -61,7 +61,8 @@ class GradientSimilarity(Measurement):
 
     def names(self, module: ReplicaModule) -> Sequence[str]:
         stack, data = module.stack, module.stack.data
-        if isinstance(data, FullBatch) or any(count > 1 for _, count in data.micro_batches(stack.numbers)):
+        ranges = data.micro_batches(stack.settings, data.batch_size)
+        if isinstance(data, FullBatch) or any(count > 1 for _, count in ranges):
             given = f"GradientSimilarity with {type(data).__name__}"
             raise SettingError("trainer.callbacks", given, "strategies with another batch at each step")
         parts = [f"gradient_{kind}/{part}" for part in parameters_by_part(stack) for kind in ("cosine", "norm")]
@@ -73,10 +74,10 @@ class GradientSimilarity(Measurement):
         if step % every and step != stack.data.total_steps:
             nothing = torch.full((len(stack.replicas),), math.nan)
             return dict.fromkeys(self.names(module), nothing)
-        rows, places = stack.gradients(step, self.batches), stack.packing.places()
+        rows, places = stack.gradients(step, self.batches), stack.spec.packing.places()
         grams = {name: gram(rows[..., first:end]) for name, (first, end) in places.items()}
         whole = torch.stack(list(grams.values())).sum(0)
-        found = similarity(whole) | noise(whole, stack.numbers.get("batch", stack.data.batch_size))
+        found = similarity(whole) | noise(whole, stack.settings.get("batch", stack.data.batch_size))
         for part, names in parameters_by_part(stack).items():
             own = torch.stack([grams[name] for name in names]).sum(0)
             found |= {f"{name}/{part}": column for name, column in similarity(own).items()}
@@ -84,8 +85,8 @@ class GradientSimilarity(Measurement):
 
     def interval(self, module: ReplicaModule) -> int:
         """Of how many measurements one is taken."""
-        step = module.stack.step
-        cost = 1 if step.gradient.is_compiled or not step.whole.is_compiled else _EAGER_STEPS
+        plan = module.stack.engine.plan
+        cost = 1 if plan.compiles_gradients or not plan.is_compiled else _EAGER_STEPS
         return self.every or math.ceil(cost * self.batches / (_SHARE * steps_between(module)))
 
 
@@ -99,7 +100,7 @@ def steps_between(module: ReplicaModule) -> int:
 def parameters_by_part(stack: ReplicaStack) -> dict[str, list[str]]:
     """Names of each group's parameters; of each weight matrix by itself, where there are no groups."""
     parts: dict[str, list[str]] = {}
-    for name, group in stack.hyper.group.items():
+    for name, group in stack.spec.hyper.group.items():
         if group:
             parts.setdefault(group, []).append(name)
     return parts or {name: [name] for name, p in stack.parameters_by_name().items() if p.dim() >= 3}

@@ -43,7 +43,7 @@ class Measurement(pl.Callback, ABC):
 
 def test_examples(stack: ReplicaStack, count: int) -> tuple[Tensor, Tensor]:
     """Inputs and targets of each replica's first ``count`` test examples, or of all if there are fewer."""
-    return stack.data.test_batch(stack.numbers, stack.key, 0, min(count, stack.data.test_size))
+    return stack.data.test_batch(stack.settings, stack.key, 0, min(count, stack.data.test_size))
 
 
 def forward(stack: ReplicaStack, inputs: Tensor, read: Callable[[Tensor], Any] = lambda outputs: outputs) -> Any:

@@ -36,7 +36,7 @@ class PhaseLog(Measurement):
         stack = module.stack
         number, size, first_step = present_phase(stack, module.global_step)
         step = module.global_step
-        samples = stack.data.samples(stack.numbers, stack.data_state, step, 1) * (step - first_step)
+        samples = stack.data.samples(stack.settings, stack.state.data, step, 1) * (step - first_step)
         reused = torch.where(size > 0, size, math.nan)
         columns = ((number + 1).float(), reused, samples / reused)
         return dict(zip(self.metrics, columns, strict=True))
@@ -52,17 +52,17 @@ def present_phase(
     stack: ReplicaStack, step: int
 ) -> tuple[Int[Tensor, "replica"], Int[Tensor, "replica"], Int[Tensor, "replica"]]:
     """Each replica's phase at a step, from 0; the size of its set, 0 for fresh data; its first step."""
-    data, numbers, state = stack.data, stack.numbers, stack.data_state
-    phase = data.phase(numbers, state, torch.tensor(step, device=stack.key.device))
+    data, settings, state = stack.data, stack.settings, stack.state.data
+    phase = data.phase(settings, state, torch.tensor(step, device=stack.key.device))
     row = torch.arange(len(phase), device=phase.device)
-    return phase, data.sets(numbers)[row, phase, 1], data.log(numbers, state)[0][row, phase]
+    return phase, data.sets(settings)[row, phase, 1], data.log(settings, state)[0][row, phase]
 
 
 def phases(stack: ReplicaStack, step: int) -> pd.DataFrame:
     """A row for each phase of each replica that began before ``step``."""
     replicas, data = stack.replicas, stack.data
-    first_step, accuracy = (part.cpu().numpy() for part in data.log(stack.numbers, stack.data_state))
-    size = data.sets(stack.numbers)[..., 1].cpu().numpy()
+    first_step, accuracy = (part.cpu().numpy() for part in data.log(stack.settings, stack.state.data))
+    size = data.sets(stack.settings)[..., 1].cpu().numpy()
     settings = {key: replicas.column(key, None) for key in replicas.vary}
     return pd.DataFrame([
         {

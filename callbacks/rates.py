@@ -28,10 +28,11 @@ class Rates(Measurement):
 
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
         stack = module.stack
-        factor = 1.0 if stack.rates is None else stack.rates[min(module.global_step, len(stack.rates) - 1)].item()
+        rates = stack.spec.rates
+        factor = 1.0 if rates is None else rates[min(module.global_step, len(rates) - 1)].item()
         found = {}
         for column, parameter in _parameters(stack).items():
-            rate, frozen = stack.hyper.rule[parameter]["lr"].cpu(), stack.hyper.frozen[parameter].cpu()
+            rate, frozen = stack.spec.hyper.rule[parameter]["lr"].cpu(), stack.spec.hyper.frozen[parameter].cpu()
             found[column] = torch.where(frozen, 0.0, factor * rate).float()
         return found
 
@@ -39,11 +40,11 @@ class Rates(Measurement):
 def _parameters(stack: ReplicaStack) -> dict[str, str]:
     """For each column a parameter that has its rate."""
     members: dict[str, list[str]] = {}
-    for name, group in stack.hyper.group.items():
+    for name, group in stack.spec.hyper.group.items():
         members.setdefault(group, []).append(name)
     columns = {}
     for group, names in members.items():
-        rates = [stack.hyper.rule[name]["lr"].cpu() for name in names]
+        rates = [stack.spec.hyper.rule[name]["lr"].cpu() for name in names]
         if all(torch.equal(rate, rates[0]) for rate in rates):
             columns[f"rate/{group}".rstrip("/")] = names[0]
         else:

@@ -12,6 +12,7 @@ from torch import Tensor
 from callbacks.measurement import Measurement
 from callbacks.phase_log import present_phase
 from svl.checks import check_whole
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.tasks import LinearRegression, Parity, SingleIndex, Staircase, Task
 from svl.training.blocks import BlockRunner, view
@@ -102,21 +103,22 @@ class SamplingBias(Measurement):
 def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Float[Tensor, "statistic"]:
     """The statistics of one replica's phase, which began at ``first_step``."""
     data, row = stack.data, slice(replica, replica + 1)
-    numbers, state, key = view(stack.numbers, row), view(stack.data_state, row), stack.key[row]
+    settings, state, key = view(stack.settings, row), view(stack.state.data, row), stack.key[row]
     step = torch.tensor(first_step, device=key.device)
-    first, size = data.sets(numbers)[0, phase].tolist()
+    draw = Draw(settings, state, key, step, torch.zeros_like(step), data.batch_size)
+    first, size = data.sets(settings)[0, phase].tolist()
     if size:
         index = first + torch.arange(size, device=key.device)[None]
     else:
-        batch = int(numbers.get("batch", torch.tensor(data.batch_size)))
-        index = data.indices(numbers, state, key, step, torch.zeros_like(step))[:, :batch]
-    task, count = data.bound_task(numbers), index.shape[1]
+        batch = int(settings.get("batch", torch.tensor(data.batch_size)))
+        index = data.indices(draw)[:, :batch]
+    task, count = data.bound_task(settings), index.shape[1]
     dim = task.input_shape[0]
     # Sums of y^p x, and of y x x^T.
     sums = torch.zeros(2, dim, dtype=torch.float64, device=key.device)
     moment = torch.zeros(dim, dim, dtype=torch.float64, device=key.device)
     for part in index.split(_AT_ONCE, dim=1):
-        inputs, targets = stack.data.learned(numbers, state, key, step, part)
+        inputs, targets = data.learned(draw, part)
         x, y = inputs[0].double(), targets[0].double()
         sums += torch.stack((torch.ones_like(y), y)) @ x
         moment += x.mT @ (y[:, None] * x)

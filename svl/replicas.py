@@ -74,7 +74,7 @@ class Replicas:
         """Each replica's value of the setting ``key``: its arm's, or ``default`` where the setting does not vary."""
         return [arm.get(key, default) for arm in self.arms for _ in range(self.seeds)]
 
-    def numbers(self, prefix: str, owner: Any, read: Callable[[Any, str], Any] = getattr) -> dict[str, list[Any]]:
+    def columns(self, prefix: str, owner: Any, read: Callable[[Any, str], Any] = getattr) -> dict[str, list[Any]]:
         """Each replica's value of every setting in ``owner.per_replica``, checked by the owner's own constructor.
 
         Args:

@@ -84,7 +84,7 @@ def killed():
 
 
 class Rule:
-    """A strategy with its numbers, as the training step sees it."""
+    """A strategy with its settings, as the training step sees it."""
 
     def __init__(self, data, seeds=1, first_seed=0, vary=None, total_steps=100, arms=None):
         import torch
@@ -94,14 +94,21 @@ class Rule:
         self.data, self.torch = data, torch
         self.replicas = Replicas(seeds, first_seed, vary, arms)
         data.schedule(total_steps, 1)
-        self.numbers = data.setting_numbers(self.replicas)
-        self.state = data.initial_state(self.numbers)
+        self.settings = data.settings_of(self.replicas)
+        self.state = data.initial_state(self.settings)
+        self.size = data.examples_at_once(self.settings, 0)
         self.key = self.replicas.key()
+
+    def draw(self, step, micro=0):
+        """One micro-batch, as the strategy is asked for it."""
+        from svl.data.draw import Draw
+
+        step, micro = self.torch.tensor(step), self.torch.tensor(micro)
+        return Draw(self.settings, self.state, self.key, step, micro, self.size)
 
     def at(self, step, micro=0):
         """Indices ``[replica, batch]`` of one micro-batch."""
-        step, micro = self.torch.tensor(step), self.torch.tensor(micro)
-        return self.data.indices(self.numbers, self.state, self.key, step, micro)
+        return self.data.indices(self.draw(step, micro))
 
     def stream(self, steps):
         """Indices ``[replica, step * batch]`` of several steps, in order."""
@@ -111,7 +118,7 @@ class Rule:
 
     def batch(self, step, micro=0):
         """Inputs, targets and weights of one micro-batch."""
-        return self.data.batch(self.numbers, self.state, self.key, self.torch.tensor(step), self.torch.tensor(micro))
+        return self.data.batch(self.draw(step, micro))
 
     def inputs(self, steps):
         """Inputs ``[replica, step * batch, dim]`` and targets of several steps, in order."""

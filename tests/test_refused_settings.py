@@ -150,7 +150,7 @@ DIGITS = Dataset("sklearn.datasets.load_digits")
 
 def numbers(data, vary=None):
     data.schedule(10, 1)
-    data.setting_numbers(Replicas(1, vary=vary))
+    data.settings_of(Replicas(1, vary=vary))
 
 def outcome(call):
     try:

@@ -50,10 +50,10 @@ def test_settings_of_one_owner_that_fit_together_only_jointly_vary_jointly():
         "one": {"data.sizes": [8], "data.durations": []},
     }
     data = Phases(Parity(20, 6), [4, 8], [1])
-    columns = Replicas(1, arms=arms).numbers("data.", data)
+    columns = Replicas(1, arms=arms).columns("data.", data)
     assert columns == {"sizes": [[8, 64, 128], [8]], "durations": [[3, 5], []]}
     with pytest.raises(SettingError, match=r"data\.durations"):
-        Replicas(1, vary={"data.sizes": [[8], [8, 64, 128]]}).numbers("data.", data)
+        Replicas(1, vary={"data.sizes": [[8], [8, 64, 128]]}).columns("data.", data)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_seed_is_the_same_replica_in_whatever_range_of_seeds():
 
 def test_numbers_are_the_owners_own_where_they_do_not_vary():
     replicas = Replicas(2, vary={"model.optimizer.lr": [0.5, 0.25]})
-    numbers = replicas.numbers("model.optimizer.", AdamW(lr=0.1, weight_decay=0.3))
+    numbers = replicas.columns("model.optimizer.", AdamW(lr=0.1, weight_decay=0.3))
     assert set(numbers) == AdamW.per_replica
     assert numbers["lr"] == [0.5, 0.5, 0.25, 0.25]
     assert numbers["weight_decay"] == [0.3] * 4
@@ -92,9 +92,9 @@ def test_numbers_are_the_owners_own_where_they_do_not_vary():
 
 def test_varied_values_are_checked_as_given_ones_are():
     data = Subset(Parity(10, 3), 64)
-    assert Replicas(1, vary={"data.size": [1, 1024, "online"]}).numbers("data.", data) == {"size": [1, 1024, "online"]}
+    assert Replicas(1, vary={"data.size": [1, 1024, "online"]}).columns("data.", data) == {"size": [1, 1024, "online"]}
     with pytest.raises(SettingError, match=r"data\.size: got 1025"):
-        Replicas(1, vary={"data.size": [64, 1025]}).numbers("data.", data)
+        Replicas(1, vary={"data.size": [64, 1025]}).columns("data.", data)
 
 
 def test_a_copy_with_changes_keeps_the_rest():

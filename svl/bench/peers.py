@@ -18,7 +18,7 @@ from svl.optim import SGD
 from svl.optim.rule import UpdateRule
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.network import Build
 
 DIM, DEGREE, WIDTH, BATCH, LR = 20, 6, 64, 128, 1
@@ -83,9 +83,10 @@ def stack(
     seeds = min(replicas, 256)  # making a network takes longer than copying it
     rates = [LR / (1 + number) for number in range(replicas // seeds)]
     vary: Mapping[str, Any] = {"model.optimizer.lr": rates} if len(rates) > 1 else {}
-    trained = ReplicaStack(
-        data, network or narrow_mlp, "logistic", rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary)), **engine
+    training = TrainingSettings(
+        network or narrow_mlp, "logistic", rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary))
     )
+    trained = ReplicaStack(data, training, ExecutionSettings(**engine))
     position = 0
 
     def run() -> float:

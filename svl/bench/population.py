@@ -21,7 +21,7 @@ from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.network import Build
 
 SUBSET, REPLICAS = 2**14, 8
@@ -145,7 +145,9 @@ def ours(task: Parity, size: Size, replicas: int, build: Build, **engine: Any) -
     data = FullBatch(task, size)
     data.schedule(10**9, 1)
     engine = {"compile": "always", **engine}
-    stack = ReplicaStack(data, build, "logistic", SGD(float(LR)), Replicas(replicas), **engine)
+    stack = ReplicaStack(
+        data, TrainingSettings(build, "logistic", SGD(float(LR)), Replicas(replicas)), ExecutionSettings(**engine)
+    )
     position = 0
 
     def run(steps: int) -> None:

@@ -21,7 +21,7 @@ from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.results.figure import GREY, RAMP
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 
 REPLICAS = 64
 AXES: dict[str, tuple[int, ...]] = {
@@ -73,7 +73,11 @@ def peak(size: int) -> float:
     """Megabytes that this process has ever held, after some steps on a subset."""
     data = subset(size)
     data.schedule(10**9, 1)
-    trained = ReplicaStack(data, peers.narrow_mlp, "logistic", SGD(1.0), Replicas(REPLICAS), compile="never")
+    trained = ReplicaStack(
+        data,
+        TrainingSettings(peers.narrow_mlp, "logistic", SGD(1.0), Replicas(REPLICAS)),
+        ExecutionSettings(compile="never"),
+    )
     trained.train_steps(0, 4)
     status = Path("/proc/self/status")
     if status.exists():

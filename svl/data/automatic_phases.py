@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.checks import check_whole
+from svl.data.draw import Draw, Settings, State
 from svl.data.phases import PhaseSize, at, phase_indices, resolve_fractions
 from svl.data.pool import REUSES, Pool, Reuse
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import ReuseDataModule
 from svl.data.size import check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -69,8 +70,8 @@ class AutomaticPhases(ReuseDataModule):
         self.phases, self.first, self.last, self.accuracy = phases, first, last, float(accuracy)
         self.max_epochs, self.reuse = max_epochs, reuse
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers(self.prefix, self)
+    def prepare(self, replicas: Replicas) -> Settings:
+        columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
         ends = [
             resolve_fractions("data.first", [f, last], online, self.task)
@@ -90,9 +91,9 @@ class AutomaticPhases(ReuseDataModule):
             "max_epochs": torch.tensor(columns["max_epochs"]),
         }
 
-    def initial_state(self, numbers: Numbers) -> State:
-        zero = torch.zeros_like(numbers["max_epochs"])
-        began = torch.full_like(numbers["sizes"], -1)
+    def initial_state(self, settings: Settings) -> State:
+        zero = torch.zeros_like(settings["max_epochs"])
+        began = torch.full_like(settings["sizes"], -1)
         began[:, 0] = 0
         return {
             "phase": zero,
@@ -103,31 +104,24 @@ class AutomaticPhases(ReuseDataModule):
             "learned": torch.full(began.shape, -1.0),
         }
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return torch.stack((numbers["first_index"], numbers["sizes"]), dim=-1)
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return torch.stack((settings["first_index"], settings["sizes"]), dim=-1)
 
-    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+    def phase(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
         return state["phase"]
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        position = self.positions(numbers, key, state["step_in_phase"])
-        return phase_indices(self.pool, numbers, key, state["phase"], position, self.positions(numbers, key, step))
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        position = self.positions(draw, draw.state["step_in_phase"])
+        return phase_indices(self.pool, draw, draw.state["phase"], position, self.positions(draw, draw.step))
 
-    def advance(self, numbers: Numbers, state: State, accuracy: Float[Tensor, "replica"]) -> State:
-        epoch_steps = at(numbers["epoch_steps"], state["phase"])
+    def advance(self, settings: Settings, state: State, accuracy: Float[Tensor, "replica"]) -> State:
+        epoch_steps = at(settings["epoch_steps"], state["phase"])
         step = state["step_in_phase"] + 1
         total = state["epoch_accuracy"] + accuracy
         ended = step % epoch_steps == 0
         # A few correct answers lost to rounding must not keep a replica that is exactly at the threshold.
-        learned = total >= (numbers["accuracy"] - 1e-6) * epoch_steps
-        tired = step // epoch_steps >= numbers["max_epochs"]
+        learned = total >= (settings["accuracy"] - 1e-6) * epoch_steps
+        tired = step // epoch_steps >= settings["max_epochs"]
         go = ended & (learned | tired) & (state["phase"] < self.phases - 1)
         number = torch.arange(self.phases, device=step.device)
         left = go[:, None] & (number == state["phase"][:, None])
@@ -145,6 +139,6 @@ class AutomaticPhases(ReuseDataModule):
         return {**state, "step_in_phase": state["step_in_phase"] + steps}
 
     def log(
-        self, numbers: Numbers, state: State
+        self, settings: Settings, state: State
     ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
         return state["began"], torch.where(state["learned"] < 0, math.nan, state["learned"])

@@ -16,6 +16,7 @@ from torch import Tensor
 from svl import random
 from svl.checks import check_number, check_whole
 from svl.data import zipf_law
+from svl.data.draw import Draw, Settings
 from svl.data.size import ONLINE, POPULATION, Size
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
@@ -75,13 +76,13 @@ class Axes:
         """Settings that can vary by replica, after ``axes.``."""
         return {f"{name}.{number}" for name in self.given for number in Axis.per_replica}
 
-    def numbers(self, replicas: Replicas, prefix: str = "data.") -> dict[str, Tensor]:
-        """What :meth:`indices` needs of each restricted axis.
+    def prepare(self, replicas: Replicas, prefix: str = "data.") -> dict[str, dict[str, Tensor]]:
+        """The settings of each restricted axis, as tensors ``[replica, ...]``.
 
-        ``axis.<name>``: the pools of each replica's curriculum, 0 for the whole axis; ``axis.<name>.starts``: the step
-        at which each comes into use; ``axis.<name>.weights``: the cumulative weights of Zipf's law.
+        ``sizes``: the pools of each replica's curriculum, 0 for the whole axis; ``starts``: the step at which each pool
+        comes into use; ``weights``: the cumulative weights of Zipf's law, and its ``exponent``.
         """
-        numbers = {}
+        settings = {}
         for name, axis in self.given.items():
             key, whole = f"{prefix}axes.{name}.", _whole(self.task, name)
             columns = {number: replicas.column(key + number, getattr(axis, number)) for number in Axis.per_replica}
@@ -95,50 +96,38 @@ class Axes:
                 continue
             phases = max(len(row.sizes) for row in rows)
             sizes, starts = zip(*(self._curriculum(row, phases, whole) for row in rows), strict=True)
-            numbers[f"axis.{name}"] = torch.tensor(sizes)
+            settings[name] = {"sizes": torch.tensor(sizes)}
             if phases > 1:
-                numbers[f"axis.{name}.starts"] = torch.tensor(starts)
+                settings[name]["starts"] = torch.tensor(starts)
             if any(row.exponent for row in rows):
                 total = self.task.axes[name] or 1
                 largest = torch.tensor(sizes).where(torch.tensor(sizes) > 0, total).max(1).values
                 exponent = torch.tensor([row.exponent for row in rows], dtype=torch.float64)
-                numbers[f"axis.{name}.weights"] = zipf_law.cumulative_weights(largest, exponent)
-                numbers[f"axis.{name}.exponent"] = exponent
-        return numbers
+                settings[name]["weights"] = zipf_law.cumulative_weights(largest, exponent)
+                settings[name]["exponent"] = exponent
+        return settings
 
-    def indices(
-        self,
-        numbers: Mapping[str, Tensor],
-        key: Int[Tensor, "replica 2"],
-        index: Int[Tensor, "replica batch"],
-        step: Int[Tensor, ""],
-    ) -> dict[str, Int[Tensor, "replica batch"]]:
+    def indices(self, draw: Draw, index: Int[Tensor, "replica batch"]) -> dict[str, Int[Tensor, "replica batch"]]:
         """Each example's place on the restricted axes, a function of its own counter and of the pool's size."""
-        chosen = {}
+        chosen, key = {}, draw.key
         for name, total in self.task.axes.items():
-            if f"axis.{name}" not in numbers:
+            if name not in draw.settings["axes"]:
                 continue
-            size = self._size(numbers, name, step)[:, None]
+            settings = draw.settings["axes"][name]
+            size = _pool_size(settings, draw.step)[:, None]
             # Without end, the whole axis is a value for each example.
             extent = torch.where(size > 0, size, total or 1)
             drawn = axis_index(key, name, index, extent)
-            if f"axis.{name}.weights" in numbers:
+            if "weights" in settings:
                 stream = random.fold(random.fold(key, "axis"), name)
-                rank = zipf_law.rank(numbers[f"axis.{name}.weights"], stream, index, extent)
-                drawn = torch.where(numbers[f"axis.{name}.exponent"][:, None] > 0, rank, drawn)
+                rank = zipf_law.rank(settings["weights"], stream, index, extent)
+                drawn = torch.where(settings["exponent"][:, None] > 0, rank, drawn)
             chosen[name] = drawn if total is not None else torch.where(size > 0, drawn, index)
         return chosen
 
-    def pools(self, numbers: Mapping[str, Tensor]) -> dict[str, Int[Tensor, "replica"]]:
+    def pools(self, settings: Settings) -> dict[str, Int[Tensor, "replica"]]:
         """The size of the last pool on each restricted axis; 0 where a replica uses the whole axis."""
-        return {name: numbers[f"axis.{name}"][:, -1] for name in self.task.axes if f"axis.{name}" in numbers}
-
-    def _size(self, numbers: Mapping[str, Tensor], name: str, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
-        """Each replica's pool at a step."""
-        sizes, starts = numbers[f"axis.{name}"], numbers.get(f"axis.{name}.starts")
-        if starts is None:
-            return sizes[:, 0]
-        return sizes.gather(1, (step >= starts).sum(1, keepdim=True) - 1)[:, 0]
+        return {name: axis["sizes"][:, -1] for name, axis in settings["axes"].items()}
 
     def _curriculum(self, axis: Axis, phases: int, whole: str) -> tuple[list[int], list[int]]:
         """Pools and their first steps, the last repeated up to ``phases``."""
@@ -166,6 +155,14 @@ class Axes:
         exponent = check_number(f"{key}exponent", axis.exponent, 0, math.inf, open_high=True)
         if exponent and min(ordered[-1], total or math.inf) > zipf_law.LARGEST:
             raise SettingError(f"{key}exponent", exponent, f"0 for a pool of more than {zipf_law.LARGEST} values")
+
+
+def _pool_size(settings: dict[str, Tensor], step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+    """The size of each replica's pool on an axis at a step."""
+    sizes, starts = settings["sizes"], settings.get("starts")
+    if starts is None:
+        return sizes[:, 0]
+    return sizes.gather(1, (step >= starts).sum(1, keepdim=True) - 1)[:, 0]
 
 
 def _whole(task: Task, name: str) -> str:

@@ -39,6 +39,7 @@ class Epochs:
         size: Int[Tensor, "replica"],
         sides: Int[Tensor, "replica 2"],
         position: Int[Tensor, "replica batch"],
+        has_kernels: bool = False,
     ) -> Int[Tensor, "replica batch"]:
         """Indices of the examples at positions that are counted through the epochs.
 
@@ -47,8 +48,9 @@ class Epochs:
             size: of each pool, at least 1.
             sides: of its grid.
             position: from 0.
+            has_kernels: whether the C++ kernel may be used, where it can be built; the indices are the same.
         """
-        if native.may_use("epochs", key.device):
+        if has_kernels and key.device.type == "cpu" and native.is_available("epochs"):
             return epoch_indices(key, size, sides, position)
         pool = size[:, None]
         epoch = position // pool

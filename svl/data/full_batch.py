@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.checks import check_whole
+from svl.data.draw import Draw, Settings, State
 from svl.data.phases import at, check_increasing, starts
 from svl.data.pool import extents
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import ReuseDataModule
 from svl.data.size import ONLINE, POPULATION, Size, check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -67,8 +68,8 @@ class FullBatch(ReuseDataModule):
             check_whole("data.durations", duration, 1, allowed="whole numbers of steps, at least 1")
         self.size, self.durations, self.micro_batch_size = size, durations, micro_batch_size
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers(self.prefix, self)
+    def prepare(self, replicas: Replicas) -> Settings:
+        columns = replicas.columns(self.prefix, self)
         given = columns.get("size", [self.size] * len(replicas))
         durations = columns.get("durations", [self.durations] * len(replicas))
         sizes = [size if isinstance(size, list) else [size] for size in given]
@@ -81,54 +82,46 @@ class FullBatch(ReuseDataModule):
         extent = extents(flat, self.task).view(-1, phases)
         return {"sizes": extent, "starts": torch.tensor(starting), "enumerated": enumerated.view_as(extent)}
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return torch.stack((torch.zeros_like(numbers["sizes"]), numbers["sizes"]), dim=-1)
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return torch.stack((torch.zeros_like(settings["sizes"]), settings["sizes"]), dim=-1)
 
-    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
-        return (step >= numbers["starts"]).sum(1) - 1
+    def phase(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        return (step >= settings["starts"]).sum(1) - 1
 
     def log(
-        self, numbers: Numbers, state: State
+        self, settings: Settings, state: State
     ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
-        return numbers["starts"], torch.full(numbers["starts"].shape, math.nan)
+        return settings["starts"], torch.full(settings["starts"].shape, math.nan)
 
-    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
-        return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
+    def enumerated(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Tensor | None:
+        return at(settings["enumerated"], self.phase(settings, state, step)) if self._enumerates else None
 
-    def choose_batch(self, numbers: Numbers, most: int) -> None:
-        subsets = numbers["sizes"][~numbers["enumerated"]]
-        if self.micro_batch_size is None and len(subsets):
-            # The smallest, cut evenly: what a larger one has beyond its last micro-batch's end is work for nothing.
-            smallest = max(int(subsets.min()), _LEAST_MICRO_BATCH)
-            even = -(-smallest // -(-smallest // max(most, _LEAST_MICRO_BATCH)))
-            self.batch_size = min(even, int(subsets.max()))
+    def examples_at_once(self, settings: Settings, most: int) -> int:
+        subsets = settings["sizes"][~settings["enumerated"]]
+        if self.micro_batch_size is not None or not len(subsets):
+            return self.batch_size
+        # The smallest, cut evenly: what a larger one has beyond its last micro-batch's end is work for nothing.
+        smallest = max(int(subsets.min()), _LEAST_MICRO_BATCH)
+        even = -(-smallest // -(-smallest // max(most, _LEAST_MICRO_BATCH)))
+        return min(even, int(subsets.max()))
 
-    def is_population(self, numbers: Numbers, step: Int[Tensor, ""]) -> bool:
-        return bool(at(numbers["enumerated"], self.phase(numbers, {}, step)).all())
+    def is_population(self, settings: Settings, step: Int[Tensor, ""]) -> bool:
+        return bool(at(settings["enumerated"], self.phase(settings, {}, step)).all())
 
-    def micro_batches(self, numbers: Numbers) -> list[tuple[int, int]]:
-        changes = numbers["starts"].unique().tolist()
-        most = (at(numbers["sizes"], self.phase(numbers, {}, torch.tensor(step))).max() for step in changes)
-        return [(step, -(-int(size) // self.batch_size)) for step, size in zip(changes, most, strict=True)]
+    def micro_batches(self, settings: Settings, size: int) -> list[tuple[int, int]]:
+        changes = settings["starts"].unique().tolist()
+        most = (at(settings["sizes"], self.phase(settings, {}, torch.tensor(step))).max() for step in changes)
+        return [(step, -(-int(examples) // size)) for step, examples in zip(changes, most, strict=True)]
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        offset = torch.arange(self.batch_size, device=key.device)
-        return (micro * self.batch_size + offset).expand(key.shape[0], -1)
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        offset = torch.arange(draw.size, device=draw.key.device)
+        return (draw.micro * draw.size + offset).expand(draw.key.shape[0], -1)
 
-    def weights(
-        self, numbers: Numbers, state: State, step: Int[Tensor, ""], index: Int[Tensor, "replica batch"]
-    ) -> Float[Tensor, "replica batch"]:
-        size = at(numbers["sizes"], self.phase(numbers, state, step))[:, None]
+    def weights(self, draw: Draw, index: Int[Tensor, "replica batch"]) -> Float[Tensor, "replica batch"]:
+        size = at(draw.settings["sizes"], self.phase(draw.settings, draw.state, draw.step))[:, None]
         return (index < size) / size
 
-    def samples(self, numbers: Numbers, state: State, first: int, steps: int) -> Int[Tensor, "replica"]:
-        begins = numbers["starts"]
+    def samples(self, settings: Settings, state: State, first: int, steps: int) -> Int[Tensor, "replica"]:
+        begins = settings["starts"]
         ends = torch.cat((begins[:, 1:], torch.full_like(begins[:, :1], 2**62)), dim=1)
-        return (numbers["sizes"] * (ends.clamp(max=first + steps) - begins.clamp(min=first)).clamp(min=0)).sum(1)
+        return (settings["sizes"] * (ends.clamp(max=first + steps) - begins.clamp(min=first)).clamp(min=0)).sum(1)

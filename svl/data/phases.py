@@ -12,8 +12,9 @@ from torch import Tensor
 
 from svl import random
 from svl.checks import check_whole
+from svl.data.draw import Draw, Settings, State
 from svl.data.pool import REUSES, Pool, Reuse, extents
-from svl.data.reuse import Numbers, ReuseDataModule, State
+from svl.data.reuse import ReuseDataModule
 from svl.data.size import ONLINE, POPULATION, check_fresh, check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -74,8 +75,8 @@ class Phases(ReuseDataModule):
         if nested:
             check_increasing("data.sizes", self.sizes, task)
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers(self.prefix, self)
+    def prepare(self, replicas: Replicas) -> Settings:
+        columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
         sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
         counts = [len(own) for own in sizes]
@@ -114,31 +115,24 @@ class Phases(ReuseDataModule):
             steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
         return starts(count, steps, len(extent))
 
-    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
-        return at(numbers["enumerated"], self.phase(numbers, state, step)) if self._enumerates else None
+    def enumerated(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Tensor | None:
+        return at(settings["enumerated"], self.phase(settings, state, step)) if self._enumerates else None
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return torch.stack((numbers["first_index"], numbers["sizes"]), dim=-1)
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return torch.stack((settings["first_index"], settings["sizes"]), dim=-1)
 
-    def phase(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
-        return (step >= numbers["starts"]).sum(1) - 1
+    def phase(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Int[Tensor, "replica"]:
+        return (step >= settings["starts"]).sum(1) - 1
 
     def log(
-        self, numbers: Numbers, state: State
+        self, settings: Settings, state: State
     ) -> tuple[Int[Tensor, "replica phase"], Float[Tensor, "replica phase"]]:
-        return numbers["starts"], torch.full(numbers["starts"].shape, math.nan)
+        return settings["starts"], torch.full(settings["starts"].shape, math.nan)
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        phase = self.phase(numbers, state, step)
-        position = self.positions(numbers, key, step - at(numbers["starts"], phase))
-        return phase_indices(self.pool, numbers, key, phase, position, self.positions(numbers, key, step))
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        phase = self.phase(draw.settings, draw.state, draw.step)
+        position = self.positions(draw, draw.step - at(draw.settings["starts"], phase))
+        return phase_indices(self.pool, draw, phase, position, self.positions(draw, draw.step))
 
 
 def starts(phases: int, durations: list[int], count: int) -> list[int]:
@@ -153,13 +147,15 @@ def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:
 
 
 def phase_indices(
-    pool: Pool, numbers: Numbers, key: Int[Tensor, "replica 2"], phase: Tensor, position: Tensor, fresh: Tensor
+    pool: Pool, draw: Draw, phase: Int[Tensor, "replica"], position: Tensor, fresh: Tensor
 ) -> Int[Tensor, "replica batch"]:
     """Indices of one batch, each replica in its own phase, at ``position`` in it."""
-    size = at(numbers["sizes"], phase)
-    order, sides = random.fold(key, phase), at(numbers["sides"], phase)
-    index = pool.indices(order, size, sides, position, numbers["fresh_start"][:, None] + fresh)
-    return index + torch.where(size > 0, at(numbers["first_index"], phase), 0)[:, None]
+    settings = draw.settings
+    size = at(settings["sizes"], phase)
+    order, sides = random.fold(draw.key, phase), at(settings["sides"], phase)
+    fresh = settings["fresh_start"][:, None] + fresh
+    index = pool.indices(order, size, sides, position, fresh, draw.has_kernels)
+    return index + torch.where(size > 0, at(settings["first_index"], phase), 0)[:, None]
 
 
 def _is_fraction(size: Any) -> bool:

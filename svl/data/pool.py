@@ -40,7 +40,7 @@ class Pool:
         self.epochs = Epochs(finite, batch_size) if self.has_finite and reuse == "epochs" else None
 
     def sides(self, sizes: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape 2"]:
-        """Each pool's permutation grid, to be kept among a strategy's numbers."""
+        """Each pool's permutation grid, to be kept among a strategy's settings."""
         if not self.epochs:
             return torch.ones(*sizes.shape, 2, dtype=torch.int64)
         return torch.tensor([self.epochs.sides(int(n)) for n in sizes.flatten()]).view(*sizes.shape, 2)
@@ -52,6 +52,7 @@ class Pool:
         sides: Int[Tensor, "replica 2"],
         position: Int[Tensor, "replica batch"],
         fresh: Int[Tensor, "replica batch"],
+        has_kernels: bool = False,
     ) -> Int[Tensor, "replica batch"]:
         """Indices of one batch.
 
@@ -61,12 +62,13 @@ class Pool:
             sides: from :meth:`sides`.
             position: counted since the pool came into use.
             fresh: the examples where data are fresh.
+            has_kernels: whether a C++ kernel may draw the order of the epochs.
         """
         if not self.has_finite:
             return fresh
         key, pool = random.fold(key, "order"), size.clamp(min=1)
         drawn = (
-            self.epochs.indices(key, pool, sides, position)
+            self.epochs.indices(key, pool, sides, position, has_kernels)
             if self.epochs
             else random.integers(random.bits(key[:, None], position), pool[:, None])
         )

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from svl.data.draw import Draw, Settings, State
 from svl.data.pool import REUSES, Pool, Reuse, extents
-from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
+from svl.data.reuse import ReuseDataModule, only_set
 from svl.data.size import ONLINE, POPULATION, Size, check_fresh, check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -41,8 +42,8 @@ class Subset(ReuseDataModule):
             raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
         self.size, self.reuse = check_size("data.size", size, task), reuse
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        sizes = replicas.numbers(self.prefix, self)["size"]
+    def prepare(self, replicas: Replicas) -> Settings:
+        sizes = replicas.columns(self.prefix, self)["size"]
         if ONLINE in sizes:
             check_fresh("data.size", self.total_steps * self.batch_size, self.task)
         extent = extents(sizes, self.task)
@@ -51,19 +52,13 @@ class Subset(ReuseDataModule):
         enumerated = torch.tensor([size == POPULATION for size in sizes])
         return {"size": extent, "sides": self.pool.sides(extent), "enumerated": enumerated}
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return only_set(numbers["size"])
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return only_set(settings["size"])
 
-    def enumerated(self, numbers: Numbers, state: State, step: Int[Tensor, ""]) -> Tensor | None:
-        return numbers["enumerated"] if self._enumerates else None
+    def enumerated(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Tensor | None:
+        return settings["enumerated"] if self._enumerates else None
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        position = self.positions(numbers, key, step)
-        return self.pool.indices(key, numbers["size"], numbers["sides"], position, position)
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        position = self.positions(draw, draw.step)
+        size, sides = draw.settings["size"], draw.settings["sides"]
+        return self.pool.indices(draw.key, size, sides, position, position, draw.has_kernels)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from svl import random
 from svl.checks import check_number
-from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
+from svl.data.draw import Draw, Settings
+from svl.data.reuse import ReuseDataModule, only_set
 from svl.data.size import check_fresh, check_size
 from svl.replicas import Replicas
 from svl.tasks.task import Task
@@ -44,25 +45,18 @@ class TwoSets(ReuseDataModule):
         check_size("data.size", size, task, ())
         self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers(self.prefix, self)
+    def prepare(self, replicas: Replicas) -> Settings:
+        columns = replicas.columns(self.prefix, self)
         check_fresh("data", max(columns["size"]) + self.total_steps * self.batch_size, self.task)
         # 32-bit words below the threshold are those of the small set.
         threshold = torch.tensor(columns["probability"], dtype=torch.float64) * 2**32
         return {"size": torch.tensor(columns["size"]), "threshold": threshold.round().to(torch.int64)}
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return only_set(numbers["size"])
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return only_set(settings["size"])
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        position = self.positions(numbers, key, step)
-        stream, size = random.fold(key, "two sets")[:, None], numbers["size"][:, None]
-        is_small = random.bits(stream, position)[0] < numbers["threshold"][:, None]
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        position = self.positions(draw, draw.step)
+        stream, size = random.fold(draw.key, "two sets")[:, None], draw.settings["size"][:, None]
+        is_small = random.bits(stream, position)[0] < draw.settings["threshold"][:, None]
         return torch.where(is_small, random.integers(random.bits(stream, position, 1), size), size + position)

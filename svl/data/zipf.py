@@ -10,7 +10,8 @@ from torch import Tensor
 
 from svl.checks import check_number, check_whole
 from svl.data import zipf_law
-from svl.data.reuse import Numbers, ReuseDataModule, State, only_set
+from svl.data.draw import Draw, Settings
+from svl.data.reuse import ReuseDataModule, only_set
 from svl.data.size import check_size
 from svl.errors import SettingError
 from svl.replicas import Replicas
@@ -56,8 +57,8 @@ class Zipf(ReuseDataModule):
         self.size, self.over = size, over
         self.exponent = check_number("data.exponent", exponent, 0, float("inf"), open_high=True)
 
-    def numbers(self, replicas: Replicas) -> Numbers:
-        columns = replicas.numbers(self.prefix, self)
+    def prepare(self, replicas: Replicas) -> Settings:
+        columns = replicas.columns(self.prefix, self)
         ratios = replicas.column(f"{self.prefix}batch_ratio", self.batch_ratio)
         if self.over == "batches" and any(ratio is not None for ratio in ratios):
             raise SettingError(f"{self.prefix}batch_ratio", self.batch_ratio, "null where whole batches are drawn")
@@ -70,19 +71,12 @@ class Zipf(ReuseDataModule):
             "weights": zipf_law.cumulative_weights(sizes // unit, exponent),
         }
 
-    def sets(self, numbers: Numbers) -> Int[Tensor, "replica phase 2"]:
-        return only_set(numbers["size"])
+    def sets(self, settings: Settings) -> Int[Tensor, "replica phase 2"]:
+        return only_set(settings["size"])
 
-    def indices(
-        self,
-        numbers: Numbers,
-        state: State,
-        key: Int[Tensor, "replica 2"],
-        step: Int[Tensor, ""],
-        micro: Int[Tensor, ""],
-    ) -> Int[Tensor, "replica batch"]:
-        weights, ranks = numbers["weights"], numbers["ranks"][:, None]
+    def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:
+        key, weights, ranks = draw.key, draw.settings["weights"], draw.settings["ranks"][:, None]
         if self.over == "batches":
-            batch = zipf_law.rank(weights, key, step.expand(key.shape[0], 1), ranks)
-            return batch * self.batch_size + torch.arange(self.batch_size, device=key.device)
-        return zipf_law.rank(weights, key, self.positions(numbers, key, step), ranks)
+            batch = zipf_law.rank(weights, key, draw.step.expand(key.shape[0], 1), ranks)
+            return batch * draw.size + torch.arange(draw.size, device=key.device)
+        return zipf_law.rank(weights, key, self.positions(draw, draw.step), ranks)

@@ -14,6 +14,7 @@ from svl.interventions.on_data import Batch, DataIntervention
 from svl.replicas import Replicas
 
 if TYPE_CHECKING:
+    from svl.data.draw import Settings
     from svl.data.reuse import ReuseDataModule
 
 _CHUNK = 2**14
@@ -44,12 +45,10 @@ class AddedBias(DataIntervention):
             allowed = f"tasks whose inputs are signs or Gaussian, unlike {type(data.task).__name__}"
             raise SettingError(key, "AddedBias", allowed)
 
-    def numbers(
-        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
-    ) -> dict[str, Tensor]:
-        if data.enumerates(numbers):
+    def prepare(self, data: ReuseDataModule, settings: Settings, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
+        if data.enumerates(settings):
             raise SettingError(prefix.rstrip("."), "AddedBias", "data that are drawn, not the whole population")
-        samples, key = replicas.numbers(prefix, self)["samples"], replicas.key()
+        samples, key = replicas.columns(prefix, self)["samples"], replicas.key()
         means = {}
         for replica, (seed, count) in enumerate(zip(replicas.seed, samples, strict=True)):
             if (seed, count) not in means:
@@ -59,8 +58,8 @@ class AddedBias(DataIntervention):
                 means[seed, count] = (sum(sums) / count)[0].float()
         return {"mean": torch.stack([means[one] for one in zip(replicas.seed, samples, strict=True)])}
 
-    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        mean, inputs = numbers["mean"][:, None], batch.inputs
+    def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        mean, inputs = settings["mean"][:, None], batch.inputs
         if batch.task.input_law == "signs":
             # A coin of the right bias turns a coordinate that points against the mean.
             coin = random.uniforms(random.fold(batch.key, "added bias")[:, None], batch.index, inputs.shape[-1])

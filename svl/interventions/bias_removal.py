@@ -16,6 +16,7 @@ from svl.replicas import Replicas
 from svl.tasks.task import Task
 
 if TYPE_CHECKING:
+    from svl.data.draw import Settings
     from svl.data.reuse import ReuseDataModule
 
 Kind = Literal["none", "mean", "class_means", "whitening"]
@@ -56,13 +57,11 @@ class BiasRemoval(DataIntervention):
             allowed = f"tasks whose inputs are signs or Gaussian, unlike {type(task).__name__}"
             raise SettingError(key, "BiasRemoval", allowed)
 
-    def numbers(
-        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
-    ) -> dict[str, Tensor]:
-        kinds, key = replicas.numbers(prefix, self)["kind"], replicas.key()
+    def prepare(self, data: ReuseDataModule, settings: Settings, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
+        kinds, key = replicas.columns(prefix, self)["kind"], replicas.key()
         for kind in set(kinds):
             _check_kind(f"{prefix}kind", kind, data.task)
-        blocks = [_blocks(sets) for sets in self._sets(data, numbers)]
+        blocks = [_blocks(sets) for sets in self._sets(data, settings)]
         if not any(blocks):
             allowed = "strategies that reuse a set of examples"
             raise SettingError(prefix.rstrip("."), f"BiasRemoval with {type(data).__name__}", allowed)
@@ -74,30 +73,30 @@ class BiasRemoval(DataIntervention):
         rows = [changed[about] for about in zip(replicas.seed, kinds, map(tuple, blocks), strict=True)]
         return {name: _stacked([row[name] for row in rows]) for name in rows[0]}
 
-    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         index, inputs = batch.index, batch.inputs
-        if "turns" in numbers:
-            turns = numbers["turns"]
+        if "turns" in settings:
+            turns = settings["turns"]
             row = torch.arange(len(index), device=index.device)[:, None]
             inside = index < turns.shape[1]
             turned = turns[row, torch.where(inside, index, 0)]
             found = inputs * torch.where(inside[..., None], turned, 1).to(inputs.dtype)
         else:
             found = inputs
-            for block in range(numbers["end"].shape[1]):
-                inside = (index >= numbers["start"][:, block, None]) & (index < numbers["end"][:, block, None])
-                moved = (inputs - numbers["shift"][:, block, None]) @ numbers["matrix"][:, block]
+            for block in range(settings["end"].shape[1]):
+                inside = (index >= settings["start"][:, block, None]) & (index < settings["end"][:, block, None])
+                moved = (inputs - settings["shift"][:, block, None]) @ settings["matrix"][:, block]
                 found = torch.where(inside[..., None], moved, found)
         enumerated = batch.enumerated()
         if enumerated is not None:
             found = torch.where(enumerated[:, None, None], inputs, found)
         return found, batch.task.labels(batch.key, found, index)
 
-    def _sets(self, data: ReuseDataModule, numbers: dict[str, Tensor]) -> list[list[list[int]]]:
+    def _sets(self, data: ReuseDataModule, settings: dict[str, Tensor]) -> list[list[list[int]]]:
         """Each replica's reused sets, first index and number of examples, but for enumerated populations."""
-        sets = data.sets(numbers)
-        if data.enumerates(numbers):
-            sets = torch.where(numbers["enumerated"].view(len(sets), -1, 1), 0, sets)
+        sets = data.sets(settings)
+        if data.enumerates(settings):
+            sets = torch.where(settings["enumerated"].view(len(sets), -1, 1), 0, sets)
         found: list[list[list[int]]] = sets.tolist()
         return found
 

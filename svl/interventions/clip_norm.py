@@ -30,9 +30,9 @@ class ClipNorm(BatchGradientIntervention):
     def apply(
         self,
         gradient: Float[Tensor, "replica number"],
-        numbers: dict[str, Tensor],
+        settings: dict[str, Tensor],
         state: dict[str, Tensor],
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica number"], dict[str, Tensor]]:
-        share = numbers["max_norm"][:, None] / (gradient.norm(dim=1, keepdim=True) + 1e-6)
+        share = settings["max_norm"][:, None] / (gradient.norm(dim=1, keepdim=True) + 1e-6)
         return gradient * share.clamp(max=1.0), {}

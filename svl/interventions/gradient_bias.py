@@ -40,10 +40,10 @@ class GradientBias(BatchGradientIntervention):
     def apply(
         self,
         gradient: Float[Tensor, "replica number"],
-        numbers: dict[str, Tensor],
+        settings: dict[str, Tensor],
         state: dict[str, Tensor],
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica number"], dict[str, Tensor]]:
         old = state["old"]
-        renew = (step % numbers["every"] == 0)[:, None]
-        return gradient + numbers["gamma"][:, None] * old, {"old": torch.where(renew, gradient, old)}
+        renew = (step % settings["every"] == 0)[:, None]
+        return gradient + settings["gamma"][:, None] * old, {"old": torch.where(renew, gradient, old)}

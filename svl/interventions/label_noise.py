@@ -38,11 +38,11 @@ class LabelNoise(DataIntervention):
             name = type(data.task).__name__
             raise SettingError(key, "LabelNoise", f"tasks with discrete labels, one an example, unlike {name}")
 
-    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         count = batch.task.label_count
         assert count is not None
         key = random.fold(batch.key, "label noise")[:, None]
-        is_wrong = random.uniform(random.bits(key, batch.index)[0]) < numbers["rate"][:, None]
+        is_wrong = random.uniform(random.bits(key, batch.index)[0]) < settings["rate"][:, None]
         targets = batch.targets
         if targets.is_floating_point():
             wrong = -targets

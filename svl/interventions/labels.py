@@ -16,6 +16,7 @@ from svl.replicas import Replicas
 from svl.tasks.task import Task
 
 if TYPE_CHECKING:
+    from svl.data.draw import Settings
     from svl.data.reuse import ReuseDataModule
 
 Kind = Literal["task", "random", "permuted", "teacher"]
@@ -54,13 +55,11 @@ class Labels(DataIntervention):
         if task.per_position:
             raise SettingError(key, "Labels", f"tasks with one label an example, unlike {type(task).__name__}")
 
-    def numbers(
-        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
-    ) -> dict[str, Tensor]:
-        kinds = replicas.numbers(prefix, self)["kind"]
+    def prepare(self, data: ReuseDataModule, settings: Settings, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
+        kinds = replicas.columns(prefix, self)["kind"]
         for kind in set(kinds):
             _check_kind(f"{prefix}kind", kind, data.task)
-        sets = data.sets(numbers)
+        sets = data.sets(settings)
         if self.phases and max(self.phases) > sets.shape[1]:
             allowed = f"phases 1 to {sets.shape[1]}, as many as {type(data).__name__} has here"
             raise SettingError(f"{prefix}phases", self.phases, allowed)
@@ -75,15 +74,15 @@ class Labels(DataIntervention):
             found |= {"sets": sets, "sides": sides.view(sets.shape)}
         return found
 
-    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         phase, targets = batch.phase()[:, None], batch.targets
-        active = numbers["active"].gather(1, phase)
+        active = settings["active"].gather(1, phase)
         for kind in self._kinds:
-            chosen = active & (numbers["kind"] == KINDS.index(kind))[:, None]
-            targets = torch.where(chosen, self._labels(kind, numbers, batch, phase), targets)
+            chosen = active & (settings["kind"] == KINDS.index(kind))[:, None]
+            targets = torch.where(chosen, self._labels(kind, settings, batch, phase), targets)
         return batch.inputs, targets
 
-    def _labels(self, kind: str, numbers: dict[str, Tensor], batch: Batch, phase: Tensor) -> Tensor:
+    def _labels(self, kind: str, settings: dict[str, Tensor], batch: Batch, phase: Tensor) -> Tensor:
         key = random.fold(batch.key, f"{kind} labels")
         if kind == "teacher":
             return batch.task.labels(key, batch.inputs, batch.index)
@@ -92,8 +91,8 @@ class Labels(DataIntervention):
             assert count is not None
             return as_targets(random.integers(random.bits(key[:, None], batch.index), count), batch.targets)
         row = torch.arange(len(phase), device=phase.device)
-        first, size = numbers["sets"][row, phase[:, 0]].unbind(-1)
-        sides = numbers["sides"][row, phase[:, 0]]
+        first, size = settings["sets"][row, phase[:, 0]].unbind(-1)
+        sides = settings["sides"][row, phase[:, 0]]
         position = batch.index - first[:, None]
         inside = (position >= 0) & (position < size[:, None])
         round_keys = random.round_keys(random.fold(key, phase[:, 0])[:, None])

@@ -14,6 +14,7 @@ from svl.replicas import Replicas
 from svl.tasks.task import Task
 
 if TYPE_CHECKING:
+    from svl.data.draw import Draw, Settings
     from svl.data.reuse import ReuseDataModule
 
 FRESH = 2**61
@@ -27,38 +28,37 @@ class Batch:
     Attributes:
         data: the strategy.
         task: with the settings that vary by replica.
-        numbers: the strategy's, by name ``[replica, ...]``.
-        state: likewise.
-        key: each replica's.
-        step: of the training.
+        draw: the micro-batch for which the strategy was asked.
         index: counters of the examples.
-        inputs: what earlier interventions left.
+        inputs: as the interventions before this one left them.
         targets: likewise.
         applied: how many interventions came before.
     """
 
     data: ReuseDataModule
     task: Task
-    numbers: dict[str, Tensor]
-    state: dict[str, Tensor]
-    key: Int[Tensor, "replica 2"]
-    step: Int[Tensor, ""]
+    draw: Draw
     index: Int[Tensor, "replica batch"]
     inputs: Tensor
     targets: Tensor
     applied: int
 
+    @property
+    def key(self) -> Int[Tensor, "replica 2"]:
+        """Each replica's key."""
+        return self.draw.key
+
     def phase(self) -> Int[Tensor, "replica"]:
         """Each replica's phase, from 0."""
-        return self.data.phase(self.numbers, self.state, self.step)
+        return self.data.phase(self.draw.settings, self.draw.state, self.draw.step)
 
     def examples(self, index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
         """Inputs and targets of other examples, after the interventions that came before."""
-        return self.data.learned(self.numbers, self.state, self.key, self.step, index, self.applied)
+        return self.data.learned(self.draw, index, self.applied)
 
     def enumerated(self) -> Tensor | None:
         """Which replicas read the enumerated population."""
-        return self.data.enumerated(self.numbers, self.state, self.step)
+        return self.data.enumerated(self.draw.settings, self.draw.state, self.draw.step)
 
 
 class DataIntervention(ABC):
@@ -74,20 +74,20 @@ class DataIntervention(ABC):
     def check(self, key: str, data: ReuseDataModule) -> None:  # noqa: B027 - most tasks and strategies will do
         """Raise :class:`SettingError` for ``key`` where the intervention makes no sense for a task or strategy."""
 
-    def numbers(
-        self, data: ReuseDataModule, numbers: dict[str, Tensor], replicas: Replicas, prefix: str
-    ) -> dict[str, Tensor]:
-        """What :meth:`apply` needs, as tensors ``[replica, ...]``; called once, before training.
+    def prepare(self, data: ReuseDataModule, settings: Settings, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
+        """The settings that :meth:`apply` needs, as tensors ``[replica, ...]``; called once, before training.
+
+        What all replicas share is kept on the intervention here and nowhere else.
 
         Args:
             data: the strategy.
-            numbers: the strategy's own.
+            settings: the strategy's.
             replicas: arms and seeds.
             prefix: where the intervention's settings stand in the config.
         """
-        columns = replicas.numbers(prefix, self)
+        columns = replicas.columns(prefix, self)
         return {name: torch.tensor(column) for name, column in columns.items()}
 
     @abstractmethod
-    def apply(self, numbers: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """The inputs and targets to learn instead."""

@@ -21,9 +21,9 @@ class GradientIntervention(ABC):  # noqa: B024 - its two kinds have nothing in c
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
-    def numbers(self, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
-        """What the intervention needs, as tensors ``[replica, ...]``; called once, before training."""
-        return {name: torch.tensor(column) for name, column in replicas.numbers(prefix, self).items()}
+    def prepare(self, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
+        """The settings that the intervention needs, as tensors ``[replica, ...]``; called once, before training."""
+        return {name: torch.tensor(column) for name, column in replicas.columns(prefix, self).items()}
 
 
 class BatchGradientIntervention(GradientIntervention):
@@ -37,7 +37,7 @@ class BatchGradientIntervention(GradientIntervention):
     def apply(
         self,
         gradient: Float[Tensor, "replica number"],
-        numbers: dict[str, Tensor],
+        settings: dict[str, Tensor],
         state: dict[str, Tensor],
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica number"], dict[str, Tensor]]:

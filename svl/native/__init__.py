@@ -9,8 +9,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,23 +23,6 @@ _THREADS: tuple[tuple[str, ...], ...] = (("-fopenmp",), ())
 
 
 _operators = torch.library.Library("svl", "FRAGMENT")
-_is_on = False
-
-
-@contextmanager
-def kernels(are_used: bool) -> Iterator[None]:
-    """Whether :func:`may_use` says yes inside, to all threads."""
-    global _is_on
-    before, _is_on = _is_on, are_used
-    try:
-        yield
-    finally:
-        _is_on = before
-
-
-def may_use(name: str, device: torch.device) -> bool:
-    """Whether a library's functions are asked for, run on the device, and are built or can be."""
-    return _is_on and device.type == "cpu" and is_available(name)
 
 
 def is_available(name: str) -> bool:

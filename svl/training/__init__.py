@@ -1,7 +1,8 @@
-"""The replica stack, parameter groups, losses, and the LightningModule over them."""
+"""The replica stack, the routes that compute it, parameter groups, losses, and the LightningModule over them."""
 
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule
+from svl.training.spec import ExecutionSettings, TrainingSettings
 from svl.training.stack import ReplicaStack
 
-__all__ = ["ParameterGroup", "ReplicaModule", "ReplicaStack"]
+__all__ = ["ExecutionSettings", "ParameterGroup", "ReplicaModule", "ReplicaStack", "TrainingSettings"]

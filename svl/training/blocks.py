@@ -1,20 +1,69 @@
-"""How a stack is cut into blocks that fit a core's cache, and run, one block per core."""
+"""Blocks of replicas: how a stack is cut so that a block fits a core's cache, and how blocks run side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils import _pytree as pytree
+
+CONSTANT = ("settings", "hyper", "interventions", "frozen", "key")
+"""The parts of a block's tensors that no step changes."""
+
+
+@dataclass(frozen=True)
+class StepRange:
+    """Consecutive steps that are computed in the same way, up to the next range.
+
+    Attributes:
+        first: number of the first step.
+        micro_batches: of each step.
+        is_population: whether these are the whole enumerated population.
+    """
+
+    first: int
+    micro_batches: int
+    is_population: bool
+
+
+@dataclass(eq=False)
+class Block:
+    """Replicas that are trained together: a slice of the stack.
+
+    Attributes:
+        rows: which replicas.
+        tensors: their part of everything that a step reads or writes, a nest of dicts of views into the stack.
+        ranges: of steps, in order.
+    """
+
+    rows: slice
+    tensors: dict[str, Any]
+    ranges: tuple[StepRange, ...]
+    flat: list[Tensor] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.flat, self._structure = pytree.tree_flatten(self.tensors)
+        self.shapes = tuple(tensor.shape for tensor in self.flat)
+        self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
+
+    def range_of(self, step: int) -> StepRange:
+        """The range that a step lies in."""
+        return [steps for steps in self.ranges if steps.first <= step][-1]
+
+    def nest(self, flat: list[Tensor]) -> dict[str, Any]:
+        """The nest of dicts that a flat list stands for."""
+        return pytree.tree_unflatten(flat, self._structure)
 
 
 def partition(lengths: Iterable[int], target: int) -> list[slice]:
     """Contiguous blocks of about ``target`` replicas that do not cross a boundary between runs.
 
     Blocks of one run are of one size where the run has a divisor in [target / 2, target], so that one compiled step
-    serves all.
+    serves all of them.
 
     Args:
         lengths: replicas in each run of replicas that can share a block.
@@ -56,11 +105,12 @@ class BlockRunner:
         """Call ``function(block)`` for every block; the first error is raised.
 
         Args:
-            in_turn: one block after the other, for calls that may compile: the compiler is not thread-safe.
-            is_eager: likewise, and with all cores for each: eager calls swap the parameters of one shared network.
+            in_turn: run one block after the other, for calls that may compile: the compiler is not thread-safe.
+            is_eager: likewise, and with all cores for each block: eager calls swap the parameters of one shared
+                network.
         """
 
-        def one(block: int) -> None:
+        def run_block(block: int) -> None:
             with torch.no_grad():
                 function(block)
 
@@ -69,8 +119,8 @@ class BlockRunner:
         try:
             if self._pool is None or in_turn or is_eager:
                 for block in range(blocks):
-                    one(block)
+                    run_block(block)
             else:
-                list(self._pool.map(one, range(blocks)))
+                list(self._pool.map(run_block, range(blocks)))
         finally:
             torch.set_num_threads(before)

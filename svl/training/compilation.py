@@ -13,7 +13,6 @@ import shutil
 import sysconfig
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,63 +24,10 @@ from torch._subclasses import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
-from torch.utils import _pytree as pytree
 
-from svl import native
+from svl.training.blocks import Block
 
 _SMALLER_FUSIONS = (4, 1)
-# What of a block's tensors no step changes.
-CONSTANT = ("numbers", "hyper", "intervention", "frozen", "key")
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Steps that are alike, to the next stretch.
-
-    Attributes:
-        first: number of the first.
-        micro_batches: of each.
-        is_population: whether these are the whole enumerated population.
-    """
-
-    first: int
-    micro_batches: int
-    is_population: bool
-
-
-@dataclass(eq=False)
-class Block:
-    """Replicas that are trained together: a slice of the stack.
-
-    Attributes:
-        rows: which replicas.
-        tensors: their part of everything a step reads or writes, a nest of dicts of views into the stack.
-        stretches: of steps that are alike, in order.
-    """
-
-    rows: slice
-    tensors: dict[str, Any]
-    stretches: list[Stretch]
-    flat: list[Tensor] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.flat, self._structure = pytree.tree_flatten(self.tensors)
-        self.shapes = tuple(tensor.shape for tensor in self.flat)
-        self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
-
-    def stretch(self, step: int) -> Stretch:
-        """The one that a step lies in."""
-        return [one for one in self.stretches if one.first <= step][-1]
-
-    def calls(self, steps: int) -> int:
-        """Micro-batches of so many steps."""
-        ends = [one.first for one in self.stretches[1:]] + [steps]
-        lengths = [max(min(end, steps) - one.first, 0) for one, end in zip(self.stretches, ends, strict=True)]
-        return sum(length * one.micro_batches for length, one in zip(lengths, self.stretches, strict=True))
-
-    def nest(self, flat: list[Tensor]) -> dict[str, Any]:
-        """The nest of dicts that a flat list stands for."""
-        return pytree.tree_unflatten(flat, self._structure)
 
 
 class BlockFunction:
@@ -90,9 +36,8 @@ class BlockFunction:
     Args:
         function: changes ``tensors`` in place and returns a tuple of tensors.
         is_compiled: whether to compile; the first call for a set of shapes does it, and must be the only call then.
-        holds_last: whether what hangs on the last of ``more`` and on constants alone is computed once for each such
-            tensor, and kept.
-        has_kernels: whether the compiled function may call C++ kernels (:func:`svl.native.may_use`).
+        holds_last: whether values that depend only on constants and the last of ``more`` are computed once for each
+            such tensor, and kept.
     """
 
     def __init__(
@@ -100,10 +45,8 @@ class BlockFunction:
         function: Callable[..., tuple[Tensor, ...]],
         is_compiled: bool,
         holds_last: bool = False,
-        has_kernels: bool = False,
     ) -> None:
-        self.function, self.is_compiled = function, is_compiled
-        self.holds_last, self.has_kernels = holds_last, has_kernels
+        self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
@@ -140,8 +83,7 @@ class BlockFunction:
             return self.function(block.nest(list(tensors[len(more) :])), *tensors[: len(more)])
 
         # Fake tensors: tracing must not train.
-        with native.kernels(self.has_kernels):
-            return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
+        return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
 
 
 def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:

@@ -81,7 +81,7 @@ def stack_hyper(
     Raises:
         SettingError: for a pattern that matches nothing, a parameter in two groups, or a number out of range.
     """
-    base = replicas.numbers("model.optimizer.", rule)
+    base = replicas.columns("model.optimizer.", rule)
     group_of = _assign(names, groups)
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
     streams = {name: group.stream or "" for name, group in groups.items()}

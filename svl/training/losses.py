@@ -1,14 +1,18 @@
-"""Losses per example, by name."""
+"""Losses per example, by name, and the objective of a fit."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from svl.tasks.task import Task
 
 LossName = Literal["logistic", "hinge", "squared", "correlation", "cross_entropy"]
 
@@ -60,3 +64,31 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "correlation": correlation,
     "cross_entropy": cross_entropy,
 }
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a fit minimises and counts: a loss, and the task's idea of a correct answer.
+
+    Attributes:
+        loss: name of the loss.
+        task: what is learned.
+    """
+
+    loss: str
+    task: Task
+
+    def of_examples(self, outputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+        """Each example's loss, and 1 if it is correct, or the share of it that is; NaN for a task without accuracy."""
+        losses = LOSSES[self.loss](outputs, targets)
+        correct = self.task.correct(outputs.detach(), targets)
+        return losses, torch.full_like(losses, math.nan) if correct is None else correct.to(losses.dtype)
+
+    def mean(
+        self, outputs: Tensor, targets: Tensor, weights: Float[Tensor, "batch"] | None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Mean loss and accuracy of one replica's batch, weighted where there are weights."""
+        losses, correct = self.of_examples(outputs, targets)
+        if weights is None:
+            return losses.mean(), correct.mean()
+        return (losses * weights).sum(), (correct * weights).sum()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from svl.errors import SettingError
+from svl.replicas import replace
 from svl.tasks.task import Task
 from svl.training.losses import LOSSES
 
@@ -77,6 +78,13 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
         allowed = f"a network whose outputs have shape {('batch', *wanted)}, {name} has a target{where}{readout}"
         raise SettingError(_KEY, f"{given} with outputs {('batch', *shape)}", allowed)
     return inputs[0, 0].numel() + outputs[0, 0].numel(), list(task.measures(outputs[0], targets[0]))
+
+
+def check_losses(task: Task, name: str, values: Iterable[Any], loss: str) -> None:
+    """Raise :class:`SettingError` unless the loss fits the task at every value of its setting ``name``."""
+    for value in values:
+        if loss not in replace(task, **{name: value}).losses:
+            raise SettingError(f"data.task.{name}", value, f"values that the loss {loss} fits")
 
 
 def activations(network: nn.Module, task: Task) -> int:

@@ -34,8 +34,6 @@ class Packing:
             alike = (hyper.stream[name].encode(), *(rate.cpu().numpy().tobytes() for rate in rates))
             by_rates.setdefault(alike, []).append(name)
         self.names = {str(number): names for number, names in enumerate(by_rates.values())}
-        self.rule = {label: hyper.rule[names[0]] for label, names in self.names.items()}
-        self.frozen = {label: hyper.frozen[names[0]] for label, names in self.names.items()}
         self.stream = {label: hyper.stream[names[0]] for label, names in self.names.items()}
 
     def pack(self, parameters: Mapping[str, Float[Tensor, "replica ..."]]) -> Packed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,7 +23,8 @@ from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.losses import LossName
-from svl.training.stack import Compile, Precision, ReplicaStack
+from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
+from svl.training.stack import ReplicaStack
 from svl.training.team import Team
 
 # About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
@@ -88,12 +90,10 @@ class ReplicaModule(pl.LightningModule):
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
         self.parameterisation, self.interventions = parameterisation, interventions or {}
         self.schedules = schedules or {}
-        self.engine: dict[str, Any] = {"compile": compile, "fused": fused, "block_size": block_size, "threads": threads}
-        self.engine["precision"] = precision
-        for name in ("block_size", "threads"):
-            value = self.engine[name]
+        for name, value in (("block_size", block_size), ("threads", threads)):
             if isinstance(value, int) and value < 1:
                 raise SettingError(f"model.{name}", value, "at least 1")
+        self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""
@@ -124,8 +124,7 @@ class ReplicaModule(pl.LightningModule):
         """
         data.schedule(total_steps, measure_every)
         self.replicas.check_keys(self.variable_settings(data), self.structural_settings(data))
-        self.stack = ReplicaStack(
-            data,
+        training = TrainingSettings(
             self.build,
             self.loss,
             self.optimizer,
@@ -135,12 +134,12 @@ class ReplicaModule(pl.LightningModule):
             self.parameterisation,
             self.schedules,
             self.interventions,
-            evaluations=-(-total_steps // measure_every) + 1,
-            **self.engine,
         )
+        evaluations = -(-total_steps // measure_every) + 1
+        self.stack = ReplicaStack(data, training, replace(self.execution, evaluations=evaluations))
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
         step = (
-            data.all_samples(self.stack.numbers, self.stack.data_state, total_steps - 1, 1).sum().item() * per_replica
+            data.all_samples(self.stack.settings, self.stack.state.data, total_steps - 1, 1).sum().item() * per_replica
         )
         chunks = (n for n in range(measure_every, 0, -1) if measure_every % n == 0)
         data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
@@ -153,7 +152,7 @@ class ReplicaModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
         device = trainer.strategy.root_device.type
-        if self.engine["precision"] == "bf16-mixed" and device == "cpu":
+        if self.execution.precision == "bf16-mixed" and device == "cpu":
             raise SettingError("model.precision", "bf16-mixed", "'32-true' on a CPU; bf16-mixed needs a GPU")
         team = Team(trainer.global_rank, trainer.world_size, trainer.world_size > len(self.replicas))
         if stage == "fit" and team.size > 1:

@@ -2,6 +2,7 @@
 
 import copy
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +14,14 @@ from torch.func import functional_call
 from callbacks import GradientSimilarity
 from callbacks.gradient_similarity import gram, noise
 from svl.data import FullBatch, Online, Population, Subset
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.models import MLP, QuadraticNeuron
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
 from svl.training import replica_module
+from svl.training.blocks import view
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule
 
@@ -40,9 +43,10 @@ def plain_gradients(made, replica, batches, size=BATCH):
     network, data = MLP((6,), 1), made.stack.data
     rows = {name: [] for name in parameters}
     for step in range(STEPS, STEPS + batches):
-        numbers = {name: number[replica : replica + 1] for name, number in made.stack.numbers.items()}
+        settings = view(made.stack.settings, slice(replica, replica + 1))
         key, now = made.stack.key[replica : replica + 1], torch.tensor(step)
-        x, y = (part[0, :size].double() for part in data.batch(numbers, {}, key, now, torch.tensor(0))[:2])
+        draw = Draw(settings, {}, key, now, torch.tensor(0), data.batch_size)
+        x, y = (part[0, :size].double() for part in data.batch(draw)[:2])
         loss = -(y * functional_call(network, parameters, (x,))[:, 0]).mean()
         for name, gradient in zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True):
             rows[name].append(gradient.flatten().numpy())
@@ -78,7 +82,7 @@ def test_the_noise_scale_is_that_of_mccandlish_with_batches_of_each_replicas_siz
     axes = Subset(Parity(6, 2), size=40, batch_size=BATCH, test_size=16, batch_ratio=0.1)
     replicas = Replicas(2, vary={"data.batch_ratio": [0.1, 0.2]})
     made = module(axes, replicas)
-    assert made.stack.numbers["batch"].tolist() == [4, 4, 8, 8]
+    assert made.stack.settings["batch"].tolist() == [4, 4, 8, 8]
     measured = GradientSimilarity(batches=4, every=1).measure(made)
     for replica, size in enumerate([4, 4, 8, 8]):
         rows = np.concatenate(list(plain_gradients(made, replica, 4, size).values()), axis=1)
@@ -129,7 +133,9 @@ def test_measuring_changes_nothing():
 def test_it_is_measured_as_often_as_five_per_cent_allow(log_every, batches, is_slow, interval):
     made = module(log_every=log_every)
     # A compiled step beside eager gradients: nothing of it runs here.
-    made.stack.step.whole.is_compiled = is_slow
+    engine = made.stack.engine
+    plan = replace(engine.plan, is_compiled=is_slow, compiles_gradients=False)
+    made.stack.engine = engine._replace(plan=plan)
     assert GradientSimilarity(batches).interval(made) == interval
     assert GradientSimilarity(batches, every=3).interval(made) == 3
     steps = batches * (10 if is_slow else 1)

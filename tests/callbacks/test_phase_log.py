@@ -51,7 +51,7 @@ def test_automatic_phases_are_those_that_a_count_of_steps_gives():
         Parity(6, 2), phases=3, first=16, last=48, accuracy=1.0, max_epochs=2, batch_size=BATCH, test_size=8
     )
     made = module(data, Replicas(2, vary={"data.max_epochs": [1, 2]}))
-    sizes, limits = made.stack.numbers["sizes"].tolist(), [1, 1, 2, 2]
+    sizes, limits = made.stack.settings["sizes"].tolist(), [1, 1, 2, 2]
     state = [{"phase": 0, "step": 0, "hits": 0.0} for _ in range(4)]
     for step in range(20):
         found = at(made, step)

@@ -10,6 +10,7 @@ from scipy import integrate, stats
 from callbacks import SamplingBias
 from callbacks.sampling_bias import population_moment
 from svl.data import Online, Phases, Subset
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.interventions import BiasRemoval, Labels
 from svl.models import MLP
@@ -111,7 +112,7 @@ def test_the_moment_of_a_link_is_that_of_quadrature(link):
 def test_it_changes_with_the_phase_and_a_resumed_fit_finds_the_same():
     made = module(Phases(Parity(6, 3), sizes=[20, 50, "online"], durations=[6, 10], batch_size=8, test_size=8))
     callback, key = SamplingBias(), Replicas(2).key()
-    fresh = made.stack.data.indices(made.stack.numbers, {}, key, torch.tensor(16), torch.tensor(0))
+    fresh = made.stack.data.indices(Draw(made.stack.settings, {}, key, torch.tensor(16), torch.tensor(0), 8))
     sets = {step: torch.arange(20 if step < 6 else 50).expand(2, -1) if step < 16 else fresh for step in range(20)}
     for step, index in sets.items():
         found = at(made, step, callback)

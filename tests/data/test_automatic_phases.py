@@ -32,7 +32,7 @@ def follow(rule, hits):
     """Phase and step in phase ``[replica, step, 2]`` after each step, from correct answers ``[replica, step]``."""
     trajectory = []
     for hit in torch.tensor(hits).T:
-        rule.state = rule.data.advance(rule.numbers, rule.state, hit / rule.data.batch_size)
+        rule.state = rule.data.advance(rule.settings, rule.state, hit / rule.data.batch_size)
         trajectory.append(torch.stack([rule.state["phase"], rule.state["step_in_phase"]], 1))
     return torch.stack(trajectory, 1).tolist()
 
@@ -51,7 +51,7 @@ def test_each_replica_advances_as_a_plain_simulation_of_it_does(lab, data):
     count = len(rule.replicas)
     hit = st.integers(batch_size // 2, batch_size)
     hits = [data.draw(st.lists(hit, min_size=40, max_size=40), "hits") for _ in range(count)]
-    sizes = rule.numbers["sizes"].tolist()
+    sizes = rule.settings["sizes"].tolist()
     accuracy, limit = (rule.replicas.column(f"data.{name}", None) for name in ("accuracy", "max_epochs"))
     expected = [
         simulate(s, batch_size, Fraction(str(a)), m, h) for s, a, m, h in zip(sizes, accuracy, limit, hits, strict=True)
@@ -87,7 +87,7 @@ def test_accuracy_counts_only_over_a_whole_epoch(lab):
 def test_after_fifty_epochs_it_advances_all_the_same_but_never_leaves_the_last_phase(lab):
     data = AutomaticPhases(BIG, 3, 32, 128, batch_size=32)
     rule = lab.Rule(data)
-    assert rule.numbers["sizes"].tolist() == [[32, 64, 128]]
+    assert rule.settings["sizes"].tolist() == [[32, 64, 128]]
     phases = [phase for phase, _ in follow(rule, [[16] * 1000])[0]]
     assert phases == [0] * 49 + [1] * 100 + [2] * 851
     perfect = [phase for phase, _ in follow(lab.Rule(data), [[32] * 100])[0]]
@@ -102,7 +102,7 @@ def test_as_many_epochs_as_there_are_numbers_mean_never(lab):
 def test_replicas_draw_from_their_own_phase(lab):
     data = AutomaticPhases(BIG, 3, 20, 320, batch_size=20)
     rule = lab.Rule(data, seeds=2)
-    assert rule.numbers["sizes"].tolist() == [[20, 80, 320]] * 2
+    assert rule.settings["sizes"].tolist() == [[20, 80, 320]] * 2
     size, streams = [20, 20], [[], []]
     for step in range(30):
         index = rule.at(step)
@@ -110,8 +110,8 @@ def test_replicas_draw_from_their_own_phase(lab):
             streams[replica].append(index[replica])
             assert index[replica].max() < size[replica]
         hit = torch.tensor([1.0, 0.0])
-        rule.state = data.advance(rule.numbers, rule.state, hit)
-        size = [rule.numbers["sizes"][r, rule.state["phase"][r]].item() for r in range(2)]
+        rule.state = data.advance(rule.settings, rule.state, hit)
+        size = [rule.settings["sizes"][r, rule.state["phase"][r]].item() for r in range(2)]
     assert size == [320, 20]
     # one epoch of the first set, then one of the second, which contains it, then one of the third
     ahead = torch.cat(streams[0])
@@ -126,13 +126,13 @@ def test_replicas_draw_from_their_own_phase(lab):
 def test_sizes_are_geometric_from_the_first_to_the_last(lab, first, ratio, phases):
     rule = lab.Rule(AutomaticPhases(BIG, phases, first, first * ratio))
     expected = np.geomspace(first, first * ratio, phases)
-    sizes = rule.numbers["sizes"][0].numpy()
+    sizes = rule.settings["sizes"][0].numpy()
     np.testing.assert_allclose(sizes, expected, atol=0.5 + 1e-3, rtol=0)
     assert (sizes[0], sizes[-1]) == (first, first * ratio)
 
 
 def test_the_published_sizes_are_fractions_of_the_online_data(lab):
-    sizes = lab.Rule(AutomaticPhases(BIG, batch_size=128), total_steps=100_000).numbers["sizes"][0]
+    sizes = lab.Rule(AutomaticPhases(BIG, batch_size=128), total_steps=100_000).settings["sizes"][0]
     assert (sizes[0].item(), sizes[-1].item()) == (40_000, 256_000)
     ratio = sizes[1:] / sizes[:-1]
     torch.testing.assert_close(ratio, torch.full((5,), 6.4**0.2), rtol=1e-4, atol=0)

@@ -10,6 +10,7 @@ from scipy import stats
 from svl import random
 from svl.data import Axis, FullBatch, Online, Subset
 from svl.data.axes import Axes
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks import Facts, InContextRegression, Parity, Task
@@ -34,7 +35,9 @@ def places(task, axes, index, seeds=1, vary=None, step=0):
     """Each example's place on the restricted axes at a step, by name."""
     own, replicas = Axes(axes, task), Replicas(seeds, vary=vary)
     index = torch.as_tensor(index).expand(len(replicas), -1)
-    return own.indices(own.numbers(replicas), replicas.key(), index, torch.tensor(step))
+    settings, size = {"axes": own.prepare(replicas)}, index.shape[1]
+    draw = Draw(settings, {}, replicas.key(), torch.tensor(step), torch.tensor(0), size)
+    return own.indices(draw, index)
 
 
 def unchecked(size):
@@ -109,27 +112,27 @@ def test_the_whole_of_a_finite_axis_is_uniform_over_it_and_equals_its_size():
 
 def test_numbers_are_the_pools_and_0_for_the_whole_axis():
     def numbers(axes, task, vary=None):
-        found = Axes(axes, task).numbers(Replicas(2, vary=vary))
-        return {name: value.tolist() for name, value in found.items()}
+        settings = Axes(axes, task).prepare(Replicas(2, vary=vary))
+        return {f"{name} {part}": value.tolist() for name, axis in settings.items() for part, value in axis.items()}
 
     assert numbers({}, POINTS) == numbers({"context": Axis()}, POINTS) == {}
     assert numbers({}, FACTS) == numbers({"subject": Axis("population")}, FACTS) == {}
-    assert numbers({"context": Axis(7)}, POINTS) == {"axis.context": [[7], [7]]}
-    assert numbers({"subject": Axis(30)}, FACTS) == {"axis.subject": [[30], [30]]}
+    assert numbers({"context": Axis(7)}, POINTS) == {"context sizes": [[7], [7]]}
+    assert numbers({"subject": Axis(30)}, FACTS) == {"subject sizes": [[30], [30]]}
     vary = {"data.axes.context.size": [8, "online"]}
     assert (
         numbers({}, POINTS, vary)
         == numbers({"context": Axis(3)}, POINTS, vary)
-        == {"axis.context": [[8], [8], [0], [0]]}
+        == {"context sizes": [[8], [8], [0], [0]]}
     )
-    assert numbers({"column": Axis(5)}, Grid()) == {"axis.column": [[5], [5]]}
+    assert numbers({"column": Axis(5)}, Grid()) == {"column sizes": [[5], [5]]}
 
 
 def test_pools_say_the_size_of_each_restricted_axis():
     axes = Axes({"row": Axis(9)}, Grid())
-    pools = axes.pools(axes.numbers(Replicas(1, vary={"data.axes.column.size": [4, "population"]})))
+    pools = axes.pools({"axes": axes.prepare(Replicas(1, vary={"data.axes.column.size": [4, "population"]}))})
     assert {name: size.tolist() for name, size in pools.items()} == {"row": [9, 9], "column": [4, 0]}
-    assert Axes({}, Grid()).pools({}) == {}
+    assert Axes({}, Grid()).pools({"axes": {}}) == {}
 
 
 def test_every_setting_of_an_axis_can_vary():
@@ -170,7 +173,7 @@ def test_an_example_keeps_its_place_however_it_is_reused(lab, data):
 def test_test_examples_know_no_pool(lab):
     data = Online(Grid(), 20, axes={"row": Axis(4)})
     rule = lab.Rule(data)
-    inputs, _ = data.test_batch(rule.numbers, rule.key, 0, 30)
+    inputs, _ = data.test_batch(rule.settings, rule.key, 0, 30)
     assert torch.equal(inputs[0, :, 1], inputs[0, :, 0])
 
 

@@ -15,8 +15,7 @@ def both(sizes, seeds, position, batch=64):
     epochs = Epochs(sorted(set(sizes)), batch)
     key, size = random.key(torch.tensor(seeds)), torch.tensor(sizes)
     sides = torch.tensor([epochs.sides(n) for n in sizes])
-    with native.kernels(True):
-        found = epochs.indices(key, size, sides, position)
+    found = epochs.indices(key, size, sides, position, has_kernels=True)
     return found, epochs.indices(key, size, sides, position)
 
 
@@ -47,10 +46,17 @@ def test_the_kernel_goes_through_each_epoch_once():
     assert len({tuple(epoch) for epoch in found.view(epochs, size).tolist()}) == epochs
 
 
-def test_kernels_are_used_where_they_are_asked_for_alone():
-    cpu = torch.device("cpu")
-    assert not native.may_use("epochs", cpu)
-    with native.kernels(True):
-        assert native.may_use("epochs", cpu) and not native.may_use("epochs", torch.device("cuda"))
-        with native.kernels(False):
-            assert not native.may_use("epochs", cpu)
+def test_the_kernel_is_used_where_it_is_asked_for_alone(monkeypatch):
+    calls = []
+
+    def kernel(key, size, sides, position):
+        calls.append(position)
+        return position
+
+    monkeypatch.setattr("svl.data.epochs.epoch_indices", kernel)
+    position = torch.arange(64)[None]
+    both([100], [0], position)
+    assert len(calls) == 1
+    monkeypatch.setattr(native, "is_available", lambda name: False)
+    both([100], [0], position)
+    assert len(calls) == 1

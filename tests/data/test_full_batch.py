@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from svl.data import FullBatch, Online, Population
 from svl.tasks import Parity
+from svl.training.blocks import view
 
 SIZES = st.lists(st.integers(1, 300), min_size=1, max_size=3, unique=True)
 
@@ -14,7 +15,7 @@ SIZES = st.lists(st.integers(1, 300), min_size=1, max_size=3, unique=True)
 def test_the_micro_batches_cover_each_set_once_with_weights_that_sum_to_one(lab, sizes, micro_batch_size):
     data = FullBatch(Parity(20, 3), 5, None, micro_batch_size)
     rule = lab.Rule(data, seeds=2, vary={"data.size": sizes})
-    ((first, count),) = data.micro_batches(rule.numbers)
+    ((first, count),) = data.micro_batches(rule.settings, rule.size)
     assert first == 0
     assert count == -(-max(sizes) // micro_batch_size)
     index = torch.cat([rule.at(9, micro) for micro in range(count)], 1)
@@ -30,8 +31,7 @@ def test_the_micro_batches_cover_each_set_once_with_weights_that_sum_to_one(lab,
 @settings(deadline=None, max_examples=50)
 def test_micro_batches_that_are_not_given_cover_the_sets_with_little_more(lab, sizes, most):
     rule = lab.Rule(FullBatch(Parity(20, 3), 5), vary={"data.size": [*sizes, "population"]})
-    rule.data.choose_batch(rule.numbers, most)
-    batch = rule.data.batch_size
+    batch = rule.data.examples_at_once(rule.settings, most)
     assert batch <= max(sizes) and batch <= max(most, 1024)
     assert batch >= min(512, max(sizes))
     if min(sizes) >= 1024:
@@ -41,8 +41,7 @@ def test_micro_batches_that_are_not_given_cover_the_sets_with_little_more(lab, s
 def test_micro_batches_that_are_given_or_of_the_population_alone_stay(lab):
     given, population = FullBatch(Parity(20, 3), 5000, None, 100), Population(Parity(20, 3))
     for data, size in ((given, 100), (population, 1024)):
-        data.choose_batch(lab.Rule(data).numbers, 10**6)
-        assert data.batch_size == size
+        assert data.examples_at_once(lab.Rule(data).settings, 10**6) == size
 
 
 def test_all_steps_use_the_first_examples_of_the_online_run(lab):
@@ -58,7 +57,7 @@ def test_all_steps_use_the_first_examples_of_the_online_run(lab):
 def test_the_population_is_every_input_with_its_label(lab):
     data = Population(Parity(8, 3, "drawn"), 48)
     rule = lab.Rule(data, seeds=2)
-    micro = range(data.micro_batches(rule.numbers)[0][1])
+    micro = range(data.micro_batches(rule.settings, rule.size)[0][1])
     inputs, targets, weights = (torch.cat(parts, 1) for parts in zip(*(rule.batch(3, m) for m in micro), strict=True))
     assert len(micro) == 6
     table = 1 - 2 * (np.arange(256)[:, None] >> np.arange(8) & 1)
@@ -80,13 +79,13 @@ def test_a_subset_and_the_population_in_one_fit(lab):
 
 def test_the_samples_processed_are_steps_times_each_size(lab):
     rule = lab.Rule(FullBatch(Parity(6, 3), 10, None, 4), vary={"data.size": [10, 11, "population"]})
-    assert rule.data.samples(rule.numbers, rule.state, 9, 5).tolist() == [50, 55, 320]
+    assert rule.data.samples(rule.settings, rule.state, 9, 5).tolist() == [50, 55, 320]
 
 
 def test_micro_batches_are_counted_for_the_replicas_asked_about(lab):
     data = FullBatch(Parity(20, 3), 10, None, 100)
     rule = lab.Rule(data, seeds=2, vary={"data.size": [100, 101, 1000]})
-    counts = [data.micro_batches({n: v[row : row + 1] for n, v in rule.numbers.items()}) for row in range(6)]
+    counts = [data.micro_batches(view(rule.settings, slice(row, row + 1)), rule.size) for row in range(6)]
     assert counts == [[(0, count)] for count in (1, 1, 2, 2, 10, 10)]
 
 
@@ -101,9 +100,9 @@ def test_a_phase_uses_all_of_its_own_set(lab):
         for row, size in enumerate(sizes[:2]):
             assert torch.equal(x[row, :size], plain[:size])
     assert len(x[2, :64].unique(dim=0)) == 64
-    assert rule.data.micro_batches(rule.numbers) == [(0, 3), (4, 4), (2**62, 4)]
-    one = {name: value[2:] for name, value in rule.numbers.items()}
-    assert rule.data.micro_batches(one) == [(0, 1), (4, 4)]
-    assert rule.data.samples(rule.numbers, {}, 0, 4).tolist() == [40, 160, 28]
-    assert rule.data.samples(rule.numbers, {}, 2, 5).tolist() == [2 * 10 + 3 * 25, 200, 2 * 7 + 3 * 64]
-    assert rule.data.samples(rule.numbers, {}, 5, 1).tolist() == [25, 40, 64]
+    assert rule.data.micro_batches(rule.settings, rule.size) == [(0, 3), (4, 4), (2**62, 4)]
+    last = view(rule.settings, slice(2, None))
+    assert rule.data.micro_batches(last, rule.size) == [(0, 1), (4, 4)]
+    assert rule.data.samples(rule.settings, {}, 0, 4).tolist() == [40, 160, 28]
+    assert rule.data.samples(rule.settings, {}, 2, 5).tolist() == [2 * 10 + 3 * 25, 200, 2 * 7 + 3 * 64]
+    assert rule.data.samples(rule.settings, {}, 5, 1).tolist() == [25, 40, 64]

@@ -31,4 +31,4 @@ def test_online_is_the_subset_that_has_no_end(lab):
 
 def test_the_samples_processed_are_steps_times_batch(lab):
     rule = lab.Rule(Online(Parity(), batch_size=48), seeds=2)
-    assert rule.data.samples(rule.numbers, rule.state, 0, 10).tolist() == [480, 480]
+    assert rule.data.samples(rule.settings, rule.state, 0, 10).tolist() == [480, 480]

@@ -31,17 +31,17 @@ def test_each_phase_draws_from_its_own_set_for_its_own_time(lab, phases, batch_s
         rest = stream[epochs * size :]
         assert len(np.unique(rest)) == len(rest)
         assert ((rest >= first) & (rest < first + size)).all()
-        assert data.phase(rule.numbers, {}, torch.tensor(step)).item() == phase
-        assert data.phase(rule.numbers, {}, torch.tensor(step + steps - 1)).item() == phase
+        assert data.phase(rule.settings, {}, torch.tensor(step)).item() == phase
+        assert data.phase(rule.settings, {}, torch.tensor(step + steps - 1)).item() == phase
         step, first = step + steps, first if nested else first + size
-    assert data.phase(rule.numbers, {}, torch.tensor(2**50)).item() == len(sizes) - 1
+    assert data.phase(rule.settings, {}, torch.tensor(2**50)).item() == len(sizes) - 1
 
 
 @pytest.mark.parametrize("durations", [[3, 4], [3, 4, 1]])
 def test_the_last_phase_lasts_to_the_end_whatever_is_said_of_it(lab, durations):
     rule = lab.Rule(Phases(BIG, [4, 16, 64], durations, batch_size=8))
-    assert rule.numbers["starts"].tolist() == [[0, 3, 7]]
-    assert rule.data.phase(rule.numbers, {}, torch.tensor(10**6)).item() == 2
+    assert rule.settings["starts"].tolist() == [[0, 3, 7]]
+    assert rule.data.phase(rule.settings, {}, torch.tensor(10**6)).item() == 2
 
 
 def test_replicas_may_have_unequal_numbers_of_phases(lab):
@@ -59,7 +59,7 @@ def test_replicas_may_have_unequal_numbers_of_phases(lab):
 def test_fractions_are_of_the_data_an_online_run_sees(lab):
     data = Phases(BIG, [1 / 320, 0.02, "online"], [10, 10], batch_size=128)
     rule = lab.Rule(data, total_steps=1000)
-    assert rule.numbers["sizes"].tolist() == [[400, 2560, 0]]
+    assert rule.settings["sizes"].tolist() == [[400, 2560, 0]]
 
 
 def test_nested_phases_see_the_same_examples_and_disjoint_ones_do_not(lab):
@@ -116,7 +116,7 @@ def test_a_phase_may_be_longer_than_any_run(lab, durations):
         with pytest.raises(SettingError, match=r"data\.durations"):
             Phases(BIG, [4, 8, 16], durations, "epochs")
     else:
-        assert rule.data.phase(rule.numbers, {}, torch.tensor(2**40)).item() == 0
+        assert rule.data.phase(rule.settings, {}, torch.tensor(2**40)).item() == 0
 
 
 @pytest.mark.parametrize(

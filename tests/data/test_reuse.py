@@ -7,6 +7,7 @@ from scipy import stats
 
 from svl.data import AutomaticPhases, FullBatch, Online, Phases, Population, Subset
 from svl.tasks import Parity
+from svl.training.blocks import view
 
 TASK = Parity(8, 3, "drawn")
 STRATEGIES = [
@@ -26,7 +27,7 @@ def test_training_and_test_labels_are_products_over_one_support(lab):
         mask = TASK.support_mask(rule.key)[:, None]
         for inputs, targets in (
             *(rule.batch(step)[:2] for step in (0, 3, 5, 7)),
-            data.test_batch(rule.numbers, rule.key, 0, 50),
+            data.test_batch(rule.settings, rule.key, 0, 50),
         ):
             assert torch.equal(targets, torch.where(mask, inputs, 1).prod(-1))
 
@@ -35,7 +36,7 @@ def test_training_and_test_inputs_coincide_as_often_as_by_chance(lab):
     def coincidences(dim):
         rule = lab.Rule(Online(Parity(dim, 2), 2000))
         train, _ = rule.inputs(range(10))
-        test, _ = rule.data.test_batch(rule.numbers, rule.key, 0, 4096)
+        test, _ = rule.data.test_batch(rule.settings, rule.key, 0, 4096)
         place = 2.0 ** torch.arange(dim, dtype=torch.float64)
         train, test = (((1 - x[0].double()) / 2) @ place for x in (train, test))
         return np.isin(test.numpy(), train.numpy()).sum()
@@ -47,10 +48,10 @@ def test_training_and_test_inputs_coincide_as_often_as_by_chance(lab):
 
 def test_the_test_set_is_the_same_in_whatever_pieces_and_for_whatever_strategy(lab):
     rule = lab.Rule(STRATEGIES[0], seeds=3)
-    whole = STRATEGIES[0].test_batch(rule.numbers, rule.key, 0, 100)
+    whole = STRATEGIES[0].test_batch(rule.settings, rule.key, 0, 100)
     for data in STRATEGIES:
         parts = [
-            data.test_batch(rule.numbers, rule.key, start, count) for start, count in ((0, 30), (torch.tensor(30), 70))
+            data.test_batch(rule.settings, rule.key, start, count) for start, count in ((0, 30), (torch.tensor(30), 70))
         ]
         for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
             assert torch.equal(one, torch.cat(pieces, 1))
@@ -62,8 +63,9 @@ def test_a_block_of_replicas_is_the_rows_of_the_whole(lab):
         rule = lab.Rule(data, seeds=4)
         whole = rule.batch(5)
         rows = slice(1, 3)
-        numbers, state = ({k: v[rows] for k, v in nest.items()} for nest in (rule.numbers, rule.state))
-        block = data.batch(numbers, state, rule.key[rows], torch.tensor(5), torch.tensor(0))
+        draw = rule.draw(5)
+        parts = {name: getattr(draw, name) for name in ("settings", "state", "key")}
+        block = data.batch(draw._replace(**view(parts, rows)))
         assert all(torch.equal(a[rows], b) for a, b in zip(whole, block, strict=True) if a is not None)
 
 
@@ -80,6 +82,7 @@ def test_the_loader_counts_through_every_step_once():
 COMPILED = """
 import torch
 from svl.data import AutomaticPhases, Phases
+from svl.data.draw import Draw
 from svl.replicas import Replicas
 from svl.tasks import Parity
 
@@ -91,12 +94,15 @@ strategies = [
 parts = []
 for data in strategies:
     data.schedule(100, 1)
-    numbers = data.setting_numbers(replicas)
+    numbers = data.settings_of(replicas)
     parts.append((data, numbers, data.initial_state(numbers), replicas.key()))
 
 def everything(step):
     return [
-        [*data.batch(numbers, state, key, step, step), *data.advance(numbers, state, torch.ones(2)).values()]
+        [
+            *data.batch(Draw(numbers, state, key, step, step, data.batch_size)),
+            *data.advance(numbers, state, torch.ones(2)).values(),
+        ]
         for data, numbers, state, key in parts
     ]
 

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from svl import random
 from svl.data import AutomaticPhases, FullBatch, Online, Phases, Subset, TwoSets
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.interventions import LabelNoise, PCGrad
 from svl.models import MLP
@@ -13,7 +14,7 @@ from svl.optim import SGD
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.groups import ParameterGroup
 
 TASK = Parity(8, 3)
@@ -26,16 +27,15 @@ def online(batch_size=16, **settings):
 
 def stack_of(data, groups=None, vary=None, steps=20, train=None, rule=None, **settings):
     data.schedule(steps, steps)
-    stack = ReplicaStack(
-        data,
+    training = TrainingSettings(
         lambda shape, outputs: MLP(shape, outputs, width=6, depth=3),
         "logistic",
         rule or SGD(0.5),
         Replicas(2, vary=vary),
         FIRST if groups is None else groups,
-        compile="never",
         **settings,
     )
+    stack = ReplicaStack(data, training, ExecutionSettings(compile="never"))
     stack.train_steps(0, steps if train is None else train)
     return stack
 
@@ -51,13 +51,15 @@ def test_training_is_that_of_a_loop_with_two_batches():
     stack = stack_of(Subset(TASK, 40, streams={"fresh": online()}, **small))
     index = Subset(TASK, 40, **small)
     index.schedule(20, 20)
-    numbers = index.setting_numbers(Replicas(2))
+    numbers = index.settings_of(Replicas(2))
     for seed in range(2):
         network = initial_network(lambda: MLP((8,), 1, width=6, depth=3), seed)
         key = random.key(seed)[None]
         for step in range(20):
             start = 40 + 16 * step  # behind the small set
-            reused = index.indices(numbers, {}, random.key(torch.arange(2)), torch.tensor(step), torch.tensor(0))
+            reused = index.indices(
+                Draw(numbers, {}, random.key(torch.arange(2)), torch.tensor(step), torch.tensor(0), 32)
+            )
             gradients = []
             for chosen in (reused[seed], torch.arange(start, start + 16)):
                 x, y = TASK.examples(key, chosen[None])
@@ -107,7 +109,7 @@ def test_fresh_data_of_a_stream_begin_behind_the_sets_of_all(rule):
     one = rule(
         Subset(TASK, 40, batch_size=32, streams={"fresh": online(), "other": lambda t: Subset(t, 90)}), vary=vary
     )
-    x, _, _ = one.data.stream_batch("fresh", one.numbers, one.key, torch.tensor(2))
+    x, _, _ = one.data.stream_batch("fresh", one.draw(2))
     for row, first in enumerate((90, 200)):
         expected, _ = TASK.examples(one.key[row : row + 1], torch.arange(first + 32, first + 48)[None])
         assert torch.equal(x[row], expected[0])
@@ -123,7 +125,7 @@ def test_what_makes_no_sense_is_refused():
     streams = {"fresh": online()}
     wrong = {"first": ParameterGroup("layers.0.*", stream="frseh")}
     refused("model.groups.first.stream", lambda: stack_of(Subset(TASK, 40, streams=streams), wrong), "mean 'fresh'")
-    refused("model.groups.first.stream", lambda: stack_of(Subset(TASK, 40)), "none")
+    refused("model.groups.first.stream", lambda: stack_of(Subset(TASK, 40)), "no data.streams")
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=streams), {}), "model.groups")
     slow = {"fresh": lambda task: AutomaticPhases(task, 2, 8, 16)}
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=slow)), "accuracy")
@@ -131,7 +133,7 @@ def test_what_makes_no_sense_is_refused():
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=large)), "one batch")
     refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, None, 64, streams=streams)), "one batch")
     nested = {"fresh": lambda task: Online(task, streams={"more": online()})}
-    refused("data.streams.fresh.streams", lambda: Subset(TASK, 40, streams=nested), "none of its own")
+    refused("data.streams.fresh.streams", lambda: Subset(TASK, 40, streams=nested), "has no streams")
     sizes = {"data.streams.fresh.size": [20, -3]}
     small = {"fresh": lambda task: Subset(task, 20)}
     refused("data.streams.fresh.size", lambda: stack_of(Subset(TASK, 40, streams=small), vary=sizes))

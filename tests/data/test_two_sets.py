@@ -42,4 +42,4 @@ def test_a_stored_dataset_must_hold_the_fresh_examples():
     data = TwoSets(Dataset("sklearn.datasets.load_digits"), 100, batch_size=100)
     data.schedule(14, 1)
     with pytest.raises(SettingError, match="1500 fresh examples are needed, Dataset has 1438"):
-        data.setting_numbers(Replicas(1))
+        data.settings_of(Replicas(1))

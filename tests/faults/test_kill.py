@@ -14,10 +14,10 @@ HARD = [
     *("--trainer.max_steps", "1000", "--trainer.log_every_n_steps", "10", "--checkpoint.every_n_steps", "15"),
 ]
 RANDOM = [signal.SIGKILL] * 12
-STEP, STACK, HISTORY, ATOMIC = "svl.training.step", "svl.training.stack", "svl.results.history", "svl.results.atomic"
+STEP, STACK, HISTORY, ATOMIC = "svl.training.update", "svl.training.stack", "svl.results.history", "svl.results.atomic"
 PLACES = [
     (STACK, "ReplicaStack._advance_block", 2, "after"),  # a step
-    (STEP, "Step._update", 17, "before"),  # a step between gradients and update
+    (STEP, "Update.__call__", 17, "before"),  # a step between gradients and update
     ("svl.data.automatic_phases", "AutomaticPhases.advance", 9, "after"),  # a phase change
     (STACK, "ReplicaStack.evaluate", 3, "before"),  # an evaluation
     (STACK, "ReplicaStack.evaluate", 2, "after"),

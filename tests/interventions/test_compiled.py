@@ -101,14 +101,18 @@ def trained(name, compile):
     data.schedule(20, 20)
     loss, rule = settings.pop("loss", "logistic"), settings.pop("rule", SGD(0.5))
     network = lambda shape, outputs: MLP(shape, outputs, width=8)
-    stack = ReplicaStack(data, network, loss, rule, Replicas(2, vary=vary), compile=compile, **settings)
+    stack = ReplicaStack(
+        data,
+        TrainingSettings(network, loss, rule, Replicas(2, vary=vary), **settings),
+        ExecutionSettings(compile=compile),
+    )
     stack.train_steps(0, 9)
     stack.train_steps(9, 11)
     # The measurement knows the task alone, whatever the strategy and the interventions.
     measured = stack.evaluate() if name in MEASURED else None
-    rest = (stack.record, stack.data_state, stack.memory, measured)
+    rest = (stack.record, stack.state.data, stack.state.memory, measured)
     gradients = stack.gradients(20, 2) if name.startswith("automatic") else None
-    return stack.step.is_compiled, (stack.parameters_by_name(), stack.rule_state, *rest, gradients)
+    return stack.engine.plan.is_compiled, (stack.parameters_by_name(), stack.state.rule, *rest, gradients)
 
 
 assert set(MEASURED) < set(CASES) and set(TRACED) < set(CASES)

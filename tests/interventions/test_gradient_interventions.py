@@ -20,7 +20,7 @@ from svl.optim import SGD, AdamW
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.groups import ParameterGroup
 
 TASK, STEPS = Parity(8, 3), 12
@@ -32,16 +32,15 @@ def build(shape, outputs):
 
 def stack_of(data, interventions, rule=None, vary=None, groups=None, steps=STEPS, compile="never"):
     data.schedule(steps, steps)
-    stack = ReplicaStack(
-        data,
+    training = TrainingSettings(
         build,
         "logistic",
         rule or SGD(0.5, 0.9),
         Replicas(2, vary=vary),
-        groups,
+        groups or {},
         interventions=interventions,
-        compile=compile,
     )
+    stack = ReplicaStack(data, training, ExecutionSettings(compile=compile))
     stack.train_steps(0, steps)
     return stack
 
@@ -122,7 +121,11 @@ def test_the_old_gradient_survives_a_checkpoint():
         data = Online(TASK, 16)
         data.schedule(STEPS, STEPS)
         bias = {"bias": GradientBias(0.5, 4)}
-        return ReplicaStack(data, build, "logistic", SGD(0.5), Replicas(2), interventions=bias, compile="never")
+        return ReplicaStack(
+            data,
+            TrainingSettings(build, "logistic", SGD(0.5), Replicas(2), interventions=bias),
+            ExecutionSettings(compile="never"),
+        )
 
     whole, first, second = fresh(), fresh(), fresh()
     whole.train_steps(0, STEPS)

@@ -40,9 +40,8 @@ def make_stack(network, rule, parameterisation=None, replicas=None, task=TASK, l
     data = Online(task, BATCH, test_size=10)
     data.schedule(100, 100)
     replicas = replicas or Replicas(1)
-    return ReplicaStack(
-        data, network, loss, rule, replicas, parameterisation=parameterisation, compile="never", **settings
-    )
+    training = TrainingSettings(network, loss, rule, replicas, parameterisation=parameterisation, **settings)
+    return ReplicaStack(data, training, ExecutionSettings(compile="never"))
 
 
 def initial(network, seed, task=TASK):
@@ -53,7 +52,7 @@ def initial(network, seed, task=TASK):
 
 def outputs(stack, x):
     """Of every replica, for one batch of inputs."""
-    template = copy.deepcopy(stack._template[0])
+    template = copy.deepcopy(stack.spec.network)
     return vmap(lambda params: functional_call(template, params, (x,)))(stack.parameters_by_name()).detach()
 
 
@@ -75,7 +74,7 @@ def test_alpha_divides_the_first_layer_and_multiplies_the_last(network, task, lo
     for name, value in initial(network, 0, task).items():
         factor = 1 / alpha if name.startswith(first) else alpha if name.startswith(last) else 1
         torch.testing.assert_close(stack.parameters_by_name()[name][0], value * factor, rtol=1e-6, atol=0)
-        assert stack.hyper.rule[name]["lr"].item() == 0.1
+        assert stack.spec.hyper.rule[name]["lr"].item() == 0.1
     assert {first, last} <= {name.rpartition(".")[0] + "." for name in stack.parameters_by_name()}
 
 
@@ -235,18 +234,18 @@ def test_at_the_base_width_nothing_changes():
     stack = make_stack(partial(MLP, width=12, depth=3), AdamW(0.01, weight_decay=0.2), MuP(12))
     for name, value in initial(partial(MLP, width=12, depth=3), 0).items():
         assert torch.equal(stack.parameters_by_name()[name][0], value)
-        assert stack.hyper.rule[name]["lr"].item() == 0.01
-        assert stack.hyper.rule[name]["weight_decay"].item() == 0.2
+        assert stack.spec.hyper.rule[name]["lr"].item() == 0.01
+        assert stack.spec.hyper.rule[name]["weight_decay"].item() == 0.2
 
 
 def test_factors_multiply_what_a_group_and_an_arm_set():
     replicas = Replicas(1, vary={"model.optimizer.lr": [0.1, 0.4]})
     groups = {"out": ParameterGroup("layers.2.weight", lr=2.0, weight_decay=3.0)}
     stack = make_stack(partial(MLP, width=32, depth=3), SGD(weight_decay=0.01), MuP(8), replicas, groups=groups)
-    assert stack.hyper.rule["layers.0.weight"]["lr"].tolist() == pytest.approx([0.4, 1.6])
-    assert stack.hyper.rule["layers.0.weight"]["weight_decay"].tolist() == pytest.approx([0.0025, 0.0025])
-    assert stack.hyper.rule["layers.2.weight"]["lr"].tolist() == pytest.approx([0.5, 0.5])
-    assert stack.hyper.rule["layers.2.weight"]["weight_decay"].tolist() == pytest.approx([12.0, 12.0])
+    assert stack.spec.hyper.rule["layers.0.weight"]["lr"].tolist() == pytest.approx([0.4, 1.6])
+    assert stack.spec.hyper.rule["layers.0.weight"]["weight_decay"].tolist() == pytest.approx([0.0025, 0.0025])
+    assert stack.spec.hyper.rule["layers.2.weight"]["lr"].tolist() == pytest.approx([0.5, 0.5])
+    assert stack.spec.hyper.rule["layers.2.weight"]["weight_decay"].tolist() == pytest.approx([12.0, 12.0])
 
 
 def slopes(rule, parameterisation, widths, depth=3, steps=4):

@@ -16,7 +16,7 @@ from svl.optim.initialisation import initial_network
 from svl.optim.schedule import factors
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.groups import ParameterGroup
 
 STEPS = 30
@@ -43,16 +43,15 @@ def test_training_follows_torch_s_scheduler_at_each_replica_s_and_group_s_own_ra
     rule = AdamW(0.01, weight_decay=0.1) if adaptive else SGD(0.5, 0.9)
     rates = [0.01, 0.03] if adaptive else [0.1, 0.5]
     groups = {"last": ParameterGroup("layers.1.*", lr=0.02)}
-    stack = ReplicaStack(
-        data,
+    training = TrainingSettings(
         lambda shape, outputs: MLP(shape, outputs, width=6),
         "logistic",
         rule,
         Replicas(1, vary={"model.optimizer.lr": rates}),
         groups,
         schedules={**WARMUP, **COSINE},
-        compile="never",
     )
+    stack = ReplicaStack(data, training, ExecutionSettings(compile="never"))
     stack.train_steps(0, 11)
     stack.train_steps(11, STEPS - 11)
     for replica, rate in enumerate(rates):

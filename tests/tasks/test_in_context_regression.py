@@ -14,6 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from svl import random
 from svl.data import Axis, Online
+from svl.data.draw import Draw
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.tasks import InContextRegression
@@ -137,8 +138,8 @@ def test_a_pool_has_exactly_its_contexts_with_fresh_points(objective):
     data = Online(task, batch, axes={"context": Axis(size=4)})
     data.schedule(steps, 1)
     replicas = Replicas(2)
-    numbers, key = data.setting_numbers(replicas), replicas.key()
-    batches = [data.batch(numbers, {}, key, torch.tensor(t), torch.tensor(0)) for t in range(steps)]
+    numbers, key = data.settings_of(replicas), replicas.key()
+    batches = [data.batch(Draw(numbers, {}, key, torch.tensor(t), torch.tensor(0), batch)) for t in range(steps)]
     pool = task.contexts(key, torch.arange(4).expand(2, -1)).numpy()
     for replica in range(2):
         x, y = (np.concatenate(part, 1) for part in zip(*(points(task, *b[:2]) for b in batches), strict=True))
@@ -154,8 +155,8 @@ def test_arms_can_differ_in_their_pool():
     data = Online(task, 200)
     data.schedule(1, 1)
     replicas = Replicas(1, vary={"data.axes.context.size": [8, "online"]})
-    numbers, key = data.setting_numbers(replicas), replicas.key()
-    inputs, targets, _ = data.batch(numbers, {}, key, torch.tensor(0), torch.tensor(0))
+    numbers, key = data.settings_of(replicas), replicas.key()
+    inputs, targets, _ = data.batch(Draw(numbers, {}, key, torch.tensor(0), torch.tensor(0), 200))
     own, _ = task.examples(key[1:], torch.arange(200)[None])
     assert torch.equal(inputs[1:], own)
     # The arms share their points.

@@ -114,7 +114,11 @@ def test_the_recursion_is_what_a_fit_does():
     data.schedule(steps, steps)
     network = partial(MLP, depth=1)
     groups = {"offset": ParameterGroup("*.bias", frozen=True)}
-    stack = ReplicaStack(data, network, "squared", SGD(rate / 2), Replicas(seeds), compile="never", groups=groups)
+    stack = ReplicaStack(
+        data,
+        TrainingSettings(network, "squared", SGD(rate / 2), Replicas(seeds), groups),
+        ExecutionSettings(compile="never"),
+    )
     names = stack.parameters_by_name()
     for parameter in names.values():
         parameter.data.zero_()

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,9 @@ from svl.optim import SGD
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
+
+EXECUTION = [field.name for field in fields(ExecutionSettings)]
 
 # PyTorch's own losses and closed forms, not those of the package.
 PLAIN_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -34,8 +37,10 @@ def make_stack(
 ):
     data = data or Online(Parity(10, 3), batch_size=32, test_size=100)
     data.schedule(steps, steps)
-    settings = {"replicas": Replicas(3), "compile": "never", **settings}
-    return ReplicaStack(data, network or make_network(), loss, rule or SGD(lr=0.3, momentum=0.9), **settings)
+    how = {"compile": "never"} | {name: settings.pop(name) for name in EXECUTION if name in settings}
+    what = {"replicas": Replicas(3), "optimizer": rule or SGD(lr=0.3, momentum=0.9), **settings}
+    training = TrainingSettings(network or make_network(), loss, **what)
+    return ReplicaStack(data, training, ExecutionSettings(**how))
 
 
 def plain_network(task, seed: int, network=None, init="pytorch") -> nn.Module:

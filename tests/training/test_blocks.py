@@ -105,8 +105,8 @@ def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads
     network = network if callable(network) else lab.network(network)
     data = Online(Parity(20, 6), batch_size=batch, test_size=8)
     stack = lab.stack(data, network=network, replicas=Replicas(replicas), compile="always", threads=threads)
-    assert {block.rows.stop - block.rows.start for block in stack._prepare().blocks} == sizes
-    assert stack._prepare().runner._intra_op == cores_for_each
+    assert {block.rows.stop - block.rows.start for block in stack.engine.blocks} == sizes
+    assert stack.engine.runner._intra_op == cores_for_each
 
 
 def test_activations_are_what_the_layers_give(lab):

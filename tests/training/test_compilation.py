@@ -8,7 +8,8 @@ from torch._inductor.exc import InductorError
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from svl.training import compilation
-from svl.training.compilation import Block, BlockFunction, hoist
+from svl.training.blocks import Block
+from svl.training.compilation import BlockFunction, hoist
 
 
 def split(function, inputs, is_constant):

@@ -14,12 +14,14 @@ from svl.models import MLP
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 
 def trained(data, rule, vary, calls=(50,), **engine):
     data.schedule(50, 50)
     network = lambda shape, outputs: MLP(shape, outputs, width=16)
-    stack = ReplicaStack(data, network, "logistic", rule, Replicas(4, vary=vary), **engine)
+    stack = ReplicaStack(
+        data, TrainingSettings(network, "logistic", rule, Replicas(4, vary=vary)), ExecutionSettings(**engine)
+    )
     for start, stop in zip((0, *calls), calls):
         stack.train_steps(start, stop - start)
     return stack
@@ -28,7 +30,7 @@ def kept(stack):
     # What has diverged is some huge number, of which rounding is no small part.
     finite = stack.record["diverged_at"] < 0
     rows = lambda tree: {name: rows(v) if isinstance(v, dict) else v[finite] for name, v in tree.items()}
-    tensors = {"parameters": stack.parameters_by_name(), "rule": stack.rule_state, "record": stack.record}
+    tensors = {"parameters": stack.parameters_by_name(), "rule": stack.state.rule, "record": stack.record}
     return rows(tensors), stack.record["diverged_at"], stack.train_metrics(), stack.evaluate()
 """
 
@@ -58,12 +60,12 @@ EAGER_MEASUREMENTS = """
 data = Online(Parity(10, 3), batch_size=8, test_size=2048)
 data.schedule(600, 600)
 network = lambda shape, outputs: MLP(shape, outputs, width=16)
-stack = ReplicaStack(
-    data, network, "logistic", SGD(0.5), Replicas(8), threads=2, block_size=4, evaluations=2, compile="auto"
-)
+execution = ExecutionSettings(threads=2, block_size=4, evaluations=2, compile="auto")
+stack = ReplicaStack(data, TrainingSettings(network, "logistic", SGD(0.5), Replicas(8)), execution)
 stack.train_steps(0, 300)
-assert stack.step.whole.is_compiled and not stack.step.evaluate.is_compiled and not stack.step.gradient.is_compiled
-x, y = data.test_batch(stack.numbers, stack.key, 0, 2048)
+plan = stack.engine.plan
+assert plan.is_compiled and not plan.compiles_evaluation and not plan.compiles_gradients
+x, y = data.test_batch(stack.settings, stack.key, 0, 2048)
 w, b, a, c = stack.parameters_by_name().values()
 outputs = ((x @ w.mT + b[:, None]).relu() @ a.mT + c[:, None])[..., 0]
 gradients = stack.gradients(300, 3)
@@ -74,7 +76,7 @@ for _ in range(20):
 
 FALLBACK = """
 stack = trained(Online(Parity(8, 3), batch_size=16, test_size=100), SGD(0.1), {}, compile="always")
-assert not stack.step.is_compiled
+assert not stack.engine.plan.is_compiled
 assert stack.record["steps"].tolist() == [50] * 4 and stack.evaluate()["val/loss"].isfinite().all()
 """
 

@@ -23,7 +23,7 @@ def run(lab, rates, data=None, rule=None, **settings):
 
 def rows(stack, chosen):
     tensors = {**stack.parameters_by_name(), **stack.record}
-    tensors |= {f"{name} {part}": value for name, state in stack.rule_state.items() for part, value in state.items()}
+    tensors |= {f"{name} {part}": value for name, state in stack.state.rule.items() for part, value in state.items()}
     return {name: value[chosen].clone() for name, value in tensors.items()}
 
 

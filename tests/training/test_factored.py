@@ -13,15 +13,19 @@ from torch.func import functional_call
 
 from svl import native, random
 from svl.data import FullBatch, Population
+from svl.data.draw import Draw
 from svl.interventions import AddedBias, LabelNoise
 from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import factored, fused_mlp
 from svl.training.groups import stack_hyper
+from svl.training.losses import Objective
 from svl.training.packing import Packing
-from svl.training.step import Step
+from svl.training.routes import factored, factored_kernel, mlp_kernel
+from svl.training.routes.factored import FactoredPopulation
+from svl.training.routes.factored_kernel import FactoredKernel
+from svl.training.spec import StackSpec
 
 REPLICAS = 2
 
@@ -43,7 +47,9 @@ class Digits(Parity):
 def enumerated(task, data, key):
     index = torch.arange(task.population_size).expand(len(key), -1)
     inputs = task.population(key, index)[0]
-    return inputs, data.population_targets(data.setting_numbers(Replicas(len(key))), {}, key, torch.tensor(0), index)
+    zero = torch.tensor(0)
+    draw = Draw(data.settings_of(Replicas(len(key))), {}, key, zero, zero, 1)
+    return inputs, data.population_targets(draw, index)
 
 
 def plain_loss(loss, outputs, targets):
@@ -59,10 +65,12 @@ def plain_loss(loss, outputs, targets):
     }[loss]()
 
 
-def of_parts(one, tensors, step=0):
+def of_parts(route, tensors):
     """The sums over all parts, as a step accumulates them."""
-    count = one.parts(tensors["key"])
-    sums = [one.gradients(tensors, torch.tensor(step), torch.tensor(part)) for part in range(count)]
+    key = tensors["key"]
+    count = route.parts(len(key), key.device)
+    draw = Draw(tensors["settings"], {}, key, torch.tensor(0), torch.tensor(0), 1)
+    sums = [route.gradients(tensors, draw._replace(micro=torch.tensor(part))) for part in range(count)]
     gradients = {label: sum(gradient[label] for gradient, _, _ in sums) for label in sums[0][0]}
     return count, gradients, sum(loss for _, loss, _ in sums), sum(correct for _, _, correct in sums)
 
@@ -73,13 +81,17 @@ def setting(task, loss, width, depth, activation, bias, is_fused, **common):
     network = MLP(task.input_shape, task.output_dim, width=width, depth=depth, activation=activation, bias=bias)
     shapes = {name: p.shape for name, p in network.named_parameters()}
     replicas, rule = Replicas(REPLICAS), SGD(0.1)
-    packing = Packing(shapes, stack_hyper(list(shapes), rule, {}, replicas))
-    step = Step(data, network, packing, loss, rule, 1, False, is_fused, is_factored=True)
+    hyper = stack_hyper(list(shapes), rule, {}, replicas)
+    packing = Packing(shapes, hyper)
+    numbers = data.settings_of(replicas)
+    spec = StackSpec(
+        data, numbers, network, packing, hyper, Objective(loss, task), rule, {}, None, REPLICAS, 1, 1, measures=()
+    )
+    route = FactoredKernel(spec) if is_fused else FactoredPopulation(spec)
     stacked = {name: 1.5 * torch.randn(REPLICAS, *shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
     key = random.key(torch.tensor([3, 4]))
-    numbers = data.setting_numbers(replicas)
-    tensors = {"params": packing.pack(stacked), "numbers": numbers, "data": {}, "key": key}
-    return SimpleNamespace(data=data, network=network, packing=packing, step=step, stacked=stacked, tensors=tensors)
+    tensors = {"params": packing.pack(stacked), "settings": numbers, "data": {}, "key": key}
+    return SimpleNamespace(data=data, network=network, packing=packing, route=route, stacked=stacked, tensors=tensors)
 
 
 def autograd(fit, loss, replica, dtype):
@@ -99,12 +111,12 @@ def autograd(fit, loss, replica, dtype):
 
 def compare(fit, loss, budget, times=20, relative=2e-5):
     """No further from autograd in float64 than autograd in float32 is, a few times, and a share of the gradient."""
-    before = factored._ACTIVATIONS, factored._OUTPUTS
-    factored._ACTIVATIONS = factored._OUTPUTS = budget
+    before = factored._ACTIVATIONS, factored_kernel._OUTPUTS
+    factored._ACTIVATIONS = factored_kernel._OUTPUTS = budget
     try:
-        parts, gradients, losses, accuracies = of_parts(fit.step.factored, fit.tensors)
+        parts, gradients, losses, accuracies = of_parts(fit.route, fit.tensors)
     finally:
-        factored._ACTIVATIONS, factored._OUTPUTS = before
+        factored._ACTIVATIONS, factored_kernel._OUTPUTS = before
     found = fit.packing.unpack(gradients)
     for replica in range(REPLICAS):
         expected, value, accuracy, scale = autograd(fit, loss, replica, torch.float64)
@@ -142,14 +154,14 @@ def test_in_torch_it_equals_autograd(dim, loss, budget, **network):
 @pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 @given(
     dim=st.integers(1, 10),
-    loss=st.sampled_from(sorted(fused_mlp.LOSSES)),
+    loss=st.sampled_from(sorted(mlp_kernel.LOSSES)),
     budget=st.sampled_from([1, 300, 2**20]),
-    **{**NETWORKS, "depth": st.integers(2, 4), "activation": st.sampled_from(sorted(fused_mlp.ACTIVATIONS))},
+    **{**NETWORKS, "depth": st.integers(2, 4), "activation": st.sampled_from(sorted(mlp_kernel.ACTIVATIONS))},
 )
 def test_in_the_kernel_it_equals_autograd(dim, loss, budget, **network):
     task = Parity(dim, min(dim, 3), support="drawn")
     fit = setting(task, loss, **network, is_fused=True)
-    assert fit.step.factored.is_fused
+    assert isinstance(fit.route, FactoredKernel)
     compare(fit, loss, budget)
 
 
@@ -178,7 +190,7 @@ def test_no_bit_depends_on_the_number_of_threads(depth):
     found = []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
-        found.append(of_parts(fit.step.factored, fit.tensors))
+        found.append(of_parts(fit.route, fit.tensors))
     torch.set_num_threads(1)
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=0, atol=0)
@@ -209,13 +221,15 @@ from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
+from svl.training.routes.factored_kernel import FactoredKernel
 
 def fit(activation, vary, calls=(12,), saved=None, **engine):
     data = FullBatch(Parity(8, 3), [30, "population"], [5], micro_batch_size=64, test_size=64)
     data.schedule(12, 12)
     network = lambda shape, outputs: MLP(shape, outputs, width=16, activation=activation)
-    stack = ReplicaStack(data, network, "logistic", SGD(momentum=0.5), Replicas(2, vary=vary), **engine)
+    training = TrainingSettings(network, "logistic", SGD(momentum=0.5), Replicas(2, vary=vary))
+    stack = ReplicaStack(data, training, ExecutionSettings(**engine))
     start = 0
     if saved:
         saved.seek(0)
@@ -229,7 +243,7 @@ def fit(activation, vary, calls=(12,), saved=None, **engine):
     return stack, metrics
 
 def state(stack):
-    return stack.parameters_by_name(), stack.rule_state, stack.record
+    return stack.parameters_by_name(), stack.state.rule, stack.record
 
 sizes = [100, "population", [30, "population"], [70, 200], [140, "population"]]
 vary = {"data.size": sizes, "model.optimizer.lr": [0.3, 1e30]}
@@ -237,10 +251,11 @@ for has_kernel, activation in ((True, "relu"), (False, "gelu")):
     native.is_available = lambda name, has=has_kernel: has
     eager, expected = fit(activation, vary, (6, 12), compile="never")
     found, metrics = fit(activation, vary, (6, 12), compile="always", threads=2)
-    assert found.step.factored.is_fused == has_kernel
-    kinds = {found.step.parts(block, step)[0] for block in found._prepare().blocks for step in (0, 11)}
-    assert {found.step.accumulate, found.step.accumulate_population} <= kinds
-    held = found.step.accumulate._by_call  # by block and micro-batch, with its examples
+    engine, steps = found.engine, found.engine.steps
+    assert isinstance(steps.population_route, FactoredKernel) == has_kernel
+    kinds = {steps.function_of(block, step)[0] for block in engine.blocks for step in (0, 11)}
+    assert {steps.accumulate, steps.accumulate_population} <= kinds
+    held = steps.accumulate._by_call  # by block and micro-batch, with its examples
     assert len({block for block, _ in held}) < len(held)
     finite = eager.record["diverged_at"] < 0
     assert 0 < finite.sum() < len(finite) and torch.equal(finite, found.record["diverged_at"] < 0)
@@ -257,7 +272,7 @@ for has_kernel, activation in ((True, "relu"), (False, "gelu")):
     assert all(torch.equal(again[0][name].nan_to_num(), metrics[1][name].nan_to_num()) for name in again[0])
 
 off, _ = fit("relu", vary, compile="always", fused=False)
-assert off.step.factored is None
+assert off.engine.steps.population_route is None
 """
 
 

@@ -7,7 +7,7 @@ from svl.data import Online, Subset
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity, Task
-from svl.training import engine
+from svl.training import plan
 
 
 @pytest.mark.parametrize("test_size", [1, 100, 1024, 2500])
@@ -41,12 +41,12 @@ def test_evaluation_changes_nothing(lab):
 def test_test_examples_that_are_kept_and_those_made_anew_measure_the_same(lab, monkeypatch):
     found = []
     for numbers in (0, 2**20):
-        monkeypatch.setattr(engine, "_TEST_NUMBERS_HELD", numbers)
+        monkeypatch.setattr(plan, "_TEST_NUMBERS_HELD", numbers)
         stack = lab.stack(Online(Parity(10, 3), 32, 2500), 20, replicas=Replicas(3), block_size=2)
         for start in (0, 10):
             stack.train_steps(start, 10)
             found.append(stack.evaluate())
-        assert stack.step.holds_tests == bool(stack.step._tests) == bool(numbers)
+        assert stack.engine.plan.holds_tests == bool(stack.engine.evaluation.kept) == bool(numbers)
     torch.testing.assert_close(found[:2], found[2:], rtol=0, atol=0)
     assert not torch.equal(found[0]["val/loss"], found[1]["val/loss"])
 

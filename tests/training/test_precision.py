@@ -53,9 +53,9 @@ def test_it_differs_from_single_precision_by_a_little(lab):
 
 def test_what_is_compiled_has_its_products_in_bfloat16(lab):
     stack = make(lab, mlp, "bf16-mixed")
-    (block,) = stack._prepare().blocks
+    (block,) = stack.engine.blocks
     clock = torch.tensor(0), torch.tensor(1.0, dtype=torch.float64), torch.tensor(0)
-    nodes = stack.step.whole._trace(block, clock).graph.nodes
+    nodes = stack.engine.steps.whole._trace(block, clock).graph.nodes
     products = [node.meta["val"].dtype for node in nodes if "mm" in str(node.target)]
     assert products and set(products) == {torch.bfloat16}
 

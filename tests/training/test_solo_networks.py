@@ -153,14 +153,16 @@ from svl.models import QuadraticNeuron, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
 from svl.tasks import InContextRegression, Parity
-from svl.training import ReplicaStack
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 
 def trained(task, network, loss, rule, compile):
     data = Online(task, 16, test_size=50)
     data.schedule(20, 20)
-    stack = ReplicaStack(data, network, loss, rule, Replicas(3), compile=compile)
+    stack = ReplicaStack(
+        data, TrainingSettings(network, loss, rule, Replicas(3)), ExecutionSettings(compile=compile)
+    )
     stack.train_steps(0, 20)
-    assert stack.step.is_compiled == (compile == "always")
+    assert stack.engine.plan.is_compiled == (compile == "always")
     parameters = {name: p for name, p in stack.parameters_by_name().items() if not name.endswith("k.bias")}
     return parameters, stack.train_metrics(), stack.evaluate()
 

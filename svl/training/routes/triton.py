@@ -1,8 +1,8 @@
-"""Several steps of a block in one launch of a Triton kernel, where it gives what :class:`~.step.Step` gives.
+"""Several steps of a block in one launch of a Triton kernel.
 
-The kernel (:mod:`.fused_sgd_kernel`) keeps a replica's weights on chip and draws its examples by their counters, which
+The kernel (:mod:`.triton_kernel`) keeps a replica's weights on chip and draws its examples by their counters, which
 the strategy's own rule gives it. It serves 2-layer ReLU networks on parity under SGD; anything else trains by the
-compiled step.
+compiled step. It is used where it was seen to give what the eager step gives.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from svl.data.reuse import ReuseDataModule
 from svl.models.mlp import MLP
 from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
-from svl.training.blocks import view
-from svl.training.compilation import Block, BlockFunction, warn
-from svl.training.step import Step
-
-Clock = list[tuple[int, Int[Tensor, ""], Float[Tensor, ""]]]
+from svl.training.blocks import Block, view
+from svl.training.compilation import BlockFunction, warn
+from svl.training.routes.route import StepRoute, Tick
+from svl.training.routes.step_by_step import StepByStep
+from svl.training.spec import StackSpec
 
 _LOSSES = ("logistic", "hinge", "squared", "correlation")
 _MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # of the padded first layer: what a program's registers can hold
@@ -35,31 +35,41 @@ _COMPARED_REPLICAS, _COMPARED_STEPS = 8, 3
 _TOLERANCE, _TOLERANCE_AT_A_KINK = 1e-4, 0.1
 
 
-class FusedSGD:
-    """The kernel for the blocks of a stack.
+class TritonSteps(StepRoute):
+    """Several steps of a block in one launch.
 
     Args:
-        step: what one step does, and the kernel's oracle.
+        spec: what is trained.
+        oracle: computes the same step by step.
         is_compiled: whether the strategy's rule is compiled.
     """
 
-    def __init__(self, step: Step, is_compiled: bool = True) -> None:
-        self.step, self.is_compiled = step, is_compiled
+    name = "Triton kernel"
+    needs_compilation = True
+
+    def __init__(self, spec: StackSpec, oracle: StepByStep, is_compiled: bool = True) -> None:
+        self.spec, self.oracle = spec, oracle
         self._indices = BlockFunction(self._of_step, is_compiled)
         self._constants: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def __call__(self, block: Block, clock: Clock) -> None:
-        """Advance a block's replicas, in place.
+    @classmethod
+    def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        if not spec.execution.fused:
+            return "model.fused is false"
+        if not _runs_on(device):
+            return f"it runs on a GPU with Triton, not on {device.type}"
+        return None if serves(spec) else "it trains 2-layer ReLU networks on parity with SGD, one batch a step"
 
-        Args:
-            clock: number of each step, also as a tensor, and what multiplies its rates.
-        """
+    def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
+        return block.shapes, self
+
+    def advance(self, block: Block, clock: list[Tick]) -> None:
         if block not in self._constants:
             self._constants[block] = self._prepare(block)
-        packing, tensors = self.step.packing, block.tensors
+        packing, tensors = self.spec.packing, block.tensors
         buffers = {label: tensors["rule"][label]["momentum_buffer"] for label in packing.names}
         params, velocities = self._row(tensors["params"]), self._row(buffers)
-        most = max(1, _COUNTERS_PER_LAUNCH // (len(params) * self.step.data.batch_size))
+        most = max(1, _COUNTERS_PER_LAUNCH // (len(params) * self.spec.data.batch_size))
         for start in range(0, len(clock), most):
             self._launch(block, clock[start : start + most], params, velocities)
         for kept, row in ((tensors["params"], params), (buffers, velocities)):
@@ -70,12 +80,12 @@ class FusedSGD:
         """Whether the kernel does to some of a block's replicas, in some steps, what the eager step does."""
         some = view(block.tensors, slice(0, _COMPARED_REPLICAS))
         numbers = torch.arange(_COMPARED_STEPS, device=some["key"].device)
-        rates = torch.full(numbers.shape, 0.5 if self.step.is_scheduled else 1.0, dtype=torch.float64)
-        clock = list(zip(range(_COMPARED_STEPS), numbers, rates.to(numbers.device), strict=True))
-        mine, oracle = (Block(block.rows, pytree.tree_map(torch.clone, some), block.stretches) for _ in range(2))
-        FusedSGD(self.step, is_compiled=False)(mine, clock)
-        for _, number, rate in clock:
-            self.step.whole.function(oracle.tensors, number, rate, torch.zeros_like(number))
+        rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64)
+        clock = list(map(Tick, range(_COMPARED_STEPS), numbers, rates.to(numbers.device)))
+        mine, oracle = (Block(block.rows, pytree.tree_map(torch.clone, some), block.ranges) for _ in range(2))
+        TritonSteps(self.spec, self.oracle, is_compiled=False).advance(mine, clock)
+        for tick in clock:
+            self.oracle.whole.function(oracle.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
         errors = []
         for part in ("params", "rule", "record"):
             leaves = (pytree.tree_leaves(tensors[part]) for tensors in (some, mine.tensors, oracle.tensors))
@@ -87,16 +97,16 @@ class FusedSGD:
     def _of_step(
         self, tensors: dict[str, Any], step: Int[Tensor, ""], micro: Int[Tensor, ""]
     ) -> tuple[Int[Tensor, "replica batch"]]:
-        return (self.step.data.indices(tensors["numbers"], tensors["data"], tensors["key"], step, micro),)
+        return (self.spec.data.indices(self.oracle.draw(tensors, step, micro)),)
 
     def _row(self, matrices: dict[str, Tensor]) -> Float[Tensor, "replica number"]:
         """A copy of all parameters, one after the other in the network's order."""
-        return torch.cat([part.flatten(1) for part in self.step.packing.unpack(matrices).values()], dim=1)
+        return torch.cat([part.flatten(1) for part in self.spec.packing.unpack(matrices).values()], dim=1)
 
     def _prepare(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Of each replica the examples' key, the digits that a label depends on, and the parameters' numbers."""
-        task: Any = self.step.data.task
-        key, packing = block.tensors["key"], self.step.packing
+        task: Any = self.spec.data.task
+        key, packing = block.tensors["key"], self.spec.packing
         halves = random.fold(key, "example")
         digits = torch.nn.functional.pad(task.support_mask(key), (0, 128 - task.dim)).view(-1, 4, 32)
         words = (digits.long() << torch.arange(32, device=key.device)).sum(-1)
@@ -107,29 +117,29 @@ class FusedSGD:
             columns += [torch.stack([hyper["lr"], hyper["momentum"], hyper["weight_decay"], ~frozen], dim=-1)]
         return halves[:, 0] | halves[:, 1] << 32, words.to(torch.int32), torch.stack(columns, dim=1)
 
-    def _launch(self, block: Block, clock: Clock, params: Tensor, velocities: Tensor) -> None:
+    def _launch(self, block: Block, clock: list[Tick], params: Tensor, velocities: Tensor) -> None:
         import triton.language as tl  # which not every machine has
 
-        from svl.training.fused_sgd_kernel import sgd_steps
+        from svl.training.routes.triton_kernel import sgd_steps
 
-        data: Any = self.step.data
-        network: Any = self.step.network
+        data: Any = self.spec.data
+        network: Any = self.spec.network
         first = network.layers[0]
         width, bias = first.out_features, first.bias is not None
         units, inputs = _padded(width), _padded(data.task.dim + bias)
         seed, support, hyper = self._constants[block]
-        micro = torch.zeros_like(clock[0][1])
+        micro = torch.zeros_like(clock[0].step)
         index = torch.stack([self._indices(block, number, micro)[0] for _, number, _ in clock])
         rates = torch.stack([rate for _, _, rate in clock])
         record = block.tensors["record"]
         sgd_steps[(len(params),)](
             *(index, rates, seed, support, hyper, params, velocities),
             *(record[name] for name in ("loss", "correct", "steps", "diverged_at")),
-            *(clock[0][0], len(clock), len(params), data.batch_size),
+            *(clock[0].number, len(clock), len(params), data.batch_size),
             DIM=data.task.dim,
             WIDTH=width,
             BIAS=int(bias),
-            LOSS=self.step.loss,
+            LOSS=self.spec.objective.loss,
             ROWS=min(64, _padded(data.batch_size)),
             INPUTS=inputs,
             UNITS=units,
@@ -138,32 +148,31 @@ class FusedSGD:
         )
 
 
-def select(step: Step, blocks: list[Block]) -> FusedSGD | None:
-    """The kernel, where it serves these blocks and was seen to give what the step gives."""
-    if not (_runs_on(blocks[0].tensors["key"].device) and all(serves(step, block) for block in blocks)):
-        return None
-    fused = FusedSGD(step)
+def checked(spec: StackSpec, oracle: StepByStep, blocks: list[Block]) -> TritonSteps | None:
+    """The kernel, if it was seen to do to the first block what the eager step does; else one line says why not."""
+    kernel = TritonSteps(spec, oracle)
     try:
-        reason = "" if fused.agrees(blocks[0]) else "it differs from the eager step"
+        reason = "" if kernel.agrees(blocks[0]) else "it differs from the eager step"
     except Exception as error:  # a compiler and a driver raise errors of many kinds
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if reason:
-        warn(f"the fused kernel is not used, and training is slower ({reason})")
+        warn(f"the Triton kernel is not used, and training is slower ({reason})")
         return None
-    return fused
+    return kernel
 
 
-def serves(step: Step, block: Block) -> bool:
+def serves(spec: StackSpec) -> bool:
     """Whether the kernel knows the network, the task, the optimizer and the way of drawing examples."""
-    data, network, task = step.data, step.network, step.data.task
-    if not (type(network) is MLP and type(task) is Parity and type(step.rule) is SGD and step.loss in _LOSSES):
+    data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
+    if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
-    if step.is_mixed or step.interventions or step.sampler or data.interventions or data.branches or data.axes:
+    if spec.objective.loss not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
-    if block.tensors["data"] or any(one.micro_batches > 1 for one in block.stretches) or step.team.divides_batches:
+    if data.interventions or data.branches or data.axes or spec.team.divides_batches:
         return False
-    numbers: Any = block.tensors["numbers"]
-    if "batch" in numbers or data.enumerates(numbers) or type(data).weights is not ReuseDataModule.weights:
+    if data.initial_state(settings) or "batch" in settings or data.enumerates(settings):
+        return False
+    if type(data).weights is not ReuseDataModule.weights:
         return False
     layers: Any = network.layers
     if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""Gradients and outputs of a stack of MLPs in one C++ kernel per block, instead of batched matrix products."""
+"""Gradients and outputs of a stack of MLPs by one call of a C++ kernel, instead of batched matrix products."""
 
 from __future__ import annotations
 
@@ -9,13 +9,53 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import vmap
 
 from svl import native
+from svl.data.draw import MicroBatch
 from svl.models.mlp import MLP
+from svl.training.routes.route import BatchRoute, Gradients
+from svl.training.spec import StackSpec
 
 ACTIVATIONS = {"relu": 0, "sigmoid": 1, "quadratic": 2, "gelu": 3}
 STRIP = 128  # examples whose activations the kernel holds at once
 LOSSES = {"logistic": 0, "hinge": 1, "squared": 2, "correlation": 3}
+
+
+class MLPKernel(BatchRoute):
+    """The kernel of :mod:`svl.native` for MLPs with one output."""
+
+    name = "C++ kernel"
+    needs_compilation = True
+
+    @classmethod
+    def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        if spec.data.streams:
+            return "parameter groups with data streams take their gradients from batches of their own"
+        if spec.sampler:
+            return "an intervention needs the samples' own gradients"
+        if not spec.execution.fused:
+            return "model.fused is false"
+        if spec.execution.precision != "32-true":
+            return f"it computes in float32, and model.precision is {spec.execution.precision}"
+        if device.type != "cpu":
+            return f"it runs on the CPU, not on {device.type}"
+        if not supports(spec.network, spec.objective.loss):
+            losses, activations = ", ".join(LOSSES), ", ".join(ACTIVATIONS)
+            return f"it computes MLPs with one output, activations {activations} and losses {losses}"
+        return None if native.is_available("mlp") else "no C++ compiler built it"
+
+    def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
+        network: Any = self.spec.network
+        unpacked, loss = self.spec.packing.unpack(params), self.spec.objective.loss
+        row, outputs = gradients(network, loss, unpacked, *batch, self.spec.has_signs)
+        in_dims = (0, 0, None if batch.weights is None else 0)
+        means = vmap(self.spec.objective.mean, in_dims)(outputs[..., None], batch.targets, batch.weights)
+        return Gradients(self.spec.packing.pack_row(row), *means)
+
+    def outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Float[Tensor, "replica batch ..."]:
+        network: Any = self.spec.network
+        return outputs(network, self.spec.packing.unpack(params), inputs, self.spec.has_signs)[..., None]
 
 
 def supports(network: nn.Module, loss: str) -> bool:
@@ -56,10 +96,10 @@ def outputs(
 ) -> Float[Tensor, "replica batch"]:
     """Each replica's outputs, as of :func:`gradients`."""
     bias = network.layers[0].bias is not None
-    found: Tensor = mlp_outputs(
+    result: Tensor = mlp_outputs(
         inputs.flatten(2), list(params.values()), bias, ACTIVATIONS[network.activation], has_signs
     )
-    return found
+    return result
 
 
 def population_gradients(

@@ -1,4 +1,4 @@
-"""The Triton kernel in Triton's interpreter against the eager stack; test_fused_sgd.py runs it in another process."""
+"""The Triton kernel in Triton's interpreter against the eager stack; test_triton.py runs it in another process."""
 
 import pytest
 import torch
@@ -11,11 +11,16 @@ from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import ReplicaStack, fused_sgd, fused_sgd_kernel
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.groups import ParameterGroup
+from svl.training.routes import triton as route
+from svl.training.routes import triton_kernel
+from svl.training.routes.triton import TritonSteps
 
 
-def make_stack(data=None, width=20, bias=True, loss="logistic", replicas=None, compile="never", rule=None, **settings):
+def make_stack(
+    data=None, width=20, bias=True, loss="logistic", replicas=None, compile="never", rule=None, fused=True, **settings
+):
     data = data or Online(Parity(20, 6, support="drawn"), batch_size=40, test_size=64)
     data.schedule(1000, 1)
 
@@ -24,17 +29,18 @@ def make_stack(data=None, width=20, bias=True, loss="logistic", replicas=None, c
 
     replicas = replicas or Replicas(2, vary={"model.optimizer.lr": [0.1, 0.5]})
     rule = rule or SGD(momentum=0.5, weight_decay=1e-3)
-    return ReplicaStack(data, network, loss, rule, replicas, compile=compile, **settings)
+    training = TrainingSettings(network, loss, rule, replicas, **settings)
+    return ReplicaStack(data, training, ExecutionSettings(compile, fused))
 
 
 def advanced(steps=5, **settings):
     """A stack that the kernel has advanced, and one that the eager step has."""
     fused, eager = make_stack(**settings), make_stack(**settings)
-    blocks = fused._prepare().blocks
-    kernel = fused_sgd.FusedSGD(fused.step, is_compiled=False)
-    for block in blocks:
-        assert fused_sgd.serves(fused.step, block)
-        kernel(block, fused._clock(0, steps))
+    engine = fused.engine
+    assert TritonSteps.obstacle(fused.spec, engine.plan.device) is None
+    kernel = TritonSteps(fused.spec, engine.steps, is_compiled=False)
+    for block in engine.blocks:
+        kernel.advance(block, fused._clock(0, steps))
     eager.train_steps(0, steps)
     return fused, eager
 
@@ -42,7 +48,7 @@ def advanced(steps=5, **settings):
 def assert_equal(fused, eager):
     for name, parameter in eager.parameters_by_name().items():
         torch.testing.assert_close(fused.parameters_by_name()[name], parameter, rtol=1e-5, atol=1e-6, msg=name)
-        found, expected = (stack.rule_state[name]["momentum_buffer"] for stack in (fused, eager))
+        found, expected = (stack.state.rule[name]["momentum_buffer"] for stack in (fused, eager))
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6, msg=name)
     for name in ("correct", "steps", "diverged_at"):
         torch.testing.assert_close(fused.record[name], eager.record[name], rtol=1e-6, atol=0)
@@ -67,7 +73,7 @@ def test_its_random_bits_are_those_of_the_tasks():
     assert torch.equal(out.long() & random.MASK32, torch.stack(random.bits(halves, index)))
 
 
-@pytest.mark.parametrize("loss", fused_sgd._LOSSES)
+@pytest.mark.parametrize("loss", route._LOSSES)
 @pytest.mark.parametrize("bias", [True, False])
 def test_several_steps_equal_the_eager_ones(loss, bias):
     assert_equal(*advanced(loss=loss, bias=bias, rule=SGD(momentum=0.9, weight_decay=1e-2)))
@@ -122,7 +128,7 @@ def assert_equal_rows(fused, eager, replica):
 
 
 def test_a_long_run_is_several_launches(monkeypatch):
-    monkeypatch.setattr(fused_sgd, "_COUNTERS_PER_LAUNCH", 4 * 40 * 2)
+    monkeypatch.setattr(route, "_COUNTERS_PER_LAUNCH", 4 * 40 * 2)
     assert_equal(*advanced(steps=5))
 
 
@@ -131,11 +137,11 @@ def test_a_stack_takes_it_by_itself_and_one_setting_switches_it_off():
     for start, count in ((0, 3), (3, 1), (4, 4)):
         fused.train_steps(start, count)
         eager.train_steps(start, count)
-    assert isinstance(fused._prepare().fused_sgd, fused_sgd.FusedSGD)
+    assert isinstance(fused.engine.route, TritonSteps)
     assert_equal(fused, eager)
     assert torch.equal(fused.record["samples"], eager.record["samples"])
     off = make_stack(compile="always", fused=False)
-    assert off._prepare().fused_sgd is None
+    assert off.engine.route is off.engine.steps
 
 
 def wrong_labels(word):
@@ -148,9 +154,9 @@ def raises(word):
 
 @pytest.mark.parametrize(("broken", "reason"), [(wrong_labels, "differs"), (raises, "no such instruction")])
 def test_a_broken_kernel_is_refused_in_one_line(monkeypatch, broken, reason):
-    monkeypatch.setattr(fused_sgd_kernel, "_parity", triton.jit(broken))
+    monkeypatch.setattr(triton_kernel, "_parity", triton.jit(broken))
     stack = make_stack()
-    blocks = stack._prepare().blocks
-    with pytest.warns(UserWarning, match=f"fused kernel is not used.*{reason}") as warned:
-        assert fused_sgd.select(stack.step, blocks) is None
+    engine = stack.engine
+    with pytest.warns(UserWarning, match=f"Triton kernel is not used.*{reason}") as warned:
+        assert route.checked(stack.spec, engine.steps, engine.blocks) is None
     assert len(warned) == 1 and "\n" not in str(warned[0].message)

@@ -10,8 +10,8 @@ from torch.func import functional_call, grad, vmap
 
 from svl import native
 from svl.models import MLP
-from svl.training import fused_mlp
 from svl.training.losses import LOSSES
+from svl.training.routes import mlp_kernel
 
 pytestmark = pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 
@@ -37,12 +37,12 @@ def compare(network, loss, params, x, y, weights, has_signs=False):
     views = {
         n: part.unflatten(1, p.shape[1:]) for (n, p), part in zip(params.items(), matrix.split(sizes, 1), strict=True)
     }
-    row, outputs = fused_mlp.gradients(network, loss, views, x, y, weights, has_signs)
+    row, outputs = mlp_kernel.gradients(network, loss, views, x, y, weights, has_signs)
     gradients = {n: g.view_as(params[n]) for n, g in zip(params, row.split(sizes, 1), strict=True)}
-    apart = fused_mlp.gradients(network, loss, params, x, y, weights, has_signs)
+    apart = mlp_kernel.gradients(network, loss, params, x, y, weights, has_signs)
     for found, again in zip((row, outputs), apart, strict=True):
         assert torch.equal(found, again)
-    assert torch.equal(fused_mlp.outputs(network, views, x, has_signs), outputs)
+    assert torch.equal(mlp_kernel.outputs(network, views, x, has_signs), outputs)
     replicas, batch = y.shape
     uniform = torch.full((replicas, batch), 1 / batch) if weights is None else weights
     expected, expected_outputs = autograd(network, loss, params, x, y, uniform)
@@ -54,8 +54,8 @@ def compare(network, loss, params, x, y, weights, has_signs=False):
 
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=4).map(tuple),
-    st.sampled_from(sorted(fused_mlp.ACTIVATIONS)),
-    st.sampled_from(sorted(fused_mlp.LOSSES)),
+    st.sampled_from(sorted(mlp_kernel.ACTIVATIONS)),
+    st.sampled_from(sorted(mlp_kernel.LOSSES)),
     st.integers(1, 70),
     st.booleans(),
     st.booleans(),
@@ -79,9 +79,9 @@ def test_strips_and_segments_of_a_batch_add_up_on_any_number_of_threads(batch):
     torch.manual_seed(0)
     params, x, y = stacked(network, 2), torch.randn(2, batch, 9), torch.randint(0, 2, (2, batch)) * 2.0 - 1.0
     compare(network, "logistic", params, x, y, None)
-    alone = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    alone = mlp_kernel.gradients(network, "logistic", params, x, y, None)
     torch.set_num_threads(3)
-    together = fused_mlp.gradients(network, "logistic", params, x, y, None)
+    together = mlp_kernel.gradients(network, "logistic", params, x, y, None)
     torch.set_num_threads(1)
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
@@ -93,7 +93,7 @@ def test_large_pre_activations_neither_overflow_nor_lose_the_sign():
     compare(network, "logistic", stacked(network, 2, scale=60.0), x, y, None)
 
 
-@pytest.mark.parametrize("activation", sorted(fused_mlp.ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(mlp_kernel.ACTIVATIONS))
 @pytest.mark.parametrize("signs", [False, True])
 def test_what_is_not_finite_stays_visible_and_in_its_replica(activation, signs):
     network = MLP((5,), 1, width=17, activation=activation)
@@ -101,9 +101,9 @@ def test_what_is_not_finite_stays_visible_and_in_its_replica(activation, signs):
     params = stacked(network, 3)
     x, y = torch.randn(3, 39, 5), torch.ones(3, 39)
     x = x.sign() if signs else x
-    expected, _ = fused_mlp.gradients(network, "logistic", params, x, y, None, signs)
+    expected, _ = mlp_kernel.gradients(network, "logistic", params, x, y, None, signs)
     params["layers.0.weight"][1] = float("nan")
-    row, outputs = fused_mlp.gradients(network, "logistic", params, x, y, None, signs)
+    row, outputs = mlp_kernel.gradients(network, "logistic", params, x, y, None, signs)
     assert outputs[1].isnan().all()
     assert torch.equal(row[[0, 2]], expected[[0, 2]])
 
@@ -112,7 +112,7 @@ def test_gelu_and_its_slope_are_within_rounding_of_their_definition():
     network = MLP((1,), 1, width=1, activation="gelu", bias=False)
     x = torch.linspace(-12, 12, 4001)
     ones = {name: torch.ones(len(x), 1, 1) for name in ("layers.0.weight", "layers.1.weight")}
-    row, outputs = fused_mlp.gradients(network, "correlation", ones, x[:, None, None], torch.ones(len(x), 1), None)
+    row, outputs = mlp_kernel.gradients(network, "correlation", ones, x[:, None, None], torch.ones(len(x), 1), None)
     z = x.double().numpy()
     size = np.maximum(abs(z), 1)
     np.testing.assert_allclose(outputs[:, 0].numpy() / size, z * norm.cdf(z) / size, rtol=0, atol=3e-7)
@@ -130,8 +130,8 @@ def test_gelu_and_its_slope_are_within_rounding_of_their_definition():
     ],
 )
 def test_what_the_kernel_does_not_compute_it_refuses(network, loss):
-    assert not fused_mlp.supports(network, loss)
+    assert not mlp_kernel.supports(network, loss)
 
 
 def test_it_supports_the_papers_network():
-    assert fused_mlp.supports(MLP((20,), 1, width=64), "logistic")
+    assert mlp_kernel.supports(MLP((20,), 1, width=64), "logistic")

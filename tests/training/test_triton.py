@@ -14,7 +14,7 @@ from svl.interventions import ClipNorm, LabelNoise
 from svl.models import MLP
 from svl.optim import SGD, AdamW
 from svl.tasks import Parity, Staircase
-from svl.training import fused_sgd
+from svl.training.routes.triton import TritonSteps, serves
 
 has_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 TASK = Parity(20, 6)
@@ -23,7 +23,7 @@ TASK = Parity(20, 6)
 @pytest.mark.slow
 @has_triton
 def test_the_kernel_equals_the_eager_step_in_tritons_interpreter():
-    module = Path(__file__).with_name("fused_sgd_interpreted.py")
+    module = Path(__file__).with_name("triton_interpreted.py")
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", str(module)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
@@ -38,7 +38,7 @@ def test_it_compiles_for_gpus_with_products_on_tensor_cores(capability, instruct
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from svl.training.fused_sgd_kernel import sgd_steps
+    from svl.training.routes.triton_kernel import sgd_steps
 
     kinds = ["*i64", "*fp64", "*i64", "*i32", "*fp64", *["*fp32"] * 4, "*i64", "*i64", *["i32"] * 4]
     constants = {"DIM": 20, "WIDTH": 64, "BIAS": 1, "LOSS": "logistic", "ROWS": 64, "INPUTS": 32, "UNITS": 64}
@@ -55,7 +55,7 @@ def stack_of(lab, data=None, network=None, rule=None, **settings):
 
 
 def served(stack):
-    return [fused_sgd.serves(stack.step, block) for block in stack._prepare().blocks]
+    return serves(stack.spec)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def served(stack):
     [Online(TASK), Subset(TASK, 512), Subset(TASK, 512, "replacement"), Subset(Parity(30, 30), "online")],
 )
 def test_it_serves_rules_on_parity(lab, data):
-    assert served(stack_of(lab, data)) == [True]
+    assert served(stack_of(lab, data))
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_it_serves_rules_on_parity(lab, data):
     ids=lambda settings: next(iter(settings)),
 )
 def test_what_the_kernel_does_not_know_it_leaves_to_the_step(lab, settings):
-    assert not any(served(stack_of(lab, **settings)))
+    assert not served(stack_of(lab, **settings))
 
 
 def test_a_cpu_has_no_use_for_it(lab):
     stack = stack_of(lab)
-    blocks = stack._prepare().blocks
-    assert fused_sgd.select(stack.step, blocks) is None
+    assert "GPU" in TritonSteps.obstacle(stack.spec, torch.device("cpu"))
+    assert stack.engine.route is stack.engine.steps

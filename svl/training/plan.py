@@ -1,0 +1,229 @@
+"""How a fit is computed: by which routes, in which blocks, on how many cores; chosen in one place, and printable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+import torch
+
+from svl.training.blocks import StepRange, partition, view
+from svl.training.compilation import can_compile, warn_eager
+from svl.training.routes.autograd import Autograd
+from svl.training.routes.factored import FactoredPopulation
+from svl.training.routes.factored_kernel import FactoredKernel
+from svl.training.routes.mlp_kernel import STRIP, MLPKernel
+from svl.training.routes.route import BatchRoute, GradientRoute, Route, StepRoute
+from svl.training.routes.sample_gradients import SampleGradients
+from svl.training.routes.step_by_step import StepByStep
+from svl.training.routes.triton import TritonSteps
+from svl.training.spec import StackSpec
+
+# Of each kind, the first route without an obstacle is taken.
+BATCH_ROUTES: tuple[type[BatchRoute], ...] = (SampleGradients, MLPKernel, Autograd)
+POPULATION_ROUTES: tuple[type[GradientRoute], ...] = (FactoredKernel, FactoredPopulation)
+STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, StepByStep)
+
+# Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
+_NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
+_CALLS_WORTH_COMPILING = 1000
+# Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
+_NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
+_EVALUATION_NUMBERS = 2**20
+
+RouteType = TypeVar("RouteType", bound=Route)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block of a plan.
+
+    Attributes:
+        rows: which replicas.
+        ranges: of steps that are computed in the same way.
+    """
+
+    rows: slice
+    ranges: tuple[StepRange, ...]
+
+    @property
+    def replicas(self) -> int:
+        """Number of replicas."""
+        return int(self.rows.stop - self.rows.start)
+
+    def calls(self, steps: int) -> int:
+        """Micro-batches of so many steps."""
+        ends = [part.first for part in self.ranges[1:]] + [steps]
+        lengths = [max(min(end, steps) - part.first, 0) for part, end in zip(self.ranges, ends, strict=True)]
+        return sum(length * part.micro_batches for length, part in zip(lengths, self.ranges, strict=True))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a stack is computed on one device; the numbers are the same up to rounding for every plan.
+
+    Attributes:
+        device: where the tensors are.
+        batch_route: computes the gradients of batches.
+        population_route: computes those of a whole enumerated population, where that is faster.
+        step_route: takes the steps.
+        blocks: replicas that are trained together.
+        micro_batch_size: examples whose activations are held at once.
+        is_compiled: whether steps are compiled.
+        compiles_evaluation: whether the measurement on test examples is.
+        compiles_gradients: whether the measurement of gradients is.
+        has_kernels: whether the strategy may draw indices by C++ kernels.
+        holds_examples: whether examples that are the same at every step are kept.
+        holds_tests: whether test examples are kept.
+        evaluation_rows: test examples that are measured at once.
+        workers: blocks that are computed side by side.
+        is_small: whether a block is too little work to be divided between cores.
+        reasons: why a route that comes before a chosen one is not used, by its name.
+    """
+
+    device: torch.device
+    batch_route: type[BatchRoute]
+    population_route: type[GradientRoute] | None
+    step_route: type[StepRoute]
+    blocks: tuple[BlockPlan, ...]
+    micro_batch_size: int
+    is_compiled: bool
+    compiles_evaluation: bool
+    compiles_gradients: bool
+    has_kernels: bool
+    holds_examples: bool
+    holds_tests: bool
+    evaluation_rows: int
+    workers: int
+    is_small: bool
+    reasons: dict[str, str]
+
+    @property
+    def has_micro_batches(self) -> bool:
+        """Whether any step adds up several micro-batches."""
+        return any(steps.micro_batches > 1 for block in self.blocks for steps in block.ranges)
+
+    @classmethod
+    def of(cls, spec: StackSpec, device: torch.device) -> Plan:
+        """The plan for a stack.
+
+        Args:
+            spec: what is trained.
+            device: where its tensors are.
+        """
+        data, execution = spec.data, spec.execution
+        has_kernel = execution.compile != "never" and MLPKernel.obstacle(spec, device) is None
+        numbers_at_once = spec.example_size if has_kernel else spec.activations
+        micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
+        blocks = _blocks(spec, device, micro, has_kernel)
+        calls = sum(block.calls(data.total_steps) for block in blocks)
+        is_compiled = _is_worth_compiling(spec, calls)
+        if is_compiled and not can_compile():
+            warn_eager()
+            is_compiled = False
+        reasons: dict[str, str] = {}
+        batch_route = _first(BATCH_ROUTES, spec, device, is_compiled, reasons)
+        has_population = any(steps.is_population for block in blocks for steps in block.ranges)
+        population_routes = POPULATION_ROUTES if has_population else ()
+        population_route = _first(population_routes, spec, device, is_compiled, reasons)
+        step_route = _first(STEP_ROUTES, spec, device, is_compiled, reasons)
+        assert batch_route is not None and step_route is not None
+        # A power of two, so that few sizes of the test set make a ragged end.
+        rows = 1 << max(0, (_EVALUATION_NUMBERS // spec.example_size).bit_length() - 1)
+        rows = min(1024, rows, data.test_size)
+        compiles_evaluation = compiles_gradients = is_compiled
+        if execution.evaluations is not None:
+            parts = -(-data.test_size // rows)
+            compiles_evaluation &= _is_worth_compiling(spec, execution.evaluations * parts * len(blocks))
+            compiles_gradients &= _is_worth_compiling(spec, execution.evaluations * len(blocks))
+        # Processes that add up gradients must do so in one order.
+        side_by_side = is_compiled and device.type == "cpu" and not spec.team.divides_batches
+        most = max(block.replicas for block in blocks)
+        is_small = side_by_side and micro * spec.activations * most <= _NUMBERS_PER_BLOCK and not has_population
+        return cls(
+            device=device,
+            batch_route=batch_route,
+            population_route=population_route,
+            step_route=step_route,
+            blocks=blocks,
+            micro_batch_size=micro,
+            is_compiled=is_compiled,
+            compiles_evaluation=compiles_evaluation,
+            compiles_gradients=compiles_gradients,
+            has_kernels=is_compiled and execution.fused,
+            holds_examples=_examples(spec, blocks, micro, population_route is not None) <= _NUMBERS_HELD,
+            holds_tests=spec.replicas * data.test_size * spec.example_size <= _TEST_NUMBERS_HELD,
+            evaluation_rows=rows,
+            workers=len(blocks) if side_by_side else 1,
+            is_small=is_small,
+            reasons=reasons,
+        )
+
+
+def _first(
+    routes: Sequence[type[RouteType]],
+    spec: StackSpec,
+    device: torch.device,
+    is_compiled: bool,
+    reasons: dict[str, str],
+) -> type[RouteType] | None:
+    """The first route that can serve, and into ``reasons`` why those before it cannot."""
+    for route in routes:
+        obstacle = route.obstacle(spec, device)
+        if obstacle is None and route.needs_compilation and not is_compiled:
+            obstacle = "the steps of this fit are not compiled"
+        if obstacle is None:
+            return route
+        reasons[route.name] = obstacle
+    return None
+
+
+def _blocks(spec: StackSpec, device: torch.device, micro: int, has_kernel: bool) -> tuple[BlockPlan, ...]:
+    """Replicas whose steps are computed in the same way, cut into blocks that a core has cache for."""
+    numbers = micro * spec.activations
+    if has_kernel:  # which holds the activations of a strip of examples alone
+        numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
+    own = spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
+    ranges = [_ranges(spec, replica, micro) for replica in range(own.start, own.stop)]
+    runs = [len(list(run)) for _, run in groupby(ranges)]
+    slices = partition(runs, spec.execution.block_size or _replicas_per_block(spec, device, len(ranges), numbers))
+    return tuple(BlockPlan(slice(own.start + part.start, own.start + part.stop), ranges[part.start]) for part in slices)
+
+
+def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:
+    """One replica's ranges of steps."""
+    data, settings = spec.data, view(spec.settings, slice(replica, replica + 1))
+    return tuple(
+        StepRange(step, count, data.is_population(settings, torch.tensor(step)))
+        for step, count in data.micro_batches(settings, micro)
+    )
+
+
+def _replicas_per_block(spec: StackSpec, device: torch.device, count: int, numbers: int) -> int:
+    """As many as a core's cache holds, but at least a block for each core where the work is worth it.
+
+    Args:
+        count: replicas to divide.
+        numbers: what one replica's batch has to have at hand.
+    """
+    if device.type != "cpu":
+        return count
+    threads = spec.execution.threads or torch.get_num_threads()
+    most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // threads)
+    return min(most, max(share, most // _LEAST_SHARE, 1))
+
+
+def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_factored: bool) -> int:
+    """Numbers of all examples of micro-batches; of a product of halves, of the targets alone."""
+    return sum(
+        block.replicas * steps.micro_batches * micro * (1 if is_factored and steps.is_population else spec.example_size)
+        for block in blocks
+        for steps in block.ranges
+    )
+
+
+def _is_worth_compiling(spec: StackSpec, calls: int) -> bool:
+    wanted = spec.execution.compile
+    return wanted == "always" or (wanted == "auto" and calls >= _CALLS_WORTH_COMPILING)

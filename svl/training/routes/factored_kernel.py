@@ -1,0 +1,41 @@
+"""The gradient over a whole population of products, by the C++ kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from svl.training.routes.factored import FactoredPopulation
+from svl.training.routes.mlp_kernel import MLPKernel, population_gradients
+from svl.training.routes.route import Gradients
+from svl.training.spec import StackSpec
+
+_OUTPUTS = 2**20  # what one call holds of outputs and targets
+
+
+class FactoredKernel(FactoredPopulation):
+    """The same outer sums by the C++ kernel, which keeps no activation."""
+
+    name = "C++ kernel over the population"
+
+    @classmethod
+    def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        obstacle = FactoredPopulation.obstacle(spec, device) or MLPKernel.obstacle(spec, device)
+        network: Any = spec.network
+        if obstacle is None and len(network.layers) == 1:
+            return "it needs a hidden layer"
+        return obstacle
+
+    def of_rows(
+        self, packed: dict[str, Tensor], params: dict[str, Tensor], halves: tuple[Tensor, Tensor], targets: Tensor
+    ) -> Gradients:
+        objective = self.spec.objective
+        row, outputs = population_gradients(self.network, objective.loss, params, *halves, targets)
+        loss, correct = vmap(objective.mean, (0, 0, None))(outputs[..., None], targets, None)
+        return Gradients(self.spec.packing.pack_row(row), loss, correct)
+
+    def _numbers_at_once(self, device: torch.device, widest: int) -> int:
+        return _OUTPUTS

@@ -1,0 +1,226 @@
+"""What a stack trains and how it is asked to compute it: the settings, and everything that no step changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from svl.data.draw import Settings
+from svl.data.reuse import ReuseDataModule
+from svl.errors import SettingError, nearest
+from svl.interventions.on_gradients import (
+    BatchGradientIntervention,
+    GradientIntervention,
+    SampleGradientIntervention,
+)
+from svl.models.mlp import MLP
+from svl.optim.initialisation import Initialisation
+from svl.optim.parameterisation import Factors, Parameterisation
+from svl.optim.rule import UpdateRule
+from svl.optim.schedule import Schedule
+from svl.optim.schedule import factors as schedule_factors
+from svl.optim.sgd import SGD
+from svl.replicas import Replicas
+from svl.training import network as plain_network
+from svl.training.groups import ParameterGroup, StackHyper, stack_hyper
+from svl.training.losses import LossName, Objective
+from svl.training.network import Build
+from svl.training.packing import Packing
+from svl.training.team import Team
+
+Compile = Literal["auto", "always", "never"]
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What is trained: the settings that decide the numbers of a fit, apart from its data.
+
+    Attributes:
+        network: makes one plain network from the task's input shape and output dimension; see :mod:`.network`.
+        loss: name of the loss.
+        optimizer: the update rule.
+        replicas: arms and seeds.
+        groups: parameter groups by name.
+        init: initial weights.
+        parameterisation: factors on initial values and rates.
+        schedules: learning-rate schedules, by name; multiplied.
+        interventions: on the gradients, by name.
+    """
+
+    network: Build = MLP
+    loss: LossName = "logistic"
+    optimizer: UpdateRule = field(default_factory=SGD)
+    replicas: Replicas = field(default_factory=Replicas)
+    groups: Mapping[str, ParameterGroup] = field(default_factory=dict)
+    init: Initialisation = "pytorch"
+    parameterisation: Parameterisation | None = None
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    interventions: Mapping[str, GradientIntervention] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """How a fit is computed: settings that change speed and memory, and numbers by rounding alone.
+
+    Attributes:
+        compile: ``auto`` compiles what is called often enough to gain from it.
+        fused: in a compiled fit, use the routes that are written by hand: C++ kernels for MLPs and for the order of
+            epochs, a Triton kernel on a GPU, and outer sums for the gradient over a population of products.
+        block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
+        threads: cores to use; all if ``None``.
+        precision: ``bf16-mixed`` for matrix products in bfloat16.
+        evaluations: how many the fit will have, where that is known.
+    """
+
+    compile: Compile = "auto"
+    fused: bool = True
+    block_size: int | None = None
+    threads: int | None = None
+    precision: Precision = "32-true"
+    evaluations: int | None = None
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """Everything about a stack that no step changes; what routes and plans are made from.
+
+    Attributes:
+        data: the reuse strategy, whose run length is fixed.
+        settings: the strategy's, by name ``[replica, ...]``, on the CPU.
+        network: one plain network, whose parameters are swapped for each replica's.
+        packing: how its parameters lie in matrices.
+        hyper: rates, scales and freezing of each parameter.
+        objective: the loss and what counts as correct.
+        rule: the optimizer.
+        interventions: on the gradients, by name.
+        rates: the schedules' factor on the rates at each step, or ``None`` without schedules.
+        replicas: number of replicas.
+        example_size: numbers that one example has at the network's input and output.
+        activations: numbers that the network's modules return for one example.
+        measures: names of the task's own measures of a test example.
+        execution: how to compute.
+        team: the processes that share the work.
+    """
+
+    data: ReuseDataModule
+    settings: Settings
+    network: nn.Module
+    packing: Packing
+    hyper: StackHyper
+    objective: Objective
+    rule: UpdateRule
+    interventions: Mapping[str, GradientIntervention]
+    rates: Float[Tensor, "step"] | None
+    replicas: int
+    example_size: int
+    activations: int
+    measures: tuple[str, ...]
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    team: Team = field(default_factory=Team)
+
+    @classmethod
+    def of(
+        cls, data: ReuseDataModule, training: TrainingSettings, network: nn.Module, execution: ExecutionSettings
+    ) -> StackSpec:
+        """Check that the parts fit together and work out what does not change.
+
+        Args:
+            network: one plain network, made by ``training.network``.
+
+        Raises:
+            SettingError: for settings that do not fit together.
+        """
+        replicas, groups = training.replicas, dict(training.groups)
+        example_size, measures = plain_network.check(training.network, network, data.task, training.loss)
+        for name in data.task.per_replica:
+            plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), training.loss)
+        shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+        factors = _factors(training, network, data) if training.parameterisation else {}
+        hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors)
+        settings = data.settings_of(replicas)
+        _check_streams(data, groups, hyper)
+        spec = cls(
+            data=data,
+            settings=settings,
+            network=network,
+            packing=Packing(shapes, hyper),
+            hyper=hyper,
+            objective=Objective(training.loss, data.task),
+            rule=training.optimizer,
+            interventions=dict(training.interventions),
+            rates=schedule_factors(training.schedules, data.total_steps) if training.schedules else None,
+            replicas=len(replicas),
+            example_size=example_size,
+            activations=plain_network.activations(network, data.task),
+            measures=tuple(measures),
+            execution=execution,
+        )
+        spec._check_interventions()
+        return spec
+
+    @property
+    def batch_interventions(self) -> dict[str, BatchGradientIntervention]:
+        """The interventions that act on a batch's gradient."""
+        every = self.interventions.items()
+        return {name: part for name, part in every if isinstance(part, BatchGradientIntervention)}
+
+    @property
+    def sampler(self) -> SampleGradientIntervention | None:
+        """The intervention that needs each sample's own gradient, if there is one."""
+        every = self.interventions.values()
+        return next((part for part in every if isinstance(part, SampleGradientIntervention)), None)
+
+    @property
+    def has_signs(self) -> bool:
+        """Whether every coordinate of every training input is -1 or 1."""
+        turns = any(part.changes_inputs for part in self.data.interventions.values())
+        return self.data.task.input_law == "signs" and not turns
+
+    def shared_by(self, team: Team) -> StackSpec:
+        """The same stack, whose work is shared by a team of processes."""
+        return replace(self, team=team)
+
+    def _check_interventions(self) -> None:
+        """Raise :class:`SettingError` unless the samples' own gradients can be had where they are needed."""
+        for place, (name, intervention) in enumerate(self.interventions.items()):
+            if not isinstance(intervention, SampleGradientIntervention):
+                continue
+            key, kind = f"model.interventions.{name}", type(intervention).__name__
+            if place:
+                raise SettingError(key, kind, "the first place: it needs the gradients of the samples")
+            is_uneven = "batch" in self.settings or type(self.data).weights is not ReuseDataModule.weights
+            if self.data.streams or is_uneven:
+                raise SettingError(key, kind, "strategies without streams, whose batches are all of one size")
+
+
+def _factors(training: TrainingSettings, network: nn.Module, data: ReuseDataModule) -> dict[str, Factors]:
+    """The parameterisation's factors on each parameter."""
+    parameterisation = training.parameterisation
+    assert parameterisation is not None
+
+    def make(**settings: Any) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            return plain_network.make(partial(training.network, **settings), data.task)
+
+    columns = training.replicas.columns("model.parameterisation.", parameterisation)
+    by_name = {name: torch.tensor(column, dtype=torch.float64) for name, column in columns.items()}
+    return parameterisation.factors(network, make, training.optimizer, by_name)
+
+
+def _check_streams(data: ReuseDataModule, groups: Mapping[str, ParameterGroup], hyper: StackHyper) -> None:
+    """Raise :class:`SettingError` unless every group's stream exists and every stream has a group."""
+    for name, group in groups.items():
+        if group.stream is not None and group.stream not in data.streams:
+            allowed = ", ".join(data.streams) or "null: there are no data.streams"
+            close = nearest(group.stream, data.streams)
+            raise SettingError(f"model.groups.{name}.stream", group.stream, allowed + close)
+    for name in data.streams:
+        if name not in hyper.stream.values():
+            raise SettingError(f"data.streams.{name}", name, "streams that a model.groups.<name>.stream names")
