@@ -105,6 +105,24 @@ class Plan:
         """Whether any step adds up several micro-batches."""
         return any(steps.micro_batches > 1 for block in self.blocks for steps in block.ranges)
 
+    def rows(self) -> list[tuple[str, str]]:
+        """What the plan says, as pairs of a heading and a text."""
+        sizes = sorted({block.replicas for block in self.blocks})
+        of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        blocks = f"{len(self.blocks)} of {of} replicas, {self.workers} at most side by side"
+        rows = [
+            ("device", str(self.device)),
+            ("steps", f"{self.step_route.name}, {'compiled' if self.is_compiled else 'not compiled'}"),
+            ("gradients", self.batch_route.name),
+        ]
+        if self.population_route:
+            rows.append(("on the population", self.population_route.name))
+        rows += [(f"not the {name}", reason) for name, reason in self.reasons.items()]
+        rows.append(("blocks", blocks))
+        if self.has_micro_batches:
+            rows.append(("micro-batches", f"of {self.micro_batch_size} examples"))
+        return rows
+
     @classmethod
     def of(cls, spec: StackSpec, device: torch.device) -> Plan:
         """The plan for a stack.
