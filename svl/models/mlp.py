@@ -30,16 +30,18 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron without residual connections; parameters ``layers.0.weight``, ``layers.0.bias``, ...
+    """A multi-layer perceptron without residual connections.
+
+    Parameters: ``layers.0.weight``, ``layers.0.bias``, ``layers.1.weight``, ...
 
     Source: Liu et al. 2026, section 3: ReLU, width 64; depth counts layers of weights, so depth 2 has one hidden layer.
 
     Args:
-        input_shape: shape of one input; flattened.
+        input_shape: shape of one input, which is flattened.
         output_dim: number of outputs.
         width: units in each hidden layer.
         depth: layers of weights, at least 1.
-        activation: between layers.
+        activation: ``relu``, ``gelu``, ``sigmoid`` or ``quadratic``, after every layer except the last.
         bias: whether the layers have biases.
 
     Raises:
