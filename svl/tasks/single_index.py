@@ -31,14 +31,14 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 class SingleIndex(Task):
     """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
 
-    Labels are real, so there is no accuracy but for the link ``sign``. Its labels without noise are -1 and 1, and fit
-    the losses of labels too.
+    Labels are real numbers, so there is no accuracy, except with the link ``sign``. Its labels without noise are -1 and
+    1, which the classification losses allow too.
 
     Source: Liu et al. 2026, section 2; He_3 and dim 40 or 50 in appendix B.1.
 
     Args:
         dim: number of coordinates.
-        link: he1 to he5, relu, sigmoid or sign.
+        link: the link function: he1 to he5, relu, sigmoid or sign.
         noise: standard deviation of the label noise. Can differ by replica.
 
     Raises:
@@ -60,7 +60,7 @@ class SingleIndex(Task):
 
     @property
     def has_accuracy(self) -> bool:
-        """Only signs can be right."""
+        """Whether labels are signs."""
         return self.link == "sign"
 
     def teacher(self, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica {self.dim}"]:
@@ -89,5 +89,5 @@ class SingleIndex(Task):
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]
     ) -> Bool[Tensor, "..."] | None:
-        """Of the link ``sign``, the output has the label's sign; an output of exactly 0 counts as wrong."""
+        """Whether output and label have the same sign; 0 counts as wrong. ``None`` for links other than ``sign``."""
         return outputs[..., 0] * targets > 0 if self.has_accuracy else None

@@ -88,9 +88,10 @@ def stack_hyper(
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
     for name, column in columns.items():
         for key in ("lr", "weight_decay"):
-            values = [value for value in column[key] if value is not None]
-            if values and key not in base:
-                raise SettingError(f"model.groups.{name}.{key}", values[0], f"null: {type(rule).__name__} has no {key}")
+            changes = [value for value in column[key] if value is not None]
+            if changes and key not in base:
+                allowed = f"null: {type(rule).__name__} has no {key}"
+                raise SettingError(f"model.groups.{name}.{key}", changes[0], allowed)
     streams = {name: group.stream or "" for name, group in groups.items()}
     hyper = StackHyper(group=group_of, stream={name: streams.get(group, "") for name, group in group_of.items()})
     for name in names:
