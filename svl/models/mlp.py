@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from svl.checks import check_choice
 from svl.errors import SettingError
 
 Activation = Literal["relu", "gelu", "sigmoid", "quadratic"]
@@ -62,8 +63,7 @@ class MLP(nn.Module):
             raise SettingError("model.network.width", width, "at least 1")
         if depth < 1:
             raise SettingError("model.network.depth", depth, "at least 1")
-        if activation not in ACTIVATIONS:
-            raise SettingError("model.network.activation", activation, ", ".join(ACTIVATIONS))
+        check_choice("model.network.activation", activation, ACTIVATIONS)
         dims = [math.prod(input_shape), *[width] * (depth - 1), output_dim]
         self.activation = activation
         self.input_axes = len(input_shape)

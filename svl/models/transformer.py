@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from svl.checks import check_whole
+from svl.checks import check_choice, check_whole
 from svl.errors import SettingError
 
 QKNorm = Literal["none", "layer", "rms"]
@@ -118,10 +118,8 @@ class Transformer(nn.Module):
             raise SettingError("model.network.heads", heads, f"a divisor of width = {width}")
         if not (math.isfinite(feed_forward_ratio) and round(feed_forward_ratio * width) >= 1):
             raise SettingError("model.network.feed_forward_ratio", feed_forward_ratio, "a number above 0")
-        if qk_norm not in QK_NORMS:
-            raise SettingError("model.network.qk_norm", qk_norm, ", ".join(QK_NORMS))
-        if readout not in READOUTS:
-            raise SettingError("model.network.readout", readout, ", ".join(READOUTS))
+        check_choice("model.network.qk_norm", qk_norm, QK_NORMS)
+        check_choice("model.network.readout", readout, READOUTS)
         self.readout = readout
         self.is_discrete = vocabulary is not None
         self.is_vector = len(input_shape) == 1 and not self.is_discrete

@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.checks import check_number, check_whole
-from svl.errors import SettingError
+from svl.checks import check_choice, check_number, check_whole
 from svl.tasks.task import Task
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -49,8 +48,7 @@ class SingleIndex(Task):
 
     def __init__(self, dim: int = 40, link: str = "he3", noise: float = 0.0) -> None:
         check_whole("data.task.dim", dim, 1)
-        if not isinstance(link, str) or link not in LINKS:
-            raise SettingError("data.task.link", link, ", ".join(LINKS))
+        check_choice("data.task.link", link, LINKS)
         self.dim, self.link = dim, link
         self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
         self.input_shape, self.input_law, self.has_teacher = (dim,), "gaussian", True

@@ -39,7 +39,7 @@ class Task(ABC):
             in addition to its own; for each the number of its values, ``None`` if unlimited. A strategy can restrict
             any of them to a pool.
         input_law: the distribution of the inputs if :meth:`labels` can label any such input: ``signs`` for independent
-            uniform coordinates in {-1, 1}, ``gaussian`` for N(0, I); else ``None``. The C++ kernel relies on it.
+            coordinates in {-1, 1}, ``gaussian`` for N(0, I); else ``None``. The C++ kernel relies on it.
         has_teacher: whether the labels depend on a teacher drawn once for each replica, so that :meth:`labels` with
             another key gives those of another teacher.
         digest: a hash of stored data, kept in a run's summary; ``None`` if the settings determine the data.
