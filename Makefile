@@ -2,7 +2,7 @@
 PYTHON ?= python3
 JAX := jax==0.10.2
 
-# The caller's Python settings must not leak into the environments made here.
+# The caller's Python settings must not affect the environments created here.
 unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
 
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.installed ## train the quickstart, small data against large, and say where the figure is
+demo: .venv/.installed ## train the quickstart, small data against large, and print the path of the figure
 	@touch .venv/.demo-started
 	.venv/bin/svl fit --config configs/quickstart.yaml
 	@find runs -path '*/wandb' -prune -o -path '*/figures/*.png' -newer .venv/.demo-started -print | sed 's/^/figure: /' | grep . \
@@ -22,7 +22,7 @@ test: .venv/.installed ## run the tests
 	@$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
 	.venv/bin/python -m pytest -n 2 --dist worksteal
 
-coverage: .venv/.installed ## run the tests and say what they cover, which takes longer
+coverage: .venv/.installed ## run the tests and measure their coverage, which takes longer
 	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed ## check style, formatting and types
@@ -34,14 +34,14 @@ format: .venv/.installed ## format the code and apply the safe fixes
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-bench: .venv/.installed .venv-bench/.installed ## measure speed, beside a plain PyTorch loop and JAX, and how it scales
+bench: .venv/.installed .venv-bench/.installed ## compare the speed with a plain PyTorch loop and JAX, and measure how it scales
 	.venv/bin/python -m svl.bench
 
 clean: ## remove build products and caches; keep .venv and runs
 	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find svl callbacks tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# $(call environment,DIR): an environment whose pip works; one left half-made by an interruption is made anew.
+# $(call environment,DIR): an environment with a working pip; one that was interrupted while it was created is created again.
 define environment
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "svl needs Python 3.11 or later, and $(PYTHON) is $$("$(PYTHON)" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo missing): try 'make $(MAKECMDGOALS) PYTHON=python3.12'" >&2; exit 1; }
@@ -51,7 +51,7 @@ define environment
 	@echo '*' > $(1)/.gitignore
 endef
 
-# mup, the tests' reference for muP, asks for torchvision and seaborn, which the parts that they import never use.
+# mup, the reference for muP in the tests, requires torchvision and seaborn, which the tests do not need.
 .venv/.installed: pyproject.toml constraints.txt
 	$(call environment,.venv)
 	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'

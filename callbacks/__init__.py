@@ -1,4 +1,4 @@
-"""Lightning callbacks of svl: what is measured, shown and kept during a fit."""
+"""Lightning callbacks: measurements, progress, history and checkpoints of a fit."""
 
 from callbacks.checkpoint import Checkpoint
 from callbacks.feature import Feature

@@ -1,4 +1,4 @@
-"""The base of callbacks that measure something of every replica."""
+"""The base class of callbacks that measure something of every replica."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from svl.training.network import attention
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
-_INPUT_NUMBERS_AT_ONCE = 2**18
+_MAX_INPUT_NUMBERS = 2**18
 
 
 class Measurement(pl.Callback, ABC):
     """Adds columns to the history: :meth:`measure` is called every ``trainer.log_every_n_steps`` steps and at step 0.
 
     Attributes:
-        metrics: names of the columns, where they are the same for all networks and tasks.
+        metrics: names of the columns if they are always the same; otherwise override :meth:`names`.
     """
 
     metrics: ClassVar[tuple[str, ...]] = ()
 
     def names(self, module: ReplicaModule) -> Sequence[str]:
-        """Names of the columns; asked before training, so that a target can name one.
+        """Names of the columns; called before training, so that ``target.metric`` can name one of them.
 
         Raises:
-            SettingError: where there is nothing to measure in this network or task.
+            SettingError: if the measurement does not apply to this network or task.
         """
         return self.metrics
 
     @abstractmethod
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
-        """The metrics by name, one number per replica."""
+        """The metrics by name, with one number for each replica."""
 
 
 def test_examples(stack: ReplicaStack, count: int) -> tuple[Tensor, Tensor]:
@@ -47,16 +47,17 @@ def test_examples(stack: ReplicaStack, count: int) -> tuple[Tensor, Tensor]:
 
 
 def forward(stack: ReplicaStack, inputs: Tensor, read: Callable[[Tensor], Any] = lambda outputs: outputs) -> Any:
-    """What ``read`` makes of each replica's outputs for its own inputs, replicas first.
+    """A forward pass of each replica on its own inputs; results are stacked along a first replica axis.
 
     Args:
+        stack: the replicas.
         inputs: ``[replica, batch, *input_shape]``.
-        read: a function of one replica's outputs ``[batch, ...]``.
+        read: function applied to one replica's outputs ``[batch, ...]``; by default the outputs are returned.
     """
 
-    def one(parameters: dict[str, Tensor], inputs: Tensor) -> Any:
+    def forward_replica(parameters: dict[str, Tensor], inputs: Tensor) -> Any:
         return read(functional_call(stack.network, parameters, (inputs,)))
 
-    at_once = max(1, _INPUT_NUMBERS_AT_ONCE // inputs[0].numel())
+    chunk_size = max(1, _MAX_INPUT_NUMBERS // inputs[0].numel())
     with torch.no_grad(), attention(inputs.device):
-        return vmap(one, chunk_size=at_once)(stack.parameters_by_name(), inputs)
+        return vmap(forward_replica, chunk_size=chunk_size)(stack.parameters_by_name(), inputs)

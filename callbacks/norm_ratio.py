@@ -1,4 +1,4 @@
-"""Norm of the output layer over norm of the input layer."""
+"""The norm of the output layer divided by the norm of the input layer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from svl.training.replica_module import ReplicaModule
 
 
 class NormRatio(Measurement):
-    """``norm_ratio`` = |a|_F / |W|_F for the last and first weight matrices (Liu et al. 2026, figures 4 and 12).
+    """``norm_ratio`` = |a|_F / |W|_F for the last weight matrix a and the first W (Liu et al. 2026, figures 4 and 12).
 
-    One pass over two matrices per measurement: free.
+    Cost: one pass over two matrices for each measurement, which is negligible.
 
     Raises:
         SettingError: for a network without weight matrices.

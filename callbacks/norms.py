@@ -1,4 +1,4 @@
-"""How each layer's weights grow and move."""
+"""The norm, the growth and the updates of each layer's weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from svl.training.replica_module import ReplicaModule
 
 
 class Norms(Measurement):
-    """Of every weight matrix (or kernel) W, by its name in the network, three columns.
+    """Three columns for every weight matrix (or kernel) W, by its name in the network.
 
-    ``norm/<name>`` = |W|_F; ``growth/<name>`` = |W|_F / |W_0|_F with W_0 the initial weights (Liu et al. 2026, figure
-    13); ``update/<name>`` = |W - W'|_F with W' the weights at the measurement before, 0 at the first.
+    ``norm/<name>`` = |W|_F; ``growth/<name>`` = |W|_F / |W_0|_F with the initial weights W_0 (Liu et al. 2026, figure
+    13); ``update/<name>`` = |W - W'|_F with the weights W' at the previous measurement, 0 at the first.
 
-    Two passes over the weights per measurement, and memory for one more copy of them, also in the checkpoint.
+    Cost: two passes over the weights for each measurement, and memory for one more copy of them, also in checkpoints.
 
     Raises:
         SettingError: for a network without weight matrices.
@@ -46,13 +46,13 @@ class Norms(Measurement):
         norms = {name: _norm(weight) for name, weight in weights.items()}
         self._initial = self._initial or norms
         before = self._before or weights
-        found = {}
+        columns = {}
         for name, weight in weights.items():
-            found[f"norm/{name}"] = norms[name]
-            found[f"growth/{name}"] = norms[name] / self._initial[name].to(weight.device)
-            found[f"update/{name}"] = _norm(weight - before[name].to(weight.device))
+            columns[f"norm/{name}"] = norms[name]
+            columns[f"growth/{name}"] = norms[name] / self._initial[name].to(weight.device)
+            columns[f"update/{name}"] = _norm(weight - before[name].to(weight.device))
         self._before = {name: weight.clone() for name, weight in weights.items()}
-        return found
+        return columns
 
 
 def _weights(module: ReplicaModule) -> Mapping[str, Float[Tensor, "replica ..."]]:

@@ -1,4 +1,4 @@
-"""Which phase each replica is in, and when and how well it ended the ones before."""
+"""The phase of each replica, when each phase began, and the accuracy that ended it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from svl.training.stack import ReplicaStack
 
 
 class PhaseLog(Measurement):
-    """``phase/number``, from 1, of the coming step's phase; ``phase/size``, the examples in its set; ``phase/epoch``.
+    """The phase of each replica: ``phase/number``, ``phase/size`` and ``phase/epoch``.
 
-    The last is how often that set has been gone through in this phase: examples processed over size. Both are NaN where
-    data are fresh. Strategies without phases have one.
+    ``phase/number`` is the number of the next step's phase, from 1; ``phase/size`` the number of examples in its set;
+    ``phase/epoch`` the number of epochs in this phase so far, that is examples processed divided by size. Size and
+    epoch are NaN if data are fresh. A strategy without phases has a single phase.
 
-    When the fit ends or is stopped, ``phases.csv`` in the run directory has a row for each replica and phase: seed and
-    varied settings, ``phase``, ``size``, ``first_step``, and ``train/accuracy``, that of the last epoch where it ended
-    the phase (see :class:`~svl.data.AutomaticPhases`).
+    When the fit ends or is stopped, ``phases.csv`` is written to the run directory, with a row for each replica and
+    phase: seed and varied settings, ``phase``, ``size``, ``first_step``, and ``train/accuracy``, the accuracy over the
+    last epoch if it ended the phase (see :class:`~svl.data.AutomaticPhases`).
 
-    Reads a few numbers per replica: free.
+    Cost: reads a few numbers for each replica, which is negligible.
     """
 
     metrics = ("phase/number", "phase/size", "phase/epoch")
@@ -51,7 +52,7 @@ class PhaseLog(Measurement):
 def present_phase(
     stack: ReplicaStack, step: int
 ) -> tuple[Int[Tensor, "replica"], Int[Tensor, "replica"], Int[Tensor, "replica"]]:
-    """Each replica's phase at a step, from 0; the size of its set, 0 for fresh data; its first step."""
+    """The phase of each replica at a step, from 0; the size of its set, 0 for fresh data; and its first step."""
     data, settings, state = stack.data, stack.settings, stack.state.data
     phase = data.phase(settings, state, torch.tensor(step, device=stack.key.device))
     row = torch.arange(len(phase), device=phase.device)

@@ -1,4 +1,4 @@
-"""What queries and keys of attention do."""
+"""Attention logits and entropy, and the norms of queries and keys."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from svl.training.replica_module import ReplicaModule
 
 
 class QueryKey(Measurement):
-    """Of every attention layer and head, both numbered from 0, the columns ``qk/<layer>.<head>/<statistic>``.
+    """Columns ``qk/<layer>.<head>/<statistic>`` for every attention layer and head, both numbered from 0.
 
-    ``logit_max``, ``logit_mean`` and ``logit_std`` of the attention logits q.k / sqrt(d_head), over test examples and
-    all pairs of positions of which one sees the other; ``entropy``, the attention's mean entropy over positions (nats;
-    Zhai et al. 2023); ``q_norm`` and ``k_norm``, the Frobenius norms of the head's W_Q and W_K, and ``qk_norm``, the
-    spectral norm of its W_Q^T W_K. A normalisation of q and k is in the logits, not in the norms.
+    ``logit_max``, ``logit_mean`` and ``logit_std``: of the attention logits q.k / sqrt(d_head), over test examples and
+    all pairs of positions of which the first attends to the second; ``entropy``: the mean entropy of attention over
+    positions, in nats (Zhai et al. 2023); ``q_norm`` and ``k_norm``: the Frobenius norms of the head's W_Q and W_K;
+    ``qk_norm``: the spectral norm of its W_Q^T W_K. A normalisation of q and k affects the logits, not the norms.
 
-    A forward pass over ``examples`` test examples per measurement.
+    Cost: a forward pass over ``examples`` test examples for each measurement.
 
     Args:
-        examples: test examples.
+        examples: number of test examples.
 
     Raises:
         SettingError: for ``examples`` below 1 or a network without attention.
@@ -87,7 +87,7 @@ def _layers(module: ReplicaModule) -> dict[str, Attention]:
 def of_logits(
     q: Float[Tensor, "batch head position d_head"], k: Float[Tensor, "batch head position d_head"], causal: bool
 ) -> Float[Tensor, "head 4"]:
-    """Largest, mean and standard deviation of the attention logits, and the attention's mean entropy, of each head."""
+    """Maximum, mean and standard deviation of the attention logits, and the mean entropy, of each head."""
     logits = q @ k.mT / math.sqrt(q.shape[-1])
     position = torch.arange(q.shape[-2], device=q.device)
     visible = position <= position[:, None] if causal else torch.ones_like(position).bool().expand(len(position), -1)
@@ -109,5 +109,5 @@ def of_weights(
 
 
 def _finite(weight: Tensor) -> Tensor:
-    """LAPACK refuses what is not finite, for all replicas at once."""
+    """Zeros instead of numbers that are not finite, with which LAPACK would fail for all replicas."""
     return weight.nan_to_num(0, 0, 0)

@@ -9,36 +9,43 @@ from jaxtyping import Float
 from torch import Tensor
 
 from callbacks.measurement import Measurement
+from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
 
 class Rates(Measurement):
-    """Learning rates of the coming step, with schedules and parameterisation; 0 for what is frozen.
+    """Learning rates of the next step, including schedules and parameterisation; 0 for frozen parameters.
 
-    ``rate/<group>`` for each parameter group and ``rate`` for the parameters in none. Where a parameterisation gives
-    parameters of one group different rates, each has a column ``rate/<name>`` instead. At the last measurement of a
-    fit, the rates of its last step.
+    ``rate/<group>`` for each parameter group, and ``rate`` for the parameters that are not in a group. If a
+    parameterisation gives the parameters of one group different rates, each has a column ``rate/<name>`` instead. The
+    last measurement of a fit has the rates of its last step.
 
-    Reads one number per group: free.
+    Cost: reads one number for each group, which is negligible.
+
+    Raises:
+        SettingError: for an optimizer without a learning rate ``lr``.
     """
 
     def names(self, module: ReplicaModule) -> Sequence[str]:
+        rule = module.stack.spec.rule
+        if "lr" not in rule.per_replica:
+            raise SettingError("trainer.callbacks", "Rates", f"optimizers with lr; {type(rule).__name__} has none")
         return list(_parameters(module.stack))
 
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
         stack = module.stack
         rates = stack.spec.rates
         factor = 1.0 if rates is None else rates[min(module.global_step, len(rates) - 1)].item()
-        found = {}
+        columns = {}
         for column, parameter in _parameters(stack).items():
             rate, frozen = stack.spec.hyper.rule[parameter]["lr"].cpu(), stack.spec.hyper.frozen[parameter].cpu()
-            found[column] = torch.where(frozen, 0.0, factor * rate).float()
-        return found
+            columns[column] = torch.where(frozen, 0.0, factor * rate).float()
+        return columns
 
 
 def _parameters(stack: ReplicaStack) -> dict[str, str]:
-    """For each column a parameter that has its rate."""
+    """A parameter for each column, whose rate the column shows."""
     members: dict[str, list[str]] = {}
     for name, group in stack.spec.hyper.group.items():
         members.setdefault(group, []).append(name)

@@ -1,4 +1,4 @@
-"""How far the low-order statistics of the data in use are from the population's."""
+"""Sampling bias: how far low-order statistics of the training data are from the population's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from svl.training.blocks import BlockRunner, view
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
-_AT_ONCE = 2**14
+_CHUNK_SIZE = 2**14
 # E[f(z)] and E[f(z) (z^2 - 1)] for z ~ N(0, 1), of the links f where they are not both 0.
 _EVEN_PARTS = {
     "he2": (0.0, 2.0),
@@ -29,23 +29,25 @@ _EVEN_PARTS = {
 
 
 class SamplingBias(Measurement):
-    """Statistics of the set that each replica's phase reuses, after interventions on the data.
+    """Sampling bias of the set that each replica reuses in its phase, after interventions on the data.
 
     ``bias/x`` = |mean of x|; ``bias/yx`` = |mean of y x|; ``bias/moment`` = |M^ - M| in the spectral norm, with M^ the
-    mean of y x x^T and M = E[y x x^T] under the task's own law, and ``bias/moment_frobenius`` in the Frobenius norm. Of
-    a quadratic network, w^T M^ w is the signal that a neuron w gives its output weight (Liu et al. 2026, section 4.2).
+    mean of y x x^T in the set and the task's expectation M = E[y x x^T]; ``bias/moment_frobenius`` = |M^ - M| in the
+    Frobenius norm. In a quadratic network, w^T M^ w is the signal that drives the output weight of a neuron w (Liu et
+    al. 2026, section 4.2).
 
-    M is exact, for Parity, Staircase, SingleIndex and LinearRegression; other tasks have no ``bias/moment``. Where data
-    are fresh, the bias is that of the phase's first batch, which a step later is gone.
+    M is exact for Parity, Staircase, SingleIndex and LinearRegression; other tasks have no ``bias/moment``. If data are
+    fresh, the bias is that of the phase's first batch.
 
-    One pass over a set at the first measurement of a phase, once for replicas that share it; it takes as long as some
-    four epochs of training a small network, so below 5 % of a phase of 80 epochs or more. Free from then on.
+    Cost: one pass over the set at the first measurement of a phase, once for replicas that share the set. It takes as
+    long as about four epochs of training a small network, so less than 5 % of a phase of 80 epochs or more. Later
+    measurements in the phase are negligible.
 
     Args:
-        examples: of the largest set that is measured; NaN for larger ones.
+        examples: largest size of a set that is measured; NaN for larger sets.
 
     Raises:
-        SettingError: for ``examples`` below 1, or tasks whose inputs are no vectors or targets no numbers.
+        SettingError: for ``examples`` below 1, or tasks whose inputs are not vectors or whose targets are not numbers.
     """
 
     def __init__(self, examples: int = 2**16) -> None:
@@ -59,8 +61,9 @@ class SamplingBias(Measurement):
         task = module.stack.data.task
         is_vector = task.vocabulary is None and len(task.input_shape) == 1
         if not is_vector or task.per_position or "cross_entropy" in task.losses:
-            given = f"SamplingBias for {type(task).__name__}"
-            raise SettingError("trainer.callbacks", given, "tasks whose inputs are vectors and whose targets numbers")
+            combination = f"SamplingBias for {type(task).__name__}"
+            allowed = "tasks whose inputs are vectors and whose targets are numbers"
+            raise SettingError("trainer.callbacks", combination, allowed)
         moments = ["bias/moment", "bias/moment_frobenius"]
         is_known = population_moment(task, module.stack.key[:1]) is not None
         return ["bias/x", "bias/yx", *(moments if is_known else ())]
@@ -76,32 +79,32 @@ class SamplingBias(Measurement):
         settings = [stack.replicas.column(key, None) for key in stack.replicas.vary if key.startswith("data.")]
         wanted, missing = [], {}
         for replica, (phase, size, first_step) in enumerate(present):
-            # What a set consists of does not depend on when it came into use, but a batch does.
-            own = (stack.replicas.seed[replica], *(repr(column[replica]) for column in settings))
-            about = (phase, first_step if size == 0 else None, *own)
-            wanted.append(about)
+            # A set does not depend on the step at which its phase begins, but a batch does.
+            data = (stack.replicas.seed[replica], *(repr(column[replica]) for column in settings))
+            identity = (phase, first_step if size == 0 else None, *data)
+            wanted.append(identity)
             if size > self.examples:
-                self._known[about] = torch.full((len(names),), math.nan)
-            elif about not in self._known:
-                missing[about] = (replica, phase, first_step)
+                self._known[identity] = torch.full((len(names),), math.nan)
+            elif identity not in self._known:
+                missing[identity] = (replica, phase, first_step)
         if missing:
             self._compute(stack, missing)
-        columns = torch.stack([self._known[about] for about in wanted], dim=1)
+        columns = torch.stack([self._known[identity] for identity in wanted], dim=1)
         return dict(zip(names, columns, strict=True))
 
     def _compute(self, stack: ReplicaStack, missing: dict[tuple[object, ...], tuple[int, int, int]]) -> None:
         todo = list(missing.items())
 
-        def one(number: int) -> None:
-            about, where = todo[number]
-            self._known[about] = bias(stack, *where)
+        def compute(number: int) -> None:
+            identity, place = todo[number]
+            self._known[identity] = bias(stack, *place)
 
-        # Side by side with a thread each: the operations are too small to be shared.
-        BlockRunner(len(todo)).run(one, len(todo))
+        # In parallel with one thread each: the operations are too small to use several.
+        BlockRunner(len(todo)).run(compute, len(todo))
 
 
 def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Float[Tensor, "statistic"]:
-    """The statistics of one replica's phase, which began at ``first_step``."""
+    """The statistics of the set in one replica's phase that began at ``first_step``."""
     data, row = stack.data, slice(replica, replica + 1)
     settings, state, key = view(stack.settings, row), view(stack.state.data, row), stack.key[row]
     step = torch.tensor(first_step, device=key.device)
@@ -117,7 +120,7 @@ def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Floa
     # Sums of y^p x, and of y x x^T.
     sums = torch.zeros(2, dim, dtype=torch.float64, device=key.device)
     moment = torch.zeros(dim, dim, dtype=torch.float64, device=key.device)
-    for part in index.split(_AT_ONCE, dim=1):
+    for part in index.split(_CHUNK_SIZE, dim=1):
         inputs, targets = data.learned(draw, part)
         x, y = inputs[0].double(), targets[0].double()
         sums += torch.stack((torch.ones_like(y), y)) @ x
@@ -125,15 +128,15 @@ def bias(stack: ReplicaStack, replica: int, phase: int, first_step: int) -> Floa
     statistics = list((sums / count).norm(dim=1))
     expected = population_moment(task, key)
     if expected is not None:
-        off = moment / count - expected[0]
-        statistics += [torch.linalg.matrix_norm(off, ord) for ord in (2, "fro")]
+        difference = moment / count - expected[0]
+        statistics += [torch.linalg.matrix_norm(difference, ord) for ord in (2, "fro")]
     return torch.stack(statistics).float().cpu()
 
 
 def population_moment(task: Task, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica dim dim"] | None:
-    """E[y x x^T] of a task, where it is known in closed form."""
+    """E[y x x^T] of a task in closed form; ``None`` if it is not known."""
     if isinstance(task, Parity):
-        # Only the product of two coordinates has a part in x x^T.
+        # E[chi x x^T] is not zero only if chi is a product of two coordinates.
         share = 1.0 if task.degree == 2 else task.epsilon if isinstance(task, Staircase) and task.degree > 2 else 0.0
         pair = task.support_mask(key) if task.degree == 2 else torch.arange(task.dim, device=key.device) < 2
         pair = pair.expand(len(key), -1).double()

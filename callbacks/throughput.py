@@ -1,4 +1,4 @@
-"""How fast the fit is, and how much memory it takes."""
+"""The speed of a fit and its memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Throughput(pl.Callback):
-    """Logs, at every measurement, the speed of training since the one before and the peak memory of the fit so far.
+    """Logs the speed of training since the previous measurement, and the peak memory of the fit so far.
 
-    ``throughput/replica_steps_per_second`` and ``throughput/samples_per_second`` are of all replicas together, without
-    the time that measurements take (the first steps include compilation); ``memory/peak_gib`` is resident in this
-    process, or allocated on the GPU. They go to the trainer's loggers alone (W&B, say) and not to the history, which is
-    the same bit for bit when a fit is run again.
+    ``throughput/replica_steps_per_second`` and ``throughput/samples_per_second`` count all replicas together and
+    exclude the time of measurements (the first steps include compilation); ``memory/peak_gib`` is the memory resident
+    in this process, or allocated on the GPU. They are sent to the trainer's loggers (such as W&B) only. They are not in
+    the history, so that two runs of the same fit have the same history, bit for bit.
 
-    Two readings of the clock and the counters per measurement: free.
+    Cost: reads the clock and a few counters twice for each measurement, which is negligible.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Throughput(pl.Callback):
 
 def _now(trainer: Any, module: Any) -> tuple[float, int, int]:
     """Seconds on the clock, steps and examples so far."""
-    # Reading a number off a GPU waits for the steps queued there, so it comes before the clock.
+    # Reading a number from a GPU waits for the queued steps, so it must come before the clock.
     samples = int(module.stack.record["samples"].sum())
     return time.perf_counter(), trainer.global_step, samples
 

@@ -55,7 +55,7 @@ def _tag(name: str) -> int:
 
 
 def fold(parent: Int[Tensor, "*#shape 2"], data: str | int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*#shape 2"]:
-    """An independent key derived from ``parent`` and a name or number, for one purpose each ("data", "test", ...)."""
+    """An independent key derived from ``parent`` and a name or number, one for each purpose ("data", "test", ...)."""
     # A tag in the last counter word keeps derived keys apart from every example's counters.
     if isinstance(data, str):
         counter: Counter = (_tag(data), 0, 1, MASK32)
@@ -66,7 +66,7 @@ def fold(parent: Int[Tensor, "*#shape 2"], data: str | int | Int[Tensor, "*#shap
 
 
 def bits(key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], block: int = 0, stream: int = 0) -> Words:
-    """The 128 random bits number ``block`` of counter ``index``, as four 32-bit words."""
+    """Block number ``block`` of 128 random bits of the counter ``index``, as four 32-bit words."""
     return philox((index & MASK32, (index >> 32) & MASK32, block, stream), key)
 
 
@@ -114,7 +114,8 @@ def _multiply_high(high: Tensor, low: Tensor, n: Tensor) -> tuple[Tensor, Tensor
 def integers(words: Words, n: int | Int[Tensor, "*#shape"]) -> Int[Tensor, "*shape"]:
     """Integers uniform on [0, n), 1 <= n < 2^62, by multiply-shift with rejection (Lemire, ACM TOMACS 2019).
 
-    A block holds two 64-bit draws; the second replaces a rejected first. What bias is left is below (n / 2^64)^2.
+    A block holds two 64-bit draws, of which the second is used if the first is rejected. The remaining bias is below
+    (n / 2^64)^2.
     """
     n = torch.as_tensor(n, dtype=torch.int64, device=words[0].device)
     threshold = 2 * ((2**63 - 1) % n + 1) % n  # 2^64 mod n
@@ -131,17 +132,17 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def feistel_shape(n: int) -> tuple[int, int]:
-    """Sides ``(a, b)`` of the smallest near-square grid that holds ``n``: rarely more than two cells too many."""
+    """Sides ``(a, b)`` of the smallest near-square grid with at least ``n`` cells; rarely more than two are spare."""
     root = math.isqrt(n - 1) + 1
-    # A side of a few cells would leave little to mix, so a long thin grid is worse than a few steps of cycle walking.
+    # A very short side mixes badly, so a few steps of cycle walking are better than a long thin grid.
     lowest = max(root // 4, root - _MAX_CANDIDATES, min(root, 8), -(-n // 2**31))
     a = min(range(root, lowest - 1, -1), key=lambda side: -n % side)
     return a, -(-n // a)
 
 
 def round_keys(key: Int[Tensor, "*shape 2"]) -> list[Int[Tensor, "*shape"]]:
-    """The round keys of one keyed permutation, drawn once however many positions it is asked for."""
-    # All blocks in one call, along an axis of their own: a quarter of the code to compile.
+    """The round keys of one keyed permutation, which can be used for any number of positions."""
+    # All blocks in one call, along a separate axis, so that there is a quarter of the code to compile.
     block = torch.arange(_FEISTEL_ROUNDS // 4, device=key.device)
     words = philox((0, 0, block, 0), key[..., None, :])
     return [words[number % 4][..., number // 4] for number in range(_FEISTEL_ROUNDS)]
@@ -154,18 +155,18 @@ def permutation(
     sides: tuple[Int[Tensor, "*#shape"], Int[Tensor, "*#shape"]],
     walk: int,
 ) -> Int[Tensor, "*shape"]:
-    """Where the keyed pseudorandom permutation of [0, n) sends ``position``; no table is kept.
+    """The image of ``position`` under a keyed pseudorandom permutation of [0, n), computed without a table.
 
     A generalised Feistel network on an a x b grid (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002)
-    with cycle walking where a b > n. Use :func:`permutation_plan` for ``sides`` and ``walk``. Of fewer than about ten
-    elements some orders are a few per cent more frequent than others.
+    with cycle walking where a b > n. Use :func:`permutation_plan` for ``sides`` and ``walk``. With fewer than about ten
+    elements, some orders are a few per cent more frequent than others.
 
     Args:
         round_keys: from :func:`round_keys`, of a key into which the epoch is folded.
         position: in [0, n).
         n: size of the permuted range, at most 2^62.
         sides: ``(a, b)`` with a b >= n, each at most 2^31.
-        walk: cycle-walking steps after the first: 0 where a b = n. An element needs more with a chance below 2^-64.
+        walk: cycle-walking steps after the first, 0 if a b = n. An element needs more with a probability below 2^-64.
     """
     a, b = sides
 
@@ -187,13 +188,13 @@ def permutation(
 
 
 def _walk(grid: int, n: int) -> int:
-    """Steps that suffice: as many as spare cells always do, fewer where the chance to need more is below 2^-64."""
+    """Sufficient cycle-walking steps: at most the number of spare cells, or fewer with a failure chance below 2^-64."""
     spare = grid - n
     return min(spare, math.ceil(64 / math.log2(grid / spare)) - 1) if spare else 0
 
 
 def permutation_plan(sizes: list[int]) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"], int]:
-    """Grid sides for each size and the cycle-walking steps that serve them all."""
+    """Grid sides for each size, and the number of cycle-walking steps that is sufficient for all of them."""
     shapes = [feistel_shape(n) for n in sizes]
     walk = max(_walk(a * b, n) for (a, b), n in zip(shapes, sizes, strict=True))
     return torch.tensor([a for a, _ in shapes]), torch.tensor([b for _, b in shapes]), walk

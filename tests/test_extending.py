@@ -84,6 +84,15 @@ def test_a_network_learns_the_digits(fit):
     assert last["val/accuracy"].max() > 0.9
 
 
+def test_an_optimizer_learns_at_both_rates(fit):
+    history, last = fit("optimizer")
+    slow, fast = by_arm(history[history["step"] == 20], "model.optimizer.lr")
+    assert fast > slow + 0.05
+    is_small = last["data.size"].astype(str) == "64"
+    assert min(by_arm(last[~is_small], "model.optimizer.lr")) > 0.9
+    assert 0.7 < max(by_arm(last[is_small], "model.optimizer.lr")) < 0.95
+
+
 def test_a_strategy_that_grows_learns_more(fit):
     _, last = fit("strategy")
     small, grown, large = by_arm(last, "data.rate")

@@ -1,1 +1,1 @@
-"""Benchmarks: the only source of performance numbers in the documentation (``make bench``)."""
+"""Benchmarks, the source of all performance numbers in the documentation (``make bench``)."""

@@ -1,4 +1,4 @@
-"""``make bench``: rates and ratios, measured side by side, on the terminal and in ``docs/benchmark.md``."""
+"""``make bench``: runs all benchmarks, prints the results and writes ``docs/benchmark.md``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from svl.bench.section import Section
 
 ROUNDS = 7
 PAGE = Path("docs") / "benchmark.md"
-# In the order of the page; each takes a number of rounds and gives its sections.
+# In the order of the page; each takes the number of rounds and returns its sections.
 MEASUREMENTS = (
     engines.measure,
     population.measure,
@@ -27,7 +27,7 @@ MEASUREMENTS = (
 
 
 def main() -> None:
-    """Measure everything, one thing after the other."""
+    """Run all benchmarks, one after another."""
     console, sections = Console(), []
     for measure in MEASUREMENTS:
         for section in measure(ROUNDS):
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def page(sections: Sequence[Section]) -> str:
-    """The page in Markdown."""
+    """The benchmark page in Markdown."""
     tables = "\n".join(section.markdown() for section in sections)
     return f"""# Benchmark
 

@@ -1,4 +1,4 @@
-"""The MLP's training by a plain loop, the engine's variants and JAX."""
+"""Training of the MLP: a plain loop, the variants of svl's engine, and JAX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLAIN, JAX = "plain PyTorch loop, one network", "JAX jit(vmap(scan))"
 
 
 def measure(rounds: int) -> list[Section]:
-    """Every peer, on the same task."""
+    """All ways of training, on the same task."""
     contenders = {
         PLAIN: peers.plain_loop(),
         "svl, eager stack": peers.stack(REPLICAS, 20, compile="never"),
@@ -23,14 +23,14 @@ def measure(rounds: int) -> list[Section]:
 
 
 def section(rates: dict[str, list[float]]) -> Section:
-    """The table of replica-steps a second."""
+    """The table of replica-steps per second."""
     text = f"""(20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated; {REPLICAS} replicas where
 there is a stack."""
     return Section("Engines", text, COLUMNS, compared(rates, PLAIN, JAX))
 
 
 def compared(rates: dict[str, list[float]], plain: str, jax: str, form: str = "{:,.0f}") -> list[list[str]]:
-    """Each line's rate, and its ratios to a plain loop and to JAX."""
+    """The rows of a table: each rate, and its ratios to the plain loop and to JAX."""
     return [
         [
             name,

@@ -1,6 +1,6 @@
-"""JAX's ``jit(vmap(scan))`` on the benchmark's task, in an environment of its own: a line in, a time out.
+"""JAX's ``jit(vmap(scan))`` on the benchmark's task, as a process in its own environment.
 
-Reads numbers of steps from standard input and answers each with the seconds that R replicas took for as many.
+Reads a number of steps from each line of standard input and prints the seconds that all replicas took for them.
 """
 
 import sys

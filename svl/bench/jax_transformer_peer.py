@@ -1,6 +1,6 @@
-"""JAX's ``jit(vmap(scan))`` of the parity Transformer, in an environment of its own: a line in, a time out.
+"""JAX's ``jit(vmap(scan))`` of the parity Transformer, as a process in its own environment.
 
-Reads numbers of steps from standard input and answers each with the seconds that R replicas took for as many.
+Reads a number of steps from each line of standard input and prints the seconds that all replicas took for them.
 """
 
 import sys
@@ -16,10 +16,10 @@ LR, BETA1, BETA2, EPS, DECAY = float(sys.argv[8]), 0.9, 0.999, 1e-8, 0.01
 
 def linear(key, inputs, outputs):
     """PyTorch's default initialisation."""
-    one, two = jax.random.split(key)
+    weight_key, bias_key = jax.random.split(key)
     bound = inputs**-0.5
-    weight = jax.random.uniform(one, (inputs, outputs), minval=-bound, maxval=bound)
-    return {"weight": weight, "bias": jax.random.uniform(two, (outputs,), minval=-bound, maxval=bound)}
+    weight = jax.random.uniform(weight_key, (inputs, outputs), minval=-bound, maxval=bound)
+    return {"weight": weight, "bias": jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound)}
 
 
 def norm():

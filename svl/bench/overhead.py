@@ -1,4 +1,4 @@
-"""What each callback costs, beside the steps between two measurements."""
+"""The cost of each callback, compared with the steps between two measurements."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ OF_TRANSFORMER = (QueryKey,)
 
 
 class Overhead:
-    """A callback's seconds at each measurement, the first apart, and those of the fit's steps since the one before.
+    """The time of a callback at each measurement, and its share of the time of the steps between two measurements.
 
     Args:
-        callback: at its default settings.
-        module: what it measures.
+        callback: the callback, at its default settings.
+        module: the module that it measures.
     """
 
     def __init__(self, callback: pl.Callback, module: ReplicaModule) -> None:
         self.name, self.module, self.interval = type(callback).__name__, module, 1
         if isinstance(callback, GradientSimilarity):
-            # Timed at every measurement, but taken at fewer.
+            # It skips measurements by default, but is timed at every one.
             self.interval, callback = callback.interval(module), GradientSimilarity(callback.batches, every=1)
         self.callback = callback
         self.first = _seconds(self._call)
@@ -56,7 +56,7 @@ class Overhead:
         self.shares: list[float] = []
 
     def measure(self, between: float) -> None:
-        """One more measurement, after steps that took so many seconds."""
+        """One more measurement, after steps that took ``between`` seconds."""
         self.seconds.append(_seconds(self._call))
         self.shares.append(self.seconds[-1] / (self.interval * between))
 
@@ -70,32 +70,32 @@ class Overhead:
 
 
 def measure(rounds: int) -> list[Section]:
-    """What each callback takes."""
+    """The cost of each callback."""
     return [section(overheads(rounds))]
 
 
 def section(measured: list[Overhead]) -> Section:
     """The table of callbacks."""
-    text = f"""What a callback takes at its default settings, at the first measurement and at later ones, and the
+    text = f"""Time of a callback at its default settings, at the first measurement and at later ones, and the
 share of the latter in the time of the steps between two measurements (`trainer.log_every_n_steps`: {STEPS}, of the
 Transformer {TRANSFORMER_STEPS}); of `GradientSimilarity`, in that of the steps between two that it takes. The network
 above with {REPLICAS} replicas, each with {SIZE} examples of its own; for `QueryKey` the Transformer of
 `configs/parity/transformer.yaml` with {TRANSFORMER_REPLICAS} replicas."""
     rows = [
         [
-            f"`{one.name}`" + (f", at every {one.interval}th measurement" if one.interval > 1 else ""),
-            f"{1e3 * one.first:.3g}",
-            spread([1e3 * seconds for seconds in one.seconds]),
-            spread([100 * share for share in one.shares], "{:.2g}"),
+            f"`{overhead.name}`" + (f", at every {overhead.interval}th measurement" if overhead.interval > 1 else ""),
+            f"{1e3 * overhead.first:.3g}",
+            spread([1e3 * seconds for seconds in overhead.seconds]),
+            spread([100 * share for share in overhead.shares], "{:.2g}"),
         ]
-        for one in measured
+        for overhead in measured
     ]
     return Section("Callbacks", text, ("callback", "first, ms", "later, ms", "% of the steps"), rows)
 
 
 def overheads(rounds: int) -> list[Overhead]:
-    """Every callback measured once a round, after the steps, so that what else the machine does falls on all alike."""
-    found = []
+    """All callbacks, each measured once a round after the steps, so that other load affects all of them alike."""
+    measured = []
     for module, kinds in ((quickstart(), OF_MLP), (transformer(), OF_TRANSFORMER)):
         _train(module)
         module.stack.evaluate()
@@ -104,18 +104,18 @@ def overheads(rounds: int) -> list[Overhead]:
             between = _seconds(partial(_train, module))
             for overhead in overheads:
                 overhead.measure(between)
-        found += overheads
-    return found
+        measured += overheads
+    return measured
 
 
 def quickstart() -> ReplicaModule:
-    """The quickstart's fit but for its arms."""
+    """The quickstart's fit, with a single arm."""
     task = Parity(20, 6)
     return _prepared(narrow_mlp, SGD(1.0), Replicas(REPLICAS), Subset(task, SIZE, batch_size=128), STEPS)
 
 
 def transformer() -> ReplicaModule:
-    """The fit of ``configs/parity/transformer.yaml`` but for its arms."""
+    """The fit of ``configs/parity/transformer.yaml``, with a single arm."""
 
     def network(input_shape: tuple[int, ...], output_dim: int) -> Transformer:
         return Transformer(input_shape, output_dim, width=32, depth=2, heads=4)

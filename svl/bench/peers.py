@@ -1,4 +1,4 @@
-"""The same training done in several ways; each peer trains some steps and gives its replica-steps a second."""
+"""Ways to do the same training; each peer trains some steps and returns its replica-steps per second."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ def plain_loop(
     steps: int = 1500,
     threads: int = 1,
 ) -> Peer:
-    """One network, ``torch.nn`` and ``torch.optim``, fresh data: what everybody writes first.
+    """A plain PyTorch loop: one network, ``torch.optim`` and fresh data.
 
     Args:
-        network: the benchmark's MLP if ``None``.
-        optimizer: SGD if ``None``.
-        threads: one is faster than two for matrices as small as the MLP's.
+        network: the network; the benchmark's MLP if ``None``.
+        optimizer: the optimizer; SGD if ``None``.
+        batch: batch size.
+        steps: steps of one timing.
+        threads: threads of torch; for matrices as small as the MLP's, one is faster than two.
     """
     network = network or nn.Sequential(nn.Linear(DIM, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
     optimizer = optimizer or torch.optim.SGD(network.parameters(), lr=LR)
@@ -70,17 +72,19 @@ def stack(
     rule: UpdateRule | None = None,
     **engine: Any,
 ) -> Peer:
-    """The replica stack with data generation, under some engine settings.
+    """The replica stack, including data generation.
 
     Args:
-        steps: of one timing; as many as take about ``SECONDS`` if ``None``.
-        data: fresh data if ``None``.
-        network: the benchmark's MLP if ``None``.
-        rule: SGD if ``None``.
+        replicas: number of replicas.
+        steps: steps of one timing; as many as take about ``SECONDS`` if ``None``.
+        data: the strategy; fresh data if ``None``.
+        network: the network; the benchmark's MLP if ``None``.
+        rule: the optimizer; SGD if ``None``.
+        engine: further settings of the stack.
     """
     data = data or Online(Parity(DIM, DEGREE), batch_size=BATCH)
     data.schedule(10**9, 1)
-    seeds = min(replicas, 256)  # making a network takes longer than copying it
+    seeds = min(replicas, 256)  # initialising a network takes longer than copying it
     rates = [LR / (1 + number) for number in range(replicas // seeds)]
     vary: Mapping[str, Any] = {"model.optimizer.lr": rates} if len(rates) > 1 else {}
     training = TrainingSettings(
@@ -112,16 +116,20 @@ def narrow_mlp(input_shape: tuple[int, ...], output_dim: int) -> MLP:
 
 
 def jax_scan(replicas: int, steps: int) -> Peer | None:
-    """JAX's ``jit(vmap(scan))`` on the benchmark's task, or ``None`` where there is no JAX."""
+    """JAX's ``jit(vmap(scan))`` on the benchmark's task, or ``None`` if JAX is not installed."""
     return jax("jax_peer.py", replicas, steps, replicas, BATCH, DIM, DEGREE, WIDTH, LR)
 
 
 def jax(script: str, replicas: int, steps: int, *sizes: float) -> Peer | None:
-    """JAX in its own environment, or ``None`` where that was not made (``make bench`` makes it).
+    """A script that runs JAX in its own environment, or ``None`` if the environment does not exist.
+
+    ``make bench`` creates the environment.
 
     Args:
-        script: reads numbers of steps, a line each, and answers with the seconds that all replicas took.
-        sizes: its arguments.
+        script: reads numbers of steps, one a line, and prints the seconds that all replicas took.
+        replicas: number of replicas.
+        steps: steps of one timing.
+        sizes: arguments of the script.
     """
     if not JAX_PYTHON.exists():
         return None
@@ -145,7 +153,7 @@ def jax(script: str, replicas: int, steps: int, *sizes: float) -> Peer | None:
 
 
 def in_rounds(peers: Mapping[str, Peer | None], rounds: int) -> dict[str, list[float]]:
-    """What each peer gives, once a round, so that what else the machine does falls on all of them alike."""
+    """The rate of each peer, measured once a round, so that other load on the machine affects all of them alike."""
     running = {name: peer for name, peer in peers.items() if peer is not None}
     rates: dict[str, list[float]] = {name: [] for name in running}
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""Full batches: the population of the hypercube, and a subset, beside autograd over all their inputs at once."""
+"""Full batches of the hypercube's population and of a subset, compared with autograd over all inputs at once."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 from svl.training.network import Build
 
 SUBSET, REPLICAS = 2**14, 8
-EXAMPLES = 2**18  # of autograd a round: some tenths of a second for each way
+EXAMPLES = 2**18  # examples of autograd in a round: a few tenths of a second for each way
 
-_SIDE = 1024  # of matrices that are large to torch
-_WATCHED_SECONDS = 0.3  # of steps whose memory is watched, at least
+_SIDE = 1024  # side of matrices that torch multiplies at full speed
+_WATCHED_SECONDS = 0.3  # shortest time for which memory is watched
 
 _Step = Callable[[int], None]
 
 
 @dataclass
 class Row:
-    """What a step takes.
+    """Time and memory of a step.
 
     Attributes:
-        name: of the way.
-        seconds: a step of one replica, for each round.
-        ratios: naive autograd's seconds by these, within a round.
-        memory: bytes that a step holds beside the stack, at most; ``None`` where the system does not say.
+        name: name of the row.
+        seconds: seconds for a step of one replica, for each round.
+        ratios: seconds of naive autograd divided by these, within a round.
+        memory: peak memory of a step in bytes, in addition to the stack; ``None`` if the system does not report it.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Row:
 
 
 def measure(rounds: int) -> list[Section]:
-    """The page's section."""
+    """The section of full batches."""
     rows = compare(rounds)
     cells = [
         (
             row.name,
-            spread([1e3 * one for one in row.seconds]),
+            spread([1e3 * seconds for seconds in row.seconds]),
             spread(row.ratios),
             "" if row.memory is None else f"{row.memory / 2**20:.0f}",
         )
@@ -65,19 +65,19 @@ def measure(rounds: int) -> list[Section]:
     text = (
         f"({DIM}, {DEGREE})-parity, networks as above, a step of full-batch gradient descent for each replica: on all\n"
         f"2^{DIM} inputs, and on a subset. Autograd is one graph over all inputs, stored. Memory is the most that the\n"
-        "process was seen to hold during steps beside what it keeps. *Its products alone*: as many multiplications as\n"
+        "process held during steps in addition to what it keeps. *Its products alone*: as many multiplications as\n"
         f"three products of {WIDTH} x {WIDTH} weights and all inputs have, by torch in matrices of {_SIDE} x {_SIDE}."
     )
     return [Section("Full batches", text, ("", "ms / replica-step", "times autograd", "MiB more"), cells)]
 
 
 def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) -> list[Row]:
-    """Every way once a round; the first of each size is naive autograd, and the others' ratios are to it.
+    """All ways, each measured once a round; for each size the first is naive autograd, to which the ratios refer.
 
     Args:
-        rounds: repetitions.
-        dim: of the hypercube.
-        subset: examples of the subset.
+        rounds: number of repetitions.
+        dim: dimension of the hypercube.
+        subset: number of examples in the subset.
         **engine: settings of the replica stack.
     """
     task, rows = Parity(dim, min(DEGREE, dim)), []
@@ -97,21 +97,21 @@ def compare(rounds: int, dim: int = DIM, subset: int = SUBSET, **engine: Any) ->
             ways.append((f"{label}: svl, R = {replicas}", replicas, run, steps))
         if network is deep:
             ways.append((f"{label}: its products alone", 1, products(count), 1))
-        found = [Row(name) for name, *_ in ways]
+        measured = [Row(name) for name, *_ in ways]
         for _ in range(rounds):
-            for row, (_, replicas, run, steps) in zip(found, ways, strict=True):
+            for row, (_, replicas, run, steps) in zip(measured, ways, strict=True):
                 began = time.perf_counter()
                 run(steps)
                 row.seconds.append((time.perf_counter() - began) / (steps * replicas))
-                row.ratios.append(found[0].seconds[-1] / row.seconds[-1])
-        for row, (_, _, run, _) in zip(found, ways, strict=True):
+                row.ratios.append(measured[0].seconds[-1] / row.seconds[-1])
+        for row, (_, _, run, _) in zip(measured, ways, strict=True):
             row.memory = _memory(run)
-        rows += found
+        rows += measured
     return rows
 
 
 def naive(task: Parity, count: int, build: Build) -> _Step:
-    """One graph over all of so many inputs, a plain network and ``torch.optim``."""
+    """A plain network with ``torch.optim`` and one autograd graph over the first ``count`` inputs of the population."""
     network = build((task.dim,), 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=LR)
     inputs, targets = task.population(Replicas(1).key(), torch.arange(count)[None])
@@ -128,7 +128,7 @@ def naive(task: Parity, count: int, build: Build) -> _Step:
 
 
 def products(count: int) -> _Step:
-    """What a second hidden layer cannot do without, at the rate at which torch multiplies large matrices."""
+    """The matrix products that a second hidden layer needs, at torch's speed for large matrices."""
     a, b, c = torch.randn(3, _SIDE, _SIDE)
     times = -(-3 * count * WIDTH**2 // _SIDE**3)
 
@@ -160,7 +160,7 @@ def ours(task: Parity, size: Size, replicas: int, build: Build, **engine: Any) -
 
 
 def _memory(run: _Step) -> int | None:
-    """How much more memory than before the process has at most while it makes steps; Linux only."""
+    """Peak memory of the process during steps minus its memory before; Linux only."""
     try:
         before = most = _resident()
     except OSError:
@@ -183,6 +183,6 @@ def _memory(run: _Step) -> int | None:
 
 
 def _resident() -> int:
-    """Bytes, counted page by page: the counters of ``/proc/self/status`` can be off by more than a step takes."""
+    """Resident bytes, counted page by page: the error of ``/proc/self/status`` can exceed the memory of a step."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1])

@@ -1,4 +1,4 @@
-"""How the time of a replica-step depends on replicas, width, depth, batch and the size of the subset."""
+"""The time of a replica-step against the number of replicas, width, depth, batch size and size of the subset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AXES: dict[str, tuple[int, ...]] = {
     "batch": (32, 64, 128, 256, 512, 1024),
     "size": (2**8, 2**16, 2**24, 2**32, 2**40),
 }
-# Up to 2^40 different inputs.
+# So that there are 2^40 different inputs.
 LARGE_DIM = 40
 FIGURE = Path("docs") / "benchmark.png"
 
@@ -39,7 +39,7 @@ Curve = dict[int, list[float]]
 
 
 def measure(rounds: int) -> list[Section]:
-    """A section for each axis, and the figure of all."""
+    """A section for each axis, and one figure of all."""
     curves = {axis: curve(axis, values, rounds) for axis, values in AXES.items()}
     memory = {size: in_a_process(size) for size in AXES["size"]}
     draw(curves).savefig(FIGURE, dpi=150)
@@ -47,13 +47,13 @@ def measure(rounds: int) -> list[Section]:
 
 
 def curve(axis: str, values: Sequence[int], rounds: int) -> Curve:
-    """Microseconds of a replica-step at each value, once a round."""
+    """Microseconds of a replica-step at each value, measured once a round."""
     rates = peers.in_rounds({str(value): peer(axis, value) for value in values}, rounds)
     return {value: [1e6 / rate for rate in rates[str(value)]] for value in values}
 
 
 def peer(axis: str, value: int) -> peers.Peer:
-    """The compiled stack at one point of an axis; all else as in the table of engines, with ``REPLICAS`` replicas."""
+    """The compiled stack at one point of an axis; other settings as in the table of engines, ``REPLICAS`` replicas."""
     chosen = {axis: value}
     network = partial(MLP, width=chosen.get("width", peers.WIDTH), depth=chosen.get("depth", 2))
     data = (
@@ -70,7 +70,7 @@ def subset(size: int) -> Subset:
 
 
 def peak(size: int) -> float:
-    """Megabytes that this process has ever held, after some steps on a subset."""
+    """Peak memory of this process in megabytes, after some steps on a subset."""
     data = subset(size)
     data.schedule(10**9, 1)
     trained = ReplicaStack(
@@ -81,14 +81,14 @@ def peak(size: int) -> float:
     trained.train_steps(0, 4)
     status = Path("/proc/self/status")
     if status.exists():
-        # What the resource module gives, a process takes over from the one that started it.
+        # The peak that the resource module reports is inherited from the parent process.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 
 
 def in_a_process(size: int) -> float:
-    """:func:`peak` of a process of its own."""
+    """:func:`peak` in a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(peak, size).result()
 
@@ -104,19 +104,19 @@ def sections(curves: Mapping[str, Curve], memory: Mapping[int, float]) -> list[S
         "size": f"{common}, {REPLICAS} replicas, ({LARGE_DIM}, {peers.DEGREE})-parity, a subset of N examples in\n"
         "reshuffled epochs; memory is the most that a process of its own held in eager mode, all of Python included.",
     }
-    found = []
+    result = []
     for axis, points in curves.items():
         rows = [[_name(axis, value), spread(times)] for value, times in points.items()]
         columns: tuple[str, ...] = ({"size": "N"}.get(axis, axis), "µs")
         if axis == "size":
             columns = (*columns, "peak memory, MB")
             rows = [[*row, f"{memory[value]:.0f}"] for row, value in zip(rows, points, strict=True)]
-        found.append(Section(f"Scale: {axis}", texts[axis], columns, rows))
-    return found
+        result.append(Section(f"Scale: {axis}", texts[axis], columns, rows))
+    return result
 
 
 def draw(curves: Mapping[str, Curve]) -> Figure:
-    """A panel for each axis; whiskers from the fastest to the slowest round."""
+    """A figure with a panel for each axis; whiskers reach from the fastest to the slowest round."""
     figure = Figure(figsize=(2.6 * len(curves), 2.8), layout="constrained")
     panels: Any = figure.subplots(1, len(curves), squeeze=False, sharey=True)
     for axes, (axis, points) in zip(panels[0], curves.items(), strict=True):

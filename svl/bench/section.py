@@ -1,4 +1,4 @@
-"""A section of the benchmark's page: what was measured, and its table."""
+"""A section of the benchmark page: a description and a table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Section:
-    """One table and what is to be known to read it.
+    """A table with a description.
 
     Attributes:
-        title: its heading.
-        text: how it was measured, in Markdown.
-        columns: headings.
-        rows: texts.
+        title: heading of the section.
+        text: how the numbers were measured, in Markdown.
+        columns: headings of the columns.
+        rows: cells of each row.
     """
 
     title: str
@@ -26,13 +26,13 @@ class Section:
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """The section as it stands on the page."""
+        """The section in Markdown."""
         lines = [self.columns, ["---"] * len(self.columns), *self.rows]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"## {self.title}\n\n{self.text}\n\n{table}\n"
 
     def table(self) -> Table:
-        """The section as it is printed."""
+        """The table for the terminal."""
         table = Table(*self.columns, title=self.title)
         for row in self.rows:
             table.add_row(*row)
@@ -40,11 +40,11 @@ class Section:
 
 
 def spread(values: Sequence[float], form: str = "{:.3g}") -> str:
-    """Median, and in brackets the smallest and the largest."""
+    """The median, followed by the smallest and the largest value in brackets."""
     middle, low, high = (form.format(v) for v in (statistics.median(values), min(values), max(values)))
     return f"{middle} [{low}, {high}]"
 
 
-def ratio(mine: Sequence[float], theirs: Sequence[float]) -> str:
-    """Spread of the ratios within each round."""
-    return spread([a / b for a, b in zip(mine, theirs, strict=True)])
+def ratio(values: Sequence[float], reference: Sequence[float]) -> str:
+    """:func:`spread` of the ratios within each round."""
+    return spread([a / b for a, b in zip(values, reference, strict=True)])

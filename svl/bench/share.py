@@ -1,4 +1,4 @@
-"""Lightning's own share of a fit: ``svl fit`` beside the stack's steps alone."""
+"""The overhead of Lightning: ``svl fit`` compared with the steps of the stack alone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ REPLICAS, STEPS, EVERY = 256, 1000, 50
 
 
 class Clock(pl.Callback):
-    """Times a fit from the end of its first batch, which may compile: all of it, its steps and its evaluations.
+    """Times a fit, its steps and its evaluations, from the end of the first batch, which may include compilation.
 
-    Then it has the same stack make as many steps in one call, without Lightning.
+    At the end it trains the same stack for as many steps in one call, without Lightning.
     """
 
-    found: Clock
+    last: Clock
 
     def __init__(self) -> None:
         self.fit, self.alone = 0.0, 0.0
@@ -34,7 +34,7 @@ class Clock(pl.Callback):
 
     @property
     def share(self) -> float:
-        """What of the fit is neither steps nor evaluations."""
+        """The fraction of the fit's time that is neither steps nor evaluations."""
         return 1 - sum(self.inside.values()) / self.fit
 
     def on_train_batch_end(self, trainer: Any, module: ReplicaModule, *_: Any) -> None:  # type: ignore[override]
@@ -48,7 +48,7 @@ class Clock(pl.Callback):
         self.fit += began
         type(module.stack).train_steps(module.stack, trainer.global_step, trainer.global_step - self.first)
         self.alone = time.perf_counter() - began
-        Clock.found = self
+        Clock.last = self
 
     def _timed(self, name: str, function: Callable[..., Any], *arguments: int) -> Any:
         began = time.perf_counter()
@@ -58,7 +58,7 @@ class Clock(pl.Callback):
 
 
 def measure(rounds: int) -> list[Section]:
-    """One fit a round."""
+    """The section of Lightning's share, with one fit a round."""
     clocks = [clock() for _ in range(rounds)]
     columns = {
         "the fit": [c.fit for c in clocks],
@@ -84,7 +84,7 @@ def measure(rounds: int) -> list[Section]:
 
 
 def clock(replicas: int = REPLICAS, steps: int = STEPS, compile: str = "always") -> Clock:
-    """The times of one fit."""
+    """Times one fit."""
     words = [
         *("fit", "--data", "Online", "--data.task", "Parity", "--data.task.dim", str(peers.DIM)),
         *("--data.task.degree", str(peers.DEGREE), "--data.batch_size", str(peers.BATCH)),
@@ -97,4 +97,4 @@ def clock(replicas: int = REPLICAS, steps: int = STEPS, compile: str = "always")
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         if main([*words, "--runs", folder]):
             raise RuntimeError(quiet.getvalue())
-    return Clock.found
+    return Clock.last

@@ -1,4 +1,4 @@
-"""How long ``svl fit`` takes to its first step: nothing compiled yet, and with what an earlier fit has compiled."""
+"""The time of ``svl fit`` until its first step, without and with the compiled code of an earlier fit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import lightning.pytorch as pl
 
 from svl.bench.section import Section, spread
 
-COLD, CACHED = 2, 4  # times
+COLD, CACHED = 2, 4  # numbers of fits
 
 
 class FirstStep(pl.Callback):
-    """Says when the first optimisation steps are done, and ends the fit."""
+    """Prints the time at which the first optimisation steps are done, and ends the fit."""
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         print(f"first step {time.time()}", file=sys.stderr, flush=True)
@@ -26,7 +26,7 @@ class FirstStep(pl.Callback):
 
 
 def measure(rounds: int) -> list[Section]:
-    """Quickstart's fit from a shell; a cold one takes long, so there are fewer of them."""
+    """The quickstart's fit, started from a shell; there are fewer cold ones because they take long."""
     seconds: dict[str, list[float]] = {"cold": [], "cached": []}
     for _ in range(min(rounds, COLD)):
         with tempfile.TemporaryDirectory() as folder:
@@ -40,15 +40,16 @@ were compiled before, which torch keeps in `TORCHINDUCTOR_CACHE_DIR`."""
 
 
 def first_step(folder: Path, *words: str) -> float:
-    """Seconds until the first step of a fit whose caches and run directory are in a folder.
+    """Seconds until the first step of a fit whose caches and run directory are in ``folder``.
 
     Args:
-        words: settings beside those of the quickstart.
+        folder: folder of the caches and of the run directory.
+        words: settings in addition to those of the quickstart.
     """
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"), "XDG_CACHE_HOME": str(folder)}
     command = [sys.executable, "-m", "svl.cli", "fit", "--config", "configs/quickstart.yaml", "--runs", str(folder)]
     command += ["--trainer.callbacks", "[svl.bench.startup.FirstStep]", "--trainer.logger", "false", *words]
     began = time.time()
     done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=True)
-    said = next(line for line in done.stderr.splitlines() if line.startswith("first step "))
-    return float(said.split()[-1]) - began
+    line = next(line for line in done.stderr.splitlines() if line.startswith("first step "))
+    return float(line.split()[-1]) - began

@@ -1,4 +1,4 @@
-"""The parity Transformer by a plain loop, the stack and JAX."""
+"""Training of the parity Transformer: a plain loop, the replica stack, and JAX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPLICAS, BATCH, WIDTH, DEPTH, HEADS, LR = 4, 32, 256, 2, 8, 1e-4
 
 
 def measure(rounds: int) -> list[Section]:
-    """Every peer, on the same task."""
+    """All ways of training, on the same task."""
     alone = network((peers.DIM,), 1)
     optimizer = torch.optim.AdamW(alone.parameters(), lr=LR)
     data = Online(Parity(peers.DIM, peers.DEGREE), batch_size=BATCH)
@@ -35,5 +35,5 @@ plain loop has one core or all, whichever is faster in the round."""
 
 
 def network(input_shape: tuple[int, ...], output_dim: int) -> Transformer:
-    """The paper's network."""
+    """The paper's Transformer."""
     return Transformer(input_shape, output_dim, width=WIDTH, depth=DEPTH, heads=HEADS, readout="mean")

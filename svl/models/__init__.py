@@ -1,7 +1,7 @@
 """Networks as plain ``torch.nn.Module``s.
 
-A network may have a method ``project(parameters)``, a pure function that is called after every update and returns the
-allowed parameters nearest to those given, by name.
+A network may have a method ``project(parameters)``: a pure function that maps its parameters, by name, to the nearest
+allowed ones. It is called after every update.
 """
 
 from svl.models.conv_net import ConvNet

@@ -12,25 +12,25 @@ from svl.errors import SettingError
 
 
 class ConvNet(nn.Module):
-    """Two 3 x 3 convolutions with GELU, the second with stride 2, and a linear layer on all that they give.
+    """Two 3 x 3 convolutions with GELU, the second with stride 2, followed by a linear layer on all their outputs.
 
-    Parameters ``first``, ``second`` and ``readout``, each with a weight and a bias. No BatchNorm: its running
-    statistics would make a replica depend on more than its parameters.
+    Parameters: ``first``, ``second`` and ``readout``, each with a weight and a bias. There is no BatchNorm: with its
+    running statistics a network's outputs would depend on more than its parameters.
 
     Args:
         input_shape: (channel, height, width).
         output_dim: number of outputs.
-        channels: of the first convolution; the second has twice as many.
+        channels: channels of the first convolution; the second has twice as many.
 
     Raises:
-        SettingError: for inputs that are no images, or ``channels`` below 1.
+        SettingError: for inputs that are not images, or ``channels`` below 1.
     """
 
     def __init__(self, input_shape: tuple[int, ...], output_dim: int, channels: int = 8) -> None:
         super().__init__()
         check_whole("model.network.channels", channels, 1)
         if len(input_shape) != 3:
-            allowed = "a task whose inputs are images (channel, height, width); a Dataset's shape can say so"
+            allowed = "a task whose inputs are images (channel, height, width); for a Dataset, set shape"
             raise SettingError("data.task", f"inputs {tuple(input_shape)}", allowed)
         colours, height, width = input_shape
         self.first = nn.Conv2d(colours, channels, 3, padding=1)

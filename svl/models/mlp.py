@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from svl.checks import check_choice
 from svl.errors import SettingError
 
 Activation = Literal["relu", "gelu", "sigmoid", "quadratic"]
@@ -30,16 +31,18 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron without residual connections; parameters ``layers.0.weight``, ``layers.0.bias``, ...
+    """A multi-layer perceptron without residual connections.
+
+    Parameters: ``layers.0.weight``, ``layers.0.bias``, ``layers.1.weight``, ...
 
     Source: Liu et al. 2026, section 3: ReLU, width 64; depth counts layers of weights, so depth 2 has one hidden layer.
 
     Args:
-        input_shape: shape of one input; flattened.
+        input_shape: shape of one input, which is flattened.
         output_dim: number of outputs.
         width: units in each hidden layer.
         depth: layers of weights, at least 1.
-        activation: between layers.
+        activation: ``relu``, ``gelu``, ``sigmoid`` or ``quadratic``, after every layer except the last.
         bias: whether the layers have biases.
 
     Raises:
@@ -60,8 +63,7 @@ class MLP(nn.Module):
             raise SettingError("model.network.width", width, "at least 1")
         if depth < 1:
             raise SettingError("model.network.depth", depth, "at least 1")
-        if activation not in ACTIVATIONS:
-            raise SettingError("model.network.activation", activation, ", ".join(ACTIVATIONS))
+        check_choice("model.network.activation", activation, ACTIVATIONS)
         dims = [math.prod(input_shape), *[width] * (depth - 1), output_dim]
         self.activation = activation
         self.input_axes = len(input_shape)

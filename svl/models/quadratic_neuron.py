@@ -13,15 +13,17 @@ from svl.models.mlp import quadratic
 
 
 class QuadraticNeuron(nn.Module):
-    """f(x) = a (w.x)^2 / 2 - 1; after each update a is clipped to [-1, 1] and w normalised.
+    """One quadratic neuron, f(x) = a (w.x)^2 / 2 - 1; after each update a is clipped to [-1, 1] and w normalised.
 
-    Source: Liu et al. 2026, section 4.2, equation 1: w starts uniform on the sphere, a from N(0, 1/width). Meant for
-    the correlation loss, under which the neurons of a wider network do not interact.
+    Initially w is uniform on the unit sphere and a ~ N(0, 1/width). With the correlation loss the neurons of a wider
+    network do not interact, so one neuron stands for all of them.
+
+    Source: Liu et al. 2026, section 4.2, equation 1.
 
     Args:
-        input_shape: shape of one input; flattened.
-        output_dim: 1.
-        width: m, of the network whose neuron it is; sets the size of the initial a.
+        input_shape: shape of one input, which is flattened.
+        output_dim: must be 1.
+        width: width m of the network that the neuron belongs to; sets the size of the initial a.
 
     Raises:
         SettingError: for a width below 1 or more than one output.
@@ -41,6 +43,6 @@ class QuadraticNeuron(nn.Module):
         return (self.a * quadratic(x.flatten(-self.input_axes) @ self.w) - 1)[..., None]
 
     def project(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The allowed parameters nearest to these; called after every update."""
+        """The parameters projected onto |w| = 1 and -1 <= a <= 1; called after every update."""
         a, w = parameters["a"], parameters["w"]
         return {"w": w / w.norm(), "a": a.clamp(-1, 1)}

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from svl.checks import check_whole
+from svl.checks import check_choice, check_whole
 from svl.errors import SettingError
 
 QKNorm = Literal["none", "layer", "rms"]
@@ -27,9 +27,9 @@ class Attention(nn.Module):
     of a head (Henry et al. 2020; Liu et al. 2026, section 5.2.2, uses RMSNorm).
 
     Args:
-        width: of the residual stream.
-        heads: number of heads; divides ``width``.
-        causal: whether a position sees only itself and those before it.
+        width: width of the residual stream.
+        heads: number of heads, a divisor of ``width``.
+        causal: whether a position attends only to itself and earlier positions.
         qk_norm: ``none``, ``layer`` or ``rms``.
     """
 
@@ -43,21 +43,21 @@ class Attention(nn.Module):
     def queries_and_keys(
         self, x: Float[Tensor, "*batch position width"]
     ) -> tuple[Float[Tensor, "*batch head position d_head"], Float[Tensor, "*batch head position d_head"]]:
-        """What the attention logits are the scaled inner products of."""
+        """Queries and keys of each head, normalised if ``qk_norm`` says so."""
         return self.q_norm(self._split(self.q(x))), self.k_norm(self._split(self.k(x)))
 
     def _split(self, x: Tensor) -> Tensor:
         return rearrange(x, "... position (head d_head) -> ... head position d_head", head=self.heads)
 
     def forward(self, x: Float[Tensor, "*batch position width"]) -> Float[Tensor, "*batch position width"]:
-        """What each position reads from the others."""
+        """The attention's output at each position."""
         q, k = self.queries_and_keys(x)
-        read = F.scaled_dot_product_attention(q, k, self._split(self.v(x)), is_causal=self.causal)
-        return self.out(rearrange(read, "... head position d_head -> ... position (head d_head)"))
+        values = F.scaled_dot_product_attention(q, k, self._split(self.v(x)), is_causal=self.causal)
+        return self.out(rearrange(values, "... head position d_head -> ... position (head d_head)"))
 
 
 class Block(nn.Module):
-    """Pre-norm: x + attention(norm(x)), then x + feed-forward(norm(x)) with GELU between."""
+    """A pre-norm Transformer block: x + attention(norm(x)), then x + feed_forward(norm(x)) with one GELU layer."""
 
     def __init__(self, width: int, heads: int, feed_forward_ratio: float, causal: bool, qk_norm: QKNorm) -> None:
         super().__init__()
@@ -73,29 +73,29 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A pre-norm Transformer with learned positions and PyTorch's default initialisation of linear layers.
+    """A pre-norm Transformer with learned position embeddings and PyTorch's default initialisation of linear layers.
 
     Source: Liu et al. 2026, appendix B.1 (depth 2; encoders for parity and single-index models, decoders for modular
     addition) and Kotha et al. 2025, appendix B.1 (GPT-2's shape: depth 12, 8 heads, width 256).
 
-    Each number of a vector input ``(dim,)`` is a token of one coordinate; inputs ``(position, dim)`` are tokens as they
-    are. Parameters: ``embed``, ``positions``, ``blocks.0.attention.q.weight`` (and ``k``, ``v``, ``out``),
+    Each coordinate of a vector input ``(dim,)`` is one token; inputs ``(position, dim)`` are sequences of tokens
+    already. Parameters: ``embed``, ``positions``, ``blocks.0.attention.q.weight`` (and ``k``, ``v``, ``out``),
     ``blocks.0.up.weight``, ``blocks.0.down.weight``, ..., ``norm``, ``head``.
 
     Args:
         input_shape: ``(position,)`` or ``(position, dim)``.
         output_dim: number of outputs.
-        vocabulary: number of distinct tokens where they are discrete; ``None`` for continuous ones.
-        width: of the residual stream.
-        depth: blocks.
-        heads: attention heads; divides ``width``.
-        feed_forward_ratio: hidden units of the feed-forward layers over ``width``.
-        causal: decoder (a position sees those before it) or encoder.
+        vocabulary: number of distinct tokens if they are discrete, ``None`` if they are continuous.
+        width: width of the residual stream.
+        depth: number of blocks.
+        heads: number of attention heads, a divisor of ``width``.
+        feed_forward_ratio: hidden units of the feed-forward layers, divided by ``width``.
+        causal: whether it is a decoder (a position attends to itself and earlier positions) or an encoder.
         qk_norm: normalisation of queries and keys: ``none``, ``layer`` or ``rms``.
         readout: outputs from the ``last`` position, the ``mean`` over positions, or ``all`` of them.
 
     Raises:
-        SettingError: for sizes below 1, heads that do not divide the width, or an unknown word.
+        SettingError: for sizes below 1, heads that do not divide the width, or an unknown ``qk_norm`` or ``readout``.
     """
 
     def __init__(
@@ -118,10 +118,8 @@ class Transformer(nn.Module):
             raise SettingError("model.network.heads", heads, f"a divisor of width = {width}")
         if not (math.isfinite(feed_forward_ratio) and round(feed_forward_ratio * width) >= 1):
             raise SettingError("model.network.feed_forward_ratio", feed_forward_ratio, "a number above 0")
-        if qk_norm not in QK_NORMS:
-            raise SettingError("model.network.qk_norm", qk_norm, ", ".join(QK_NORMS))
-        if readout not in READOUTS:
-            raise SettingError("model.network.readout", readout, ", ".join(READOUTS))
+        check_choice("model.network.qk_norm", qk_norm, QK_NORMS)
+        check_choice("model.network.readout", readout, READOUTS)
         self.readout = readout
         self.is_discrete = vocabulary is not None
         self.is_vector = len(input_shape) == 1 and not self.is_discrete

@@ -1,4 +1,4 @@
-"""AdamW, per replica."""
+"""AdamW with hyperparameters that can differ by replica."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from svl.replicas import broadcast_to
 
 
 class AdamW(UpdateRule):
-    """``torch.optim.AdamW`` with every number per replica (Loshchilov and Hutter, ICLR 2019).
+    """``torch.optim.AdamW`` with hyperparameters that can differ by replica (Loshchilov and Hutter, ICLR 2019).
 
     Args:
-        lr: learning rate. Can vary by replica, as can the others.
+        lr: learning rate. Can differ by replica, as can all the others.
         beta1: decay of the first moment, in [0, 1).
         beta2: decay of the second moment, in [0, 1).
-        eps: added to the root of the second moment.
+        eps: added to the square root of the second moment.
         weight_decay: decoupled weight decay.
 
     Raises:
-        SettingError: for a number out of range.
+        SettingError: for a hyperparameter out of range.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "beta1", "beta2", "eps", "weight_decay"})

@@ -1,4 +1,4 @@
-"""Alpha-scaling: a smaller first layer and a larger last one."""
+"""Alpha-scaling of the initial values: a smaller first layer and a larger last layer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from svl.optim.rule import UpdateRule
 
 
 class Alpha(Parameterisation):
-    """Initial values of the first layer are divided by alpha, those of the last multiplied by it (weights and biases).
+    """Alpha-scaling: divides the initial values of the first layer by alpha and multiplies those of the last by alpha.
+
+    Weights and biases are scaled alike; the layers between keep their initial values.
 
     Source: Liu et al. 2026, section 5.2.1, figures 7 and 23.
 
     Args:
-        alpha: above 0; 1 changes nothing. Can vary by replica.
+        alpha: the factor, above 0; 1 changes nothing. Can differ by replica.
 
     Raises:
         SettingError: for an ``alpha`` out of range, or a network of one layer.

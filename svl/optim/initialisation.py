@@ -1,4 +1,4 @@
-"""Initial weights: the network's own (PyTorch default) or Gaussian, from a replica's seed alone."""
+"""Initial weights of a network, from a replica's seed alone: those of its constructor, or Gaussian."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisat
     """The network of one replica before training: ``build()`` with torch's CPU generator seeded by the replica's key.
 
     Args:
-        build: makes the plain network; its own constructor initialises it.
+        build: builds the network of one replica; its constructor initialises it.
         seed: the replica's seed.
-        init: ``pytorch`` keeps what the constructor drew (uniform, bound 1/sqrt(fan_in), for linear layers; Liu et al.
-            2026, section 3). ``gaussian`` draws weights N(0, 1/fan_in) and sets biases to zero.
+        init: ``pytorch`` keeps the weights that the constructor drew (for linear layers uniform with bound
+            1/sqrt(fan_in); Liu et al. 2026, section 3). ``gaussian`` draws weights N(0, 1/fan_in) and sets
+            biases to zero.
     """
-    word, more = random.fold(random.key(seed), "init").tolist()
+    first, second = random.fold(random.key(seed), "init").tolist()
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also seed every GPU.
-        torch.default_generator.manual_seed(word << 31 | more >> 1)
+        torch.default_generator.manual_seed(first << 31 | second >> 1)
         network = build()
         if init == "gaussian":
             for name, parameter in network.named_parameters():
-                _gaussian(name, parameter)
+                _draw_gaussian(name, parameter)
     return network
 
 
 @torch.no_grad()
-def _gaussian(name: str, parameter: Float[Tensor, "..."]) -> None:
+def _draw_gaussian(name: str, parameter: Float[Tensor, "..."]) -> None:
     if parameter.dim() >= 2:
         parameter.normal_(std=1 / math.sqrt(math.prod(parameter.shape[1:])))
     elif name.rsplit(".", 1)[-1] == "bias":

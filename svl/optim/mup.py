@@ -1,4 +1,4 @@
-"""The maximal-update parameterisation."""
+"""The maximal-update parameterisation (muP)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 class MuP(Parameterisation):
-    """Initial values and rates that keep every layer's update of order one as the width grows.
+    """The maximal-update parameterisation: every layer's update stays of order one as the width grows.
 
-    Source: Yang and Hu 2021; Yang et al. 2022, table 3, without multipliers in the forward pass. With r the width over
-    the base width, on top of an initialisation with variance 1 / fan_in:
+    Source: Yang and Hu 2021; Yang et al. 2022, table 3, without multipliers in the forward pass. With r = width /
+    base width, these factors multiply the learning rate and the standard deviation of an initialisation with variance
+    1 / fan_in:
 
     ==============================  ============  ==========  =================
     parameter                       initial std   rate (SGD)  rate (Adam)
@@ -31,15 +32,16 @@ class MuP(Parameterisation):
     output weights                  r^(-1/2)      1 / r       1 / r
     ==============================  ============  ==========  =================
 
-    Biases of layers whose input grows start r^(1/2) larger than PyTorch's, which shrink with the width. Weight decay
-    keeps its product with the rate. Attention keeps its 1 / sqrt(d_head): widen a Transformer by heads of one size, or
-    normalise queries and keys. A dimension grows if it differs from the network's of the base width.
+    Biases of layers whose input grows with the width start r^(1/2) larger than PyTorch's, which shrink with the width.
+    Weight decay is scaled such that its product with the learning rate stays the same. Attention keeps its factor
+    1 / sqrt(d_head), so widen a Transformer by adding heads of the same size, or normalise queries and keys. An axis of
+    a parameter counts as growing with the width if its size differs from that in the network of the base width.
 
     Args:
-        base_width: width at which nothing changes; 1 is the table as it stands.
+        base_width: the width at which all factors are 1.
 
     Raises:
-        SettingError: for a base width below 1, or a network that takes no ``width``.
+        SettingError: for a base width below 1, or a network without an argument ``width``.
     """
 
     def __init__(self, base_width: int = 1) -> None:
@@ -60,11 +62,11 @@ class MuP(Parameterisation):
             raise SettingError("model.parameterisation.base_width", self.base_width, allowed) from error
         owners = {name: network.get_submodule(name.rpartition(".")[0]) for name, _ in network.named_parameters()}
         return {
-            name: self._factors(owners[name], name, _growth(base, network, name), base, network, rule.is_adaptive)
+            name: self._of_parameter(owners[name], name, _growth(base, network, name), base, network, rule.is_adaptive)
             for name in owners
         }
 
-    def _factors(
+    def _of_parameter(
         self, owner: nn.Module, name: str, growth: list[float], base: nn.Module, network: nn.Module, is_adaptive: bool
     ) -> Factors:
         is_layer = isinstance(owner, _LAYERS)
@@ -75,7 +77,7 @@ class MuP(Parameterisation):
             rate = 1 / fan_in if is_adaptive else fan_out / fan_in
             return Factors(1.0, rate, 1 / rate)
         rate = 1.0 if is_adaptive else math.prod(growth)
-        # PyTorch draws biases with a spread of fan_in^(-1/2), which should not depend on the width.
+        # PyTorch draws biases of size fan_in^(-1/2); under muP their size does not depend on the width.
         fan_in = _growth(base, network, name[: -len("bias")] + "weight")[1] if is_layer else 1.0
         return Factors(math.sqrt(fan_in), rate, 1 / rate)
 

@@ -1,4 +1,4 @@
-"""What a parameterisation is: factors on each parameter's initial values and rates."""
+"""The base class of parameterisations: factors on the initial values and learning rates of each parameter."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from svl.optim.rule import UpdateRule
 
 @dataclass
 class Factors:
-    """What multiplies a parameter's settings; numbers, or one for each replica.
+    """Factors that multiply the settings of one parameter: numbers, or tensors with one number for each replica.
 
     Attributes:
-        scale: on its initial values.
-        lr: on its learning rate.
-        weight_decay: on its weight decay.
+        scale: factor on its initial values.
+        lr: factor on its learning rate.
+        weight_decay: factor on its weight decay.
     """
 
     scale: float | Float[Tensor, "replica"] = 1.0
@@ -29,9 +29,12 @@ class Factors:
 
 
 class Parameterisation(ABC):
-    """Says how initial values and rates of each parameter depend on its place in the network.
+    """How the initial values and learning rates of each parameter depend on its place in the network.
 
-    Its attributes have the names of its constructor's arguments.
+    A subclass stores the arguments of its constructor in attributes of the same names.
+
+    Attributes:
+        per_replica: names of the arguments that can differ by replica.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
@@ -44,17 +47,17 @@ class Parameterisation(ABC):
         rule: UpdateRule,
         numbers: Mapping[str, Float[Tensor, "replica"]],
     ) -> dict[str, Factors]:
-        """Factors by parameter name; a parameter left out keeps what it has.
+        """Factors by parameter name; a parameter that is left out keeps its settings.
 
         Args:
-            network: one plain network.
-            make: makes it anew, with settings of its own replaced.
+            network: the network of one replica.
+            make: builds the network again with some of its settings replaced, such as ``make(width=64)``.
             rule: the optimizer.
-            numbers: each of ``per_replica``.
+            numbers: the values of the arguments in ``per_replica``, by name.
         """
 
 
 def layers(network: nn.Module) -> dict[str, nn.Module]:
-    """The modules that hold a weight matrix, in order, by name."""
-    found = ((name, module, getattr(module, "weight", None)) for name, module in network.named_modules())
-    return {name: module for name, module, weight in found if isinstance(weight, Tensor) and weight.dim() >= 2}
+    """The modules that have a weight matrix, by name, in the network's order."""
+    modules = ((name, module, getattr(module, "weight", None)) for name, module in network.named_modules())
+    return {name: module for name, module, weight in modules if isinstance(weight, Tensor) and weight.dim() >= 2}

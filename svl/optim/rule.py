@@ -1,4 +1,4 @@
-"""What every per-replica optimizer has in common."""
+"""The base class of optimizers: update rules that train all replicas at once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,27 @@ Hyper = dict[str, Tensor]
 
 
 class UpdateRule(ABC):
-    """An optimizer as a pure function over a stack: every hyperparameter is a vector over replicas.
+    """The base class of optimizers: a pure function that updates the parameters of all replicas.
 
-    Unlike a ``torch.optim.Optimizer`` it holds hyperparameters and no state; :meth:`state` says what is to be kept for
-    each parameter. Its attributes have the names of its constructor's arguments.
+    Every hyperparameter is a vector with one value for each replica. Unlike a ``torch.optim.Optimizer`` a rule holds
+    hyperparameters and no state: :meth:`state` makes the initial state and :meth:`update` returns the next one. A
+    subclass stores the arguments of its constructor in attributes of the same names.
+
+    An update must be elementwise, because parameters with the same hyperparameters are flattened and concatenated into
+    one matrix ``[replica, number]`` before :meth:`update` is called: a rule cannot see the shape of a single parameter.
+
+    Attributes:
+        per_replica: names of the hyperparameters. Parameter groups and parameterisations change ``lr`` and
+            ``weight_decay`` where a rule has them; schedules need ``lr``.
+        is_adaptive: whether the size of an update stays the same when the gradient is scaled, as Adam's does.
     """
 
     per_replica: ClassVar[frozenset[str]]
-    is_adaptive: ClassVar[bool] = False  # whether an update keeps its size when the gradient is scaled
+    is_adaptive: ClassVar[bool] = False
 
     @abstractmethod
     def state(self, parameter: Float[Tensor, "replica ..."]) -> dict[str, Tensor]:
-        """The initial state of one stacked parameter."""
+        """The initial state of one stacked parameter: tensors of the parameter's shape, by name."""
 
     @abstractmethod
     def update(
@@ -35,13 +44,17 @@ class UpdateRule(ABC):
         hyper: Hyper,
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica ..."], dict[str, Tensor]]:
-        """The parameter and its state after step number ``step`` (from 0).
+        """The parameter and its state after one step.
 
         Args:
-            hyper: each of ``per_replica`` as float64 ``[replica]``.
+            parameter: one or more parameters, ``[replica, ...]``.
+            gradient: the gradient, of the same shape.
+            state: the state, as :meth:`state` or the last call returned it.
+            hyper: the hyperparameters in ``per_replica``, each a float64 tensor ``[replica]``.
+            step: number of the step; the first is 0.
         """
 
 
 def zeros(parameter: Tensor, *names: str) -> dict[str, Tensor]:
-    """State tensors of the parameter's shape."""
+    """A state of zeros: for each name a tensor of the parameter's shape."""
     return {name: torch.zeros_like(parameter) for name in names}

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, per replica."""
+"""Stochastic gradient descent with hyperparameters that can differ by replica."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from svl.replicas import broadcast_to
 
 
 class SGD(UpdateRule):
-    """``torch.optim.SGD`` with every number per replica: g <- g + weight_decay p; v <- momentum v + g; p <- p - lr v.
+    """``torch.optim.SGD`` with hyperparameters that can differ by replica.
+
+    g <- g + weight_decay p; v <- momentum v + g; p <- p - lr v.
 
     Args:
-        lr: learning rate. Can vary by replica, as can the others.
+        lr: learning rate. Can differ by replica, as can all the others.
         momentum: in [0, 1).
         weight_decay: L2 penalty.
 
     Raises:
-        SettingError: for a number out of range.
+        SettingError: for a hyperparameter out of range.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "momentum", "weight_decay"})

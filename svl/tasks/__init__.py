@@ -1,4 +1,4 @@
-"""What is learned: pure functions from counters to examples, one file a task."""
+"""Learning tasks: pure functions from counters to examples, one task a file."""
 
 from svl.tasks.dataset import Dataset
 from svl.tasks.facts import Facts

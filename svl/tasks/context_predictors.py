@@ -1,4 +1,4 @@
-"""What a predictor that is told the rules would do in context: ridge, least squares, Bayes for a finite pool."""
+"""Reference predictors for in-context regression: ridge, least squares, and the Bayes estimator of a finite pool."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# Without noise the ridge is the limit from above: this is near it, and far above the rounding of X^T X in float64.
+# Without noise, ridge is the limit sigma -> 0: this value is near it, and far above the rounding of X^T X in float64.
 _SMALLEST_NOISE = 1e-5
-_NUMBERS_AT_ONCE = 2**22
+_MAX_CHUNK_NUMBERS = 2**22
 
 
 def _moments(
@@ -24,7 +24,7 @@ def ridge(
     y: Float[Tensor, "replica batch point"],
     variance: Float[Tensor, "replica"],
 ) -> Float[Tensor, "replica batch point dim"]:
-    """(X^T X + sigma^2 I)^(-1) X^T y from the points before each point: E[w | X, y] for w ~ N(0, I).
+    """Ridge regression on the points before each point: (X^T X + sigma^2 I)^(-1) X^T y = E[w | X, y] for w ~ N(0, I).
 
     Source: Kotha et al. 2025, equation 3.
     """
@@ -47,15 +47,15 @@ def pool_bayes(
     noise: Float[Tensor, "replica"],
     pool: Float[Tensor, "replica context dim"],
 ) -> Float[Tensor, "replica batch point dim"]:
-    """E[w | X, y] from the points before each point, for w uniform on a finite pool.
+    """The Bayes estimator E[w | X, y] from the points before each point, for w uniform on a finite pool.
 
     Source: Kotha et al. 2025, equation 6: sum of w phi((y - X w) / sigma) over the pool, normalised.
     """
     precision = 0.5 / noise.clamp(min=_SMALLEST_NOISE).square()[:, None, None, None]
-    found = []
-    rows = max(1, _NUMBERS_AT_ONCE // (pool.shape[1] * x.shape[2]))
+    predictions = []
+    rows = max(1, _MAX_CHUNK_NUMBERS // (pool.shape[1] * x.shape[2]))
     for part_x, part_y in zip(x.split(rows, dim=1), y.split(rows, dim=1), strict=True):
         residual = (part_y[..., None] - torch.einsum("rbpd,rcd->rbpc", part_x, pool)).square()
         log_likelihood = -precision * (residual.cumsum(2) - residual)
-        found.append(torch.einsum("rbpc,rcd->rbpd", log_likelihood.softmax(-1), pool))
-    return torch.cat(found, dim=1)
+        predictions.append(torch.einsum("rbpc,rcd->rbpd", log_likelihood.softmax(-1), pool))
+    return torch.cat(predictions, dim=1)

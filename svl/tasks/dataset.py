@@ -1,4 +1,4 @@
-"""Any stored dataset as a task."""
+"""A stored dataset as a task."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from torch import Tensor
 from svl import random
 from svl.checks import check_whole
 from svl.errors import SettingError
-from svl.tasks import items
+from svl.tasks import dataset_source
 from svl.tasks.items import Items
 from svl.tasks.table import Table
 from svl.tasks.task import Task
 
 
 class Dataset(Task):
-    """The items of a dataset; whole numbers as targets are classes, others are regressed on.
+    """A dataset for classification, if its targets are whole numbers, or for regression.
 
-    Example number i is training item pi(i mod ``train_size``), pi a permutation drawn once a replica: the first N
-    examples are N random items, others for each seed. The training items as they lie are the population. They are read
-    once, with the global generators of Python, NumPy and PyTorch at seed 0, so random augmentations are frozen.
+    Example number i is training item pi(i mod ``train_size``), where the permutation pi is drawn once for each replica:
+    the first N examples are N random items, and each seed has different ones. The population is all training items in
+    their stored order. Items are read once, with the global random generators of Python, NumPy and PyTorch at seed 0,
+    so a random augmentation is applied only once.
 
     Args:
-        dataset: the import path of a dataset, or of a function or class that makes one; an ``.npz`` file; from Python,
-            any of these objects. It may be map-style, with items that are pairs (input, target) or mappings such as the
-            rows of a Hugging Face dataset; a pair (X, y) of arrays; or a mapping of arrays, such as scikit-learn's.
-            PIL images become floats in [0, 1], channel first.
-        arguments: with which a function or class is called.
+        dataset: the import path of a dataset, or of a function or class that makes one; the path of an ``.npz`` file;
+            or, from Python, the object itself. It can be a map-style dataset, whose items are pairs (input, target) or
+            mappings such as the rows of a Hugging Face dataset; a pair (X, y) of arrays; or a mapping of arrays, such
+            as scikit-learn's. PIL images become floats in [0, 1] with the channel axis first.
+        arguments: arguments with which a function or class is called.
         columns: names of input and target in mappings; ``None`` for the usual names, such as data and target.
-        shape: of one input; ``None`` for its own.
-        standardise: subtract one mean from all inputs and divide by one standard deviation, those of all numbers of the
-            training inputs.
-        vocabulary: number of distinct tokens, of inputs that are tokens; these are not standardised.
-        held_out: share of the items that is tested on, above 0 and below 1, the same items for every replica.
-        test: a dataset to test on instead; as ``dataset``.
-        test_arguments: with which that is made.
+        shape: shape of one input; ``None`` for the shape it has.
+        standardise: subtract the mean of all numbers in the training inputs and divide by their standard deviation.
+        vocabulary: number of distinct tokens if inputs are tokens, which are not standardised; otherwise ``None``.
+        held_out: fraction of the items in the test set, above 0 and below 1; all replicas have the same test set.
+        test: a separate dataset for the test set, given as ``dataset`` is.
+        test_arguments: arguments with which ``test`` is called.
 
     Raises:
-        SettingError: for what cannot be imported, made or read; items that do not have the same shape, too few of them,
-            numbers that are not finite, a single class; and other arguments out of range.
+        SettingError: for a dataset that cannot be imported, made or read; for items of different shapes, too few items,
+            numbers that are not finite, or a single class; and for other arguments out of range.
     """
 
     train_size: int
@@ -81,39 +81,39 @@ class Dataset(Task):
         self.standardise, self.vocabulary, self.held_out = standardise, vocabulary, held_out
         self.test, self.test_arguments = test, test_arguments
 
-        train = items.read("dataset", dataset, arguments, columns)
+        train = dataset_source.read("dataset", dataset, arguments, columns)
         if test is None:
             train, held = _hold_out(train, held_out)
         else:
-            held = items.read("test", test, test_arguments, columns)
+            held = dataset_source.read("test", test, test_arguments, columns)
             kinds = [f"inputs {part.inputs.shape[1:]}, targets {_kind(part)}" for part in (held, train)]
             if kinds[0] != kinds[1]:
                 raise SettingError("data.task.test", kinds[0], f"{kinds[1]}, as in dataset")
-        own = train.inputs.shape[1:] or (1,)
-        self.input_shape = own if shape is None else tuple(shape)
-        if math.prod(self.input_shape) != math.prod(own):
-            raise SettingError("data.task.shape", shape, f"{math.prod(own)} numbers: inputs are {own}")
+        stored = train.inputs.shape[1:] or (1,)
+        self.input_shape = stored if shape is None else tuple(shape)
+        if math.prod(self.input_shape) != math.prod(stored):
+            raise SettingError("data.task.shape", shape, f"{math.prod(stored)} numbers: inputs are {stored}")
         self.losses: tuple[str, ...] = ("squared",)
         if _kind(train) == "classes":
             self.losses = ("cross_entropy",)
-            train, held, self.output_dim = _numbered(train, held)
+            train, held, self.output_dim = _number_classes(train, held)
         self._train, self._test = (
             Table(inputs, torch.from_numpy(part.targets.astype(np.int64 if self.has_accuracy else np.float32)))
-            for part, inputs in zip((train, held), self._inputs(train.inputs, held.inputs), strict=True)
+            for part, inputs in zip((train, held), self._prepare(train.inputs, held.inputs), strict=True)
         )
         self.train_size = self.population_size = len(self._train)
         self.test_size = len(self._test)
         digest = hashlib.sha256(self._train.hashed() + self._test.hashed()).hexdigest()[:16]
         self.digest = f"{digest} ({self.train_size} training items, {self.test_size} test items)"
 
-    def _inputs(self, *parts: np.ndarray) -> list[Shaped[Tensor, "item ..."]]:
-        """Tokens as they are, or numbers on the scale of the first part."""
+    def _prepare(self, *parts: np.ndarray) -> list[Shaped[Tensor, "item ..."]]:
+        """Inputs as tensors: tokens unchanged, other numbers standardised by the first part's mean and deviation."""
         parts = tuple(part.reshape(len(part), *self.input_shape) for part in parts)
         if self.vocabulary is not None:
             for part in parts:
                 if part.ndim != 2 or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= self.vocabulary:
-                    found = f"{part.dtype} from {part.min()} to {part.max()} of shape {self.input_shape}"
-                    allowed = f"null, or what inputs fit that are rows of tokens; they are {found}"
+                    inputs = f"{part.dtype} from {part.min()} to {part.max()} of shape {self.input_shape}"
+                    allowed = f"null, or inputs that are rows of tokens from 0 to vocabulary - 1; they are {inputs}"
                     raise SettingError("data.task.vocabulary", self.vocabulary, allowed)
             return [torch.from_numpy(part.astype(np.int64)) for part in parts]
         mean, deviation = 0.0, 1.0
@@ -121,13 +121,13 @@ class Dataset(Task):
             mean, deviation = (float(value(parts[0], dtype=np.float64)) for value in (np.mean, np.std))
             if deviation == 0:
                 raise SettingError("data.task.standardise", True, "false: all numbers of the inputs are the same")
-        # Not in the precision of bytes or half floats.
+        # Bytes and half floats are too coarse for the subtraction and the division.
         exact = (part.astype(np.promote_types(part.dtype, np.float32), copy=False) for part in parts)
         return [torch.from_numpy(((part - mean) / deviation).astype(np.float32)) for part in exact]
 
     @property
     def has_accuracy(self) -> bool:
-        """Only classes can be right."""
+        """Whether targets are classes."""
         return self.losses == ("cross_entropy",)
 
     def examples(
@@ -139,27 +139,27 @@ class Dataset(Task):
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Shaped[Tensor, "replica batch *shape"], Shaped[Tensor, "replica batch"]]:
-        """The training items as they lie."""
+        """The training items in their stored order."""
         inputs, targets = self._train[index]
         return inputs, targets
 
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Shaped[Tensor, "replica batch *shape"], Shaped[Tensor, "replica batch"]]:
-        """The test items as they lie, the same for every replica."""
+        """The test items in their stored order, the same for every replica."""
         inputs, targets = self._test[index]
         return inputs, targets
 
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Shaped[Tensor, "..."]
     ) -> Bool[Tensor, "..."] | None:
-        """The largest output is that of the target's class."""
+        """Whether the largest output is that of the target's class; ``None`` for regression."""
         return outputs.argmax(-1) == targets if self.has_accuracy else None
 
 
 def _is_list(value: object, of: type) -> bool:
-    """Whether it is a list of one kind of values; a bool is no number."""
-    return isinstance(value, list | tuple) and bool(value) and all(type(one) is of for one in value)
+    """Whether ``value`` is a list, not empty, of values of exactly one type; a bool is not an int."""
+    return isinstance(value, list | tuple) and bool(value) and all(type(element) is of for element in value)
 
 
 def _kind(items: Items) -> str:
@@ -167,19 +167,19 @@ def _kind(items: Items) -> str:
 
 
 def _hold_out(items: Items, share: float) -> tuple[Items, Items]:
-    """Items to train on and a random share to test on, at least one, both in the order in which they lie."""
+    """The training items and a random fraction of test items, at least one, both in their stored order."""
     count = len(items.targets)
     if count < 2:
         raise SettingError("data.task.dataset", f"{count} item", "two items or more: some are held out")
-    # All replicas are tested on the same items, so this order belongs to no seed.
+    # All replicas have the same test items, so the order does not depend on their seeds.
     key = random.fold(random.key(torch.zeros(1, dtype=torch.int64)), "held out")
     order = Table(torch.arange(count)).shuffled(key, torch.arange(count)[None])[0]
     is_held = (order < min(max(1, round(share * count)), count - 1)).numpy()
     return Items(*(part[~is_held] for part in items)), Items(*(part[is_held] for part in items))
 
 
-def _numbered(train: Items, held: Items) -> tuple[Items, Items, int]:
-    """Classes numbered from 0 in their order, and how many there are."""
+def _number_classes(train: Items, held: Items) -> tuple[Items, Items, int]:
+    """Both sets of items with their classes numbered from 0 in sorted order, and the number of classes."""
     classes, number = np.unique(np.concatenate([train.targets, held.targets]), return_inverse=True)
     if len(classes) < 2:
         raise SettingError("data.task.dataset", f"one class, {classes[0]}", "targets of two classes or more, or floats")

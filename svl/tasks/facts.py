@@ -18,24 +18,25 @@ _LARGEST = 2**20
 
 
 class Facts(Task):
-    """Documents [s, r, n_1, ..., n_k, phi(s, r)] of a subject, a relation, noise and the fact's answer.
+    """Documents [s, r, n_1, ..., n_k, phi(s, r)] of a subject s, a relation r, noise n_i and an answer phi(s, r).
 
-    s, r and each n_i are uniform; every relation has answers of its own, and phi(s, r), drawn once a replica, is
-    uniform among them. The network predicts each token from those before it, so an input is a document without its last
-    token. Tokens are numbered in the order subjects, relations, answers of relation 0, of relation 1, ..., noise.
+    s, r and each n_i are uniform. Every relation has its own set of answers, and phi(s, r), drawn once for each
+    replica, is uniform in it. The network predicts each token from the tokens before it, so an input is a document
+    without its last token. Tokens are numbered in the order subjects, relations, answers of relation 0, answers of
+    relation 1, ..., noise.
 
-    The test set is every pair (s, r) once, with noise never trained on. A strategy that restricts the axis ``subject``
-    to k trains on the first k subjects.
+    The test set contains every pair (s, r) once, with noise that is never trained on. A strategy that restricts the
+    axis ``subject`` to k trains on the first k subjects.
 
-    Source: Kotha et al. 2025, section 2.3 and appendix B.3, which leave all numbers but ``subjects`` open.
+    Source: Kotha et al. 2025, section 2.3 and appendix B.3, which do not state the numbers except ``subjects``.
 
     Args:
         subjects: number of subjects, 1 to 2^20.
         relations: number of relations, 1 to 2^20.
         answers: number of answers that each relation has, 1 to 2^20.
         noise_tokens: number of distinct noise tokens, 1 to 2^20.
-        noise_length: k, noise tokens in a document, 0 to 2^20.
-        objective: ``all``: every next token is a target, as in the paper; ``answer``: only the last is.
+        noise_length: k, number of noise tokens in a document, 0 to 2^20.
+        objective: ``all``: every next token is a target, as in the paper; ``answer``: only the answer is a target.
 
     Raises:
         SettingError: for a number out of range or an unknown ``objective``.
@@ -85,7 +86,7 @@ class Facts(Task):
         index: Int[Tensor, "replica batch"],
         subject: Int[Tensor, "replica batch"] | None = None,
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch position"]]:
-        """Relation and noise are the example's own; so is the subject where it is not given."""
+        """Documents with relation, noise and, unless it is given, subject drawn from the counters."""
         if subject is None:
             subject = axis_index(key, "subject", index, self.subjects)
         relation = random.integers(random.bits(random.fold(key, "relation")[:, None], index), self.relations)
@@ -94,13 +95,13 @@ class Facts(Task):
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch position"]]:
-        """Number s relations + r is the pair (s, r)."""
-        # The last rows of an evaluation may lie beyond the test set: they count for nothing, but must be tokens.
+        """Test example number s * relations + r is the pair (s, r)."""
+        # The last rows of an evaluation may lie beyond the test set: they are ignored, but must be valid tokens.
         pair = index % self.test_size
         return self._documents(key, pair // self.relations, pair % self.relations, TEST_START + index)
 
     def _documents(self, key: Tensor, subject: Tensor, relation: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of given facts, with the noise of counter ``index``: a random block for each token."""
+        """Inputs and targets of given facts, with the noise of counter ``index``: one random block for each token."""
         low, high = (index & random.MASK32)[..., None], (index >> 32)[..., None]
         block = torch.arange(self.noise_length, device=key.device)
         words = random.philox((low, high, block, 0), random.fold(key, "noise")[:, None, None])
@@ -116,5 +117,5 @@ class Facts(Task):
     def correct(
         self, outputs: Float[Tensor, "... position output"], targets: Int[Tensor, "... position"]
     ) -> Bool[Tensor, "..."]:
-        """The largest logit at the last position is the answer's."""
+        """Whether the largest logit at the last position is the answer's."""
         return outputs[..., -1, :].argmax(-1) == targets[..., -1]

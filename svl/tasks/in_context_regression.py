@@ -1,4 +1,4 @@
-"""Linear regression in context: a sequence of points of one linear function, and a query."""
+"""In-context linear regression: a sequence of points of one linear function, and a query."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _LARGEST_POOL = 2**14
 
 
 class InContextRegression(Task):
-    """Sequences x_1, y_1, x_2, y_2, ..., x_n with y_i = <w, x_i> + noise; to be predicted is the y of the query x_n.
+    """Sequences x_1, y_1, x_2, y_2, ..., x_n with y_i = <w, x_i> + noise; the target is the y of the query x_n.
 
-    x_i ~ N(0, I_dim); the context w ~ N(0, (1 - beta) I + beta v v^T) with v uniform on the sphere, drawn once for each
-    seed. A y is a token too, right-padded with zeros. The contexts are an axis of diversity, ``context``. Test contexts
-    are fresh and have beta = 0.
+    x_i ~ N(0, I_dim); the context w ~ N(0, (1 - beta) I + beta v v^T) with v uniform on the unit sphere, drawn once for
+    each seed. A token is an x, or a y padded with zeros on the right. The contexts are an axis of diversity,
+    ``context``. Test contexts are fresh and have beta = 0.
 
     Source: Liu et al. 2026, section 2 and figure 1c (dim 4, 15 points and a query, no noise, loss on the query); Kotha
     et al. 2025, section 2.1 and appendix B.1 (dim 20, 41 points, noise 1, loss at every prefix), and figure 6 (beta).
 
     Args:
         dim: number of coordinates.
-        points: n, the query among them.
-        noise: standard deviation of the noise on every y. Can vary by replica.
-        beta: correlation of the training contexts, 0 to 1. Can vary by replica.
-        objective: ``query``, one target; or ``prefixes``, a target at every x.
+        points: n, the number of points including the query.
+        noise: standard deviation of the noise on every y. Can differ by replica.
+        beta: correlation of the training contexts, 0 to 1. Can differ by replica.
+        objective: ``query``: the only target is that of the query; ``prefixes``: there is a target at every x.
 
     Raises:
         SettingError: for a number out of range or an unknown objective.
@@ -62,11 +62,11 @@ class InContextRegression(Task):
     def contexts(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> Float[Tensor, "replica batch {self.dim}"]:
-        """The weight vectors w of the given counters on the axis ``context``."""
+        """The contexts w with the given counters on the axis ``context``."""
         draws = random.normals(random.fold(key, "context")[:, None], index, self.dim + 1)
         direction = random.normals(random.fold(key, "direction"), torch.zeros_like(key[:, 0]), self.dim)
         direction = (direction / direction.norm(dim=1, keepdim=True))[:, None]
-        beta = _over(self.beta)
+        beta = _with_axis(self.beta)
         return (1 - beta) ** 0.5 * draws[..., :-1] + beta**0.5 * draws[..., -1:] * direction
 
     def examples(
@@ -75,11 +75,11 @@ class InContextRegression(Task):
         index: Int[Tensor, "replica batch"],
         context: Int[Tensor, "replica batch"] | None = None,
     ) -> tuple[Float[Tensor, "replica batch position {self.dim}"], Float[Tensor, "replica batch *position"]]:
-        """Without ``context`` every example has a context of its own."""
+        """Sequences and their targets; without ``context`` every example has its own context."""
         w = self.contexts(key, index if context is None else context)
         draws = random.normals(random.fold(key, "points")[:, None], index, self.points * (self.dim + 1))
         x = draws[..., : self.points * self.dim].unflatten(-1, (self.points, self.dim))
-        y = (x * w[..., None, :]).sum(-1) + _over(self.noise) * draws[..., self.points * self.dim :]
+        y = (x * w[..., None, :]).sum(-1) + _with_axis(self.noise) * draws[..., self.points * self.dim :]
         padded = torch.cat([y[..., None], torch.zeros_like(x[..., 1:])], dim=-1)
         tokens = torch.stack([x, padded], dim=-2).flatten(-3, -2)[..., :-1, :]
         if self.objective == "query":
@@ -95,7 +95,7 @@ class InContextRegression(Task):
         return isotropic.examples(key, TEST_START + index)
 
     def measures(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> dict[str, Float[Tensor, "..."]]:
-        """``query_loss``: the squared error at the full context, where the loss is over all prefixes."""
+        """``query_loss``: the squared error at the query, if the loss is over all prefixes."""
         if self.objective == "query":
             return {}
         return {"query_loss": (outputs[..., -1, 0] - targets[..., -1]).square()}
@@ -106,9 +106,9 @@ class InContextRegression(Task):
         inputs: Float[Tensor, "replica batch position {self.dim}"],
         pools: Mapping[str, Int[Tensor, "replica"]],
     ) -> dict[str, Float[Tensor, "replica batch point"]]:
-        """What the reference predictors say at each point from those before it, in float64, by name."""
+        """Predictions of the reference predictors at each point from the points before it, in float64, by name."""
         x = inputs[:, :, 0::2].double()
-        # The last y is to be predicted: no predictor sees it.
+        # The last y is the target: no predictor sees it.
         y = F.pad(inputs[:, :, 1::2, 0], (0, 1)).double()
         noise = torch.as_tensor(self.noise, dtype=torch.float64, device=key.device).expand(len(key), 1).squeeze(1)
         weights = {
@@ -130,20 +130,20 @@ class InContextRegression(Task):
     ) -> dict[str, Float[Tensor, "replica"]]:
         """``ridge`` (optimal for the test contexts), ``least_squares`` and, for a pool, its Bayes estimator ``pool``.
 
-        Of each also the loss at the full context, ``<name>_query``, where the loss is over all prefixes.
+        If the loss is over all prefixes, also the loss of each at the query, ``<name>_query``.
         """
         last = targets if self.objective == "query" else targets[..., -1]
         y = torch.cat([inputs[:, :, 1::2, 0], last[..., None]], dim=-1).double()
-        found = {}
+        losses = {}
         for name, predicted in self.predictions(key, inputs, pools).items():
             error = (predicted - y).square().float()
             if self.objective == "prefixes":
-                found[name], found[f"{name}_query"] = error.mean((1, 2)), error[..., -1].mean(1)
+                losses[name], losses[f"{name}_query"] = error.mean((1, 2)), error[..., -1].mean(1)
             else:
-                found[name] = error[..., -1].mean(1)
-        return found
+                losses[name] = error[..., -1].mean(1)
+        return losses
 
 
-def _over(number: float | Float[Tensor, "replica 1"]) -> float | Float[Tensor, "replica 1 1"]:
-    """A setting that may vary by replica, for arithmetic with one more axis."""
+def _with_axis(number: float | Float[Tensor, "replica 1"]) -> float | Float[Tensor, "replica 1 1"]:
+    """A setting, with a new last axis if it differs by replica: ``[replica, 1]`` becomes ``[replica, 1, 1]``."""
     return number[..., None] if isinstance(number, Tensor) else number

@@ -18,13 +18,13 @@ from svl.tasks.task import Task
 class LinearRegression(Task):
     """x ~ N(0, diag(lambda)) with lambda_i = i^-exponent, y = <w, x> + noise N(0, 1), the teacher w ~ N(0, I_dim).
 
-    Exponent 0 is the isotropic case, and above 0 the spectrum is a power law; the prior of w is isotropic in both.
+    With exponent 0 the inputs are isotropic; above 0 their spectrum is a power law. The prior of w is always isotropic.
 
     Source: Yan et al. 2025, SGD with several epochs; Liu et al. 2026, section 6.
 
     Args:
         dim: number of coordinates.
-        exponent: of the power-law spectrum, at least 0. Can differ by replica.
+        exponent: exponent of the power-law spectrum, at least 0. Can differ by replica.
         noise: standard deviation of the label noise. Can differ by replica.
 
     Raises:
@@ -83,7 +83,7 @@ class LinearRegression(Task):
         targets: Float[Tensor, "replica batch"],
         pools: Mapping[str, Int[Tensor, "replica"]],
     ) -> dict[str, Float[Tensor, "replica"]]:
-        """``bayes``: the squared error of the teacher, which is the noise on these targets."""
+        """``bayes``: the squared error of the teacher, which is the mean square of the noise on these targets."""
         return {"bayes": (targets - self._signal(key, inputs)).square().mean(-1)}
 
     def _signal(self, key: Tensor, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Addition modulo a number, of operands written in digits."""
+"""Modular addition of two numbers that are written in digits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LARGEST = 2**31
 class ModularAddition(Task):
     """(N, p)-modular addition: x and z uniform in {0, ..., N - 1}, y = (x + z) mod p as one of p classes.
 
-    The input is the ceil(log_b N) base-b digits of x, then those of z, each with the most significant digit first. The
-    last token is the one that a causal network reads out at; there is neither separator nor equals sign.
+    The input is the ceil(log_b N) base-b digits of x, then those of z, each with the most significant digit first.
+    There is no separator and no equals sign: a causal network predicts y at the last digit of z.
 
-    Source: Liu et al. 2026, section 2, which leaves N, p and b open; its figures 1d, 20 and 27.
+    Source: Liu et al. 2026, section 2, which does not state N, p and b; its figures 1d, 20 and 27.
 
     Args:
-        modulus: p, 2 to 2^31; the paper takes a prime.
-        numbers: N, how many numbers an operand is drawn from, 2 to 2^31; ``None`` for p.
+        modulus: p, 2 to 2^31; a prime in the paper.
+        numbers: N, the number of values that an operand can have, 2 to 2^31; ``None`` for p.
         base: b, 2 to 2^31, the number of distinct tokens.
 
     Raises:
@@ -49,21 +49,21 @@ class ModularAddition(Task):
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch"]]:
-        """One random block for each operand."""
+        """Digits and classes of operands drawn from the counters: one random block for each operand."""
         stream = random.fold(key, "example")[:, None]
         x, z = (random.integers(random.bits(stream, index, block), self._count) for block in (0, 1))
-        return self._written(x, z)
+        return self._digits_and_sum(x, z)
 
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Int[Tensor, "replica batch position"], Int[Tensor, "replica batch"]]:
-        """Number x N + z is the pair (x, z)."""
-        return self._written(index // self._count, index % self._count)
+        """Input number x N + z is the pair (x, z)."""
+        return self._digits_and_sum(index // self._count, index % self._count)
 
-    def _written(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def _digits_and_sum(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         digits = [number // place % self.base for number in (x, z) for place in self._places]
         return torch.stack(digits, dim=-1), (x + z) % self.modulus
 
     def correct(self, outputs: Float[Tensor, "... output"], targets: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
-        """The largest logit is the label's."""
+        """Whether the largest logit is the label's."""
         return outputs.argmax(-1) == targets

@@ -24,7 +24,7 @@ class Parity(Task):
     Args:
         dim: number of coordinates, 1 to 128.
         degree: size of the support, 1 to ``dim``.
-        support: the first ``degree`` coordinates, or drawn anew for each seed.
+        support: ``first``: the first ``degree`` coordinates; ``drawn``: a random support for each seed.
 
     Raises:
         SettingError: for a ``dim``, ``degree`` or ``support`` out of range.
@@ -51,13 +51,13 @@ class Parity(Task):
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
-        """One random block of 128 bits holds a whole input."""
+        """Inputs and labels; one random block of 128 bits holds a whole input."""
         return self._label(key, random.bits(random.fold(key, "example")[:, None], index))
 
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
-        """The index's own binary digits are the input: digit 0 stands for +1, digit 1 for -1."""
+        """The binary digits of the index are the input: digit 0 stands for +1, digit 1 for -1."""
         return self._label(key, (index & random.MASK32, index >> 32))
 
     def halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]] | None:
@@ -94,5 +94,5 @@ class Parity(Task):
         return (1 - 2 * bit).to(torch.float32), (1 - 2 * (odd & 1)).to(torch.float32)
 
     def correct(self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]) -> Bool[Tensor, "..."]:
-        """The sign of the output equals the label; an output of exactly 0 counts as wrong."""
+        """Whether the sign of the output equals the label; an output of exactly 0 counts as wrong."""
         return outputs[..., 0] * targets > 0

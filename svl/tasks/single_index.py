@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from svl import random
-from svl.checks import check_number, check_whole
-from svl.errors import SettingError
+from svl.checks import check_choice, check_number, check_whole
 from svl.tasks.task import Task
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -31,14 +30,14 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 class SingleIndex(Task):
     """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
 
-    Labels are real, so there is no accuracy but for the link ``sign``. Its labels without noise are -1 and 1, and fit
-    the losses of labels too.
+    Labels are real numbers, so there is no accuracy, except with the link ``sign``. Its labels without noise are -1 and
+    1, which the classification losses allow too.
 
     Source: Liu et al. 2026, section 2; He_3 and dim 40 or 50 in appendix B.1.
 
     Args:
         dim: number of coordinates.
-        link: he1 to he5, relu, sigmoid or sign.
+        link: the link function: he1 to he5, relu, sigmoid or sign.
         noise: standard deviation of the label noise. Can differ by replica.
 
     Raises:
@@ -49,8 +48,7 @@ class SingleIndex(Task):
 
     def __init__(self, dim: int = 40, link: str = "he3", noise: float = 0.0) -> None:
         check_whole("data.task.dim", dim, 1)
-        if not isinstance(link, str) or link not in LINKS:
-            raise SettingError("data.task.link", link, ", ".join(LINKS))
+        check_choice("data.task.link", link, LINKS)
         self.dim, self.link = dim, link
         self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
         self.input_shape, self.input_law, self.has_teacher = (dim,), "gaussian", True
@@ -60,7 +58,7 @@ class SingleIndex(Task):
 
     @property
     def has_accuracy(self) -> bool:
-        """Only signs can be right."""
+        """Whether labels are signs."""
         return self.link == "sign"
 
     def teacher(self, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica {self.dim}"]:
@@ -89,5 +87,5 @@ class SingleIndex(Task):
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Float[Tensor, "..."]
     ) -> Bool[Tensor, "..."] | None:
-        """Of the link ``sign``, the output has the label's sign; an output of exactly 0 counts as wrong."""
+        """Whether output and label have the same sign; 0 counts as wrong. ``None`` for links other than ``sign``."""
         return outputs[..., 0] * targets > 0 if self.has_accuracy else None

@@ -17,8 +17,8 @@ from svl.tasks.task import TEST_START
 class Staircase(Parity):
     """x uniform in {-1, 1}^dim, y = chi_k(x) + epsilon sum_{j=1}^{k-1} chi_j(x), with k = ``degree``.
 
-    chi_j is the product of the first j coordinates. The test set asks for chi_k alone: a network that fits the training
-    labels exactly has a squared test error of epsilon^2 (k - 1), and every sign right where epsilon (k - 1) < 1.
+    chi_j is the product of the first j coordinates. Test labels are chi_k alone: a network that fits the training
+    labels exactly has a squared test error of epsilon^2 (k - 1), and accuracy 1 if epsilon (k - 1) < 1.
 
     Source: Kotha et al. 2025, figure 10 and appendix C.3, after the staircases of Abbe et al. 2021.
 
@@ -41,13 +41,13 @@ class Staircase(Parity):
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
-        """The inputs of :class:`~svl.tasks.parity.Parity`, bit for bit, with the staircase's labels."""
+        """The same inputs as those of :class:`~svl.tasks.parity.Parity`, with the staircase's labels."""
         return self._with_steps(*super().examples(key, index))
 
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
-        """Labelled by chi_k alone."""
+        """Test inputs, labelled by chi_k alone."""
         return super().examples(key, TEST_START + index)
 
     def population(

@@ -1,4 +1,4 @@
-"""Stored rows that a task looks examples up in."""
+"""Stored rows in which a task looks up its examples."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from svl import random
 
 
 class Table:
-    """Columns of stored rows, looked up by number on the number's device, in traced code too.
+    """Columns of stored rows, looked up by row number on the device of that number, in compiled code too.
 
     Args:
-        columns: tensors on the CPU that have one row for each stored example.
+        columns: tensors on the CPU with one row for each stored example.
     """
 
     def __init__(self, *columns: Shaped[Tensor, "row ..."]) -> None:
@@ -34,20 +34,20 @@ class Table:
         return hashlib.sha256(b"".join(hashlib.sha256(column.numpy().tobytes()).digest() for column in cpu)).digest()
 
     def __getitem__(self, index: Int[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape ..."], ...]:
-        """Of each column the rows number ``index`` modulo the size."""
+        """The rows number ``index`` modulo the size, of each column."""
         device = index.device
         if device not in self._columns:
-            # Where a step is being traced, a copy would be a fake one.
+            # While a step is traced, the copy would be a fake tensor.
             with _disable_current_modes():
                 first = next(iter(self._columns.values()))
                 self._columns[device] = tuple(column.to(device) for column in first)
         row = index % self._size
-        # A trace takes a tensor that is none of its inputs only where it is lifted; elsewhere this does nothing.
+        # A trace accepts a tensor that is not one of its inputs only if it is lifted; elsewhere this has no effect.
         return tuple(torch.ops.aten.lift_fresh(column)[row] for column in self._columns[device])
 
     def shuffled(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> Int[Tensor, "replica batch"]:
-        """pi(index mod size), where pi is the permutation of a replica's key."""
+        """pi(index mod size), where the permutation pi is determined by the replica's key."""
         size, a, b = (torch.full((1, 1), n, device=key.device) for n in (self._size, *self._sides))
         return random.permutation(random.round_keys(key[:, None]), index % size, size, (a, b), self._walk)

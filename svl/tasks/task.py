@@ -1,4 +1,4 @@
-"""What is learned: a pure function from a key and counters to an example."""
+"""The base class of tasks: pure functions from a key and counters to examples."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from torch import Tensor
 
 from svl import random
 
-# Test examples are numbered from here, beyond every training index: one key, so one task, and no example in common.
+# Test examples are numbered from here, above every training index, so that both share a key but no example.
 TEST_START = 2**62
 
 
 class Task(ABC):
-    """A task: the same key and counters give the same example on any device, in any order, in any process.
+    """The base class of tasks: the same key and counter give the same example on any device, in any order.
 
-    A subclass sets the attributes below and writes :meth:`examples`; what else it writes is up to what the task has.
-    Attributes named in ``per_replica`` are numbers, or tensors ``[replica, 1]`` where they differ by replica, so
-    :meth:`examples` uses them in arithmetic that broadcasts over ``[replica, batch]``, and never in an ``if``.
+    A subclass sets the attributes below where they differ from the defaults, and implements :meth:`examples`; the
+    other methods are optional. Attributes named in ``per_replica`` are numbers, or tensors ``[replica, 1]`` if they
+    differ by replica, so :meth:`examples` uses them in arithmetic that broadcasts over ``[replica, batch]``, and never
+    in an ``if``.
 
     Attributes:
-        input_shape: shape of one input, without replica and batch axes; of discrete tokens ``(position,)``.
-        output_dim: number of outputs that a network for this task has.
-        vocabulary: number of distinct tokens where inputs are discrete (int64), else ``None``.
+        input_shape: shape of one input, without replica and batch axes; ``(position,)`` for discrete tokens.
+        output_dim: number of outputs of a network for this task.
+        vocabulary: number of distinct tokens if inputs are discrete (int64), else ``None``.
         per_position: whether there is a target at each position: outputs ``[batch, position, output]``, targets
-            ``[batch, position]``, where NaN (regression) or -100 (classes) says that a position has none.
-        losses: names of the losses that fit the targets.
-        population_size: number of distinct inputs where they can be enumerated, else ``None``.
-        train_size: number of training examples where they run out (a stored dataset), else ``None``.
-        test_size: number of test examples where the task fixes it, else ``None``.
-        axes: counters beside the example's own that an example depends on, such as its context; for each the number
-            of values it has, ``None`` for one without end. A strategy can restrict any of them to a pool.
-        input_law: ``signs`` for independent coordinates in {-1, 1}, ``gaussian`` for N(0, I), of tasks that say by
-            :meth:`labels` what the labels of other such inputs are; else ``None``. The C++ kernel takes it at its word.
-        has_teacher: whether the labels depend on something drawn once a replica that :meth:`labels` can draw anew.
-        digest: what tells stored data apart, kept in a run's summary; ``None`` for data that the settings determine.
+            ``[batch, position]``, in which NaN (regression) or -100 (classes) marks a position without a target.
+        losses: names of the losses that can be used with the targets.
+        population_size: number of distinct inputs if they can be enumerated, else ``None``.
+        train_size: number of training examples if it is limited (a stored dataset), else ``None``.
+        test_size: number of test examples if the task fixes it, else ``None``.
+        axes: axes of diversity, that is further counters, such as the example's context, on which an example depends
+            in addition to its own; for each the number of its values, ``None`` if unlimited. A strategy can restrict
+            any of them to a pool.
+        input_law: the distribution of the inputs if :meth:`labels` can label any such input: ``signs`` for independent
+            coordinates in {-1, 1}, ``gaussian`` for N(0, I); else ``None``. The C++ kernel relies on it.
+        has_teacher: whether the labels depend on a teacher drawn once for each replica, so that :meth:`labels` with
+            another key gives those of another teacher.
+        digest: a hash of stored data, kept in a run's summary; ``None`` if the settings determine the data.
         has_perplexity: whether exp(loss) is reported.
-        per_replica: constructor arguments that may differ by replica (see ``replicas.vary``).
+        per_replica: constructor arguments that can differ by replica (see ``replicas.vary``).
     """
 
     input_shape: tuple[int, ...]
@@ -61,12 +64,12 @@ class Task(ABC):
 
     @property
     def has_accuracy(self) -> bool:
-        """Whether :meth:`correct` says which outputs are correct: where a subclass writes it, unless that says no."""
+        """Whether the task has an accuracy; by default, if the subclass implements :meth:`correct`."""
         return type(self).correct is not Task.correct
 
     @property
     def label_count(self) -> int | None:
-        """How many labels there are: 2 of signs -1 and 1, or classes; ``None`` where targets are anything else."""
+        """Number of labels: 2 for signs -1 and 1, or the number of classes; ``None`` for any other targets."""
         if self.per_position or not {"logistic", "cross_entropy"} & set(self.losses):
             return None
         return 2 if "logistic" in self.losses else self.output_dim
@@ -75,8 +78,12 @@ class Task(ABC):
     def examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
         """Inputs ``[replica, batch, *input_shape]`` and targets ``[replica, batch, ...]`` of the given counters.
 
-        A task with ``axes`` takes a further argument ``[replica, batch]`` named after each, ``None`` by default, which
-        stands for the whole axis: see :func:`axis_index`.
+        A task with ``axes`` takes one more argument for each axis, of the same name: the example's value on that axis,
+        ``[replica, batch]``, or ``None`` (the default) to draw it from the whole axis, see :func:`axis_index`.
+
+        Args:
+            key: the replica's key.
+            index: counters of the examples.
         """
 
     def test_examples(
@@ -88,35 +95,35 @@ class Task(ABC):
     def population(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
         """Inputs and targets number ``index`` of the enumerated population.
 
-        ``key`` is that of :meth:`examples`: it fixes what is drawn once a replica.
+        ``key`` is the same as in :meth:`examples`: it determines whatever is drawn once for each replica.
         """
         raise NotImplementedError(f"{type(self).__name__} has no enumerable population")
 
     def halves(self, device: torch.device) -> tuple[Float[Tensor, "low first"], Float[Tensor, "high second"]] | None:
-        """Two tables of half inputs whose product the population is; ``None`` where it is none.
+        """Two tables of half inputs whose Cartesian product is the population; ``None`` if there are no such tables.
 
-        Input number ``h * low + l`` of :meth:`population` is, flattened, row ``l`` of the first table and then row
-        ``h`` of the second, for every replica; the gradient of an MLP over the whole population is fast then.
+        Input number ``h * low + l`` of :meth:`population`, flattened, is row ``l`` of the first table followed by row
+        ``h`` of the second, for every replica. This makes the gradient of an MLP over the whole population fast.
         """
         return None
 
     def labels(
         self, key: Int[Tensor, "replica 2"], inputs: Tensor, index: Int[Tensor, "replica batch"]
     ) -> Float[Tensor, "replica batch"]:
-        """The targets of given inputs, with what ``key`` fixes and the label noise of counter ``index``.
+        """The targets of given inputs, with the teacher of ``key`` and the label noise of counter ``index``.
 
         For tasks with an ``input_law`` or a teacher.
         """
-        raise NotImplementedError(f"{type(self).__name__} labels no inputs but its own")
+        raise NotImplementedError(f"{type(self).__name__} cannot label given inputs")
 
     def correct(
         self, outputs: Float[Tensor, "... output"], targets: Tensor
     ) -> Bool[Tensor, "..."] | Float[Tensor, "..."] | None:
-        """Which outputs count as correct, or which share of an example; ``None`` for a task without accuracy."""
+        """Which outputs are correct, or which fraction of each example; ``None`` for a task without accuracy."""
         return None
 
     def measures(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> dict[str, Float[Tensor, "..."]]:
-        """Further numbers about each test example, by name; their means are measured as ``val/<name>``."""
+        """Additional metrics of each test example, by name; their means are measured as ``val/<name>``."""
         return {}
 
     def references(
@@ -126,17 +133,18 @@ class Task(ABC):
         targets: Tensor,
         pools: Mapping[str, Int[Tensor, "replica"]],
     ) -> dict[str, Float[Tensor, "replica"]]:
-        """Test losses of reference predictors, by name; measured once and drawn as lines.
+        """Test losses of reference predictors, by name; measured once and drawn as horizontal lines.
 
         Args:
-            inputs: some test examples ``[replica, batch, *input_shape]``.
-            targets: theirs.
-            pools: the size of the pool that the strategy restricts an axis to; 0 for none.
+            key: the replica's key.
+            inputs: inputs of test examples, ``[replica, batch, *input_shape]``.
+            targets: their targets.
+            pools: for each axis that the strategy restricts, the size of its pool; 0 if there is none.
         """
         return {}
 
     def bind(self, numbers: Mapping[str, Tensor]) -> Task:
-        """This task with settings that differ by replica: tensors ``[replica]`` by name."""
+        """A copy of this task in which some settings differ by replica: tensors ``[replica]`` by name."""
         if not numbers:
             return self
         bound = copy.copy(self)
@@ -151,5 +159,5 @@ def axis_index(
     index: Int[Tensor, "replica batch"],
     size: int | Int[Tensor, "replica 1"],
 ) -> Int[Tensor, "replica batch"]:
-    """Each example's place on an axis of diversity: uniform among ``size`` values, a function of its own counter."""
+    """Each example's value on an axis of diversity: uniform in [0, size), determined by the example's counter."""
     return random.integers(random.bits(random.fold(random.fold(key, "axis"), name)[:, None], index), size)

@@ -1,1 +1,1 @@
-"""The papers' theorems beside experiments: exact recursions, their bounds, and what training does."""
+"""The papers' theorems compared with experiments: exact recursions, their bounds, and actual training."""

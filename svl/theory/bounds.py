@@ -1,7 +1,7 @@
-"""The bounds of Theorem 1 and Corollary 2 with the constants that their proofs give (Liu et al. 2026, appendix A).
+"""The bounds of Theorem 1 and Corollary 2 with the constants of their proofs (Liu et al. 2026, appendix A).
 
-C of the matrix Bernstein inequality, which the paper leaves open, is that of Tropp 2012, theorem 1.4. The universal
-constant c_0 is sqrt(3/8), the value of lemma 1; for random labels 1 / sqrt(2), of corollary 5.
+The paper does not state the constant of the matrix Bernstein inequality; here it is that of Tropp 2012, theorem 1.4.
+The universal constant c_0 is sqrt(3/8), as in lemma 1, and for random labels 1 / sqrt(2), as in corollary 5.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from svl.theory.moment import Labels
 
 Number = float | Num[ndarray, "..."]
 SIGNAL = {"true": np.sqrt(3 / 8), "random": 1 / np.sqrt(2)}
-"""c_0 and c_r: the good event asks for abs(q_0) of at least this over sqrt(N)."""
+"""c_0 for true and c_r for random labels: in the good event abs(q_0) is at least this, divided by sqrt(N)."""
 
 
 def good_event_probability(labels: Labels = "true") -> float:
-    """Least probability of the good event sign a_0 = sign q_0, abs(q_0) >= c_0 / sqrt(N) (lemmas 1 and 2)."""
+    """Lower bound on the probability of the good event, sign a_0 = sign q_0, abs(q_0) >= c_0 / sqrt(N)."""
     return float((1 - 1 / np.sqrt(2)) * (1 - 4 / 3 * SIGNAL["true"] ** 2) ** 2 / 3**8 / 2)
 
 
 def spectral_norm(dim: Number, samples: Number, delta: float, labels: Labels = "true") -> Number:
-    """B: the moment matrix's norm is at most this with probability 1 - delta (lemma 5, corollary 6).
+    """B: an upper bound on the norm of the moment matrix, with probability 1 - delta (lemma 5, corollary 6).
 
-    With L = log(2 d / delta): sqrt(2 d L / N) + (2/3) R L / N; R = d for random labels, and for true ones, which are
-    centred first, R = 2 d and 1 more.
+    With L = log(2 d / delta) it is sqrt(2 d L / N) + (2/3) R L / N, with R = d, for random labels; for true labels,
+    whose moment matrix is centred first, it has R = 2 d and is larger by 1.
     """
     log = np.log(2 * np.asarray(dim) / delta)
     bound, centre = (2, 1) if labels == "true" else (1, 0)
@@ -34,7 +34,7 @@ def spectral_norm(dim: Number, samples: Number, delta: float, labels: Labels = "
 
 
 def threshold(dim: Number, samples: Number, rate: Number, norm: Number, labels: Labels = "true") -> Number:
-    """a* as appendix A.4.3 chooses it, for moment matrices whose norm is at most ``norm``."""
+    """The threshold a* of appendix A.4.3, for moment matrices whose norm is at most ``norm``."""
     root = np.sqrt(dim)
     choices = (
         1 / (2 * rate * norm),
@@ -45,28 +45,31 @@ def threshold(dim: Number, samples: Number, rate: Number, norm: Number, labels: 
 
 
 def phase_1(target: Number, initial: Number, samples: Number, rate: Number, labels: Labels = "true") -> Number:
-    """T_1 <= ceil(2 (a* - abs(a_0))_+ sqrt(N) / (eta c_0)) (theorem 3)."""
+    """Upper bound on the steps of phase 1: T_1 <= ceil(2 (a* - abs(a_0))_+ sqrt(N) / (eta c_0)) (theorem 3)."""
     return np.ceil(2 * np.clip(target - np.abs(initial), 0, None) * np.sqrt(samples) / (rate * SIGNAL[labels]))
 
 
 def phase_2(outer: Number, alignment: Number, epsilon: float, rate: Number) -> Number:
-    """T_2 <= ceil(2 / (eta abs(a)) log(1 / (alpha_0^2 epsilon))) (lemma 6); alpha_0^2 = 1 / (16 d) in theorem 1."""
+    """Upper bound on the steps of phase 2: T_2 <= ceil(2 / (eta abs(a)) log(1 / (alpha_0^2 epsilon))) (lemma 6).
+
+    In theorem 1, alpha_0^2 = 1 / (16 d).
+    """
     return np.ceil(2 / (rate * np.abs(outer)) * np.log(1 / (np.square(alignment) * epsilon)))
 
 
 def drift(
     target: Number, initial: Number, samples: Number, rate: Number, norm: Number, labels: Labels = "true"
 ) -> Number:
-    """How far w moves in phase 1 at most (lemma 7)."""
+    """Upper bound on how far w moves in phase 1 (lemma 7)."""
     growth = np.clip(target - np.abs(initial), 0, None)
     return 8 * norm * np.sqrt(samples) / SIGNAL[labels] * target * growth + 4 * rate * norm * target
 
 
 def starts_well(along: Float[ndarray, "replica 2"], dim: Number) -> Bool[ndarray, "replica"]:
-    """Lemma 10's event P_0: abs(q_pop) >= 3 / (4 d) and at most 1 / sqrt(d) of w on the support.
+    """The event P_0 of lemma 10: abs(q_pop) >= 3 / (4 d), and the part of w on the support has norm <= d^(-1/2).
 
     Args:
-        along: parts of w along u+ and u-.
+        along: components of w along u+ and u-.
     """
     square = np.square(along)
     return (np.abs(square[:, 0] - square[:, 1]) >= 0.75 / dim) & (square.sum(1) <= 1 / dim)

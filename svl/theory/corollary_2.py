@@ -1,4 +1,4 @@
-"""Corollary 2: random labels in phase 1; what is the same as with true ones, and the total's bound.
+"""Corollary 2: random labels in phase 1, compared with true labels, and the bound on the total time.
 
 Source: Liu et al. 2026, section 5.1 and appendix A.5.
 """
@@ -16,30 +16,31 @@ from svl.results.statistics import Estimate
 from svl.theory import experiment
 from svl.theory.experiment import Exponent, Finding, Size, Track
 from svl.theory.slope import fit, geometric_mean
-from svl.theory.theorem_1 import as_numbers, caption, draw_first, draw_totals, first_exponents, logarithm, upper_bounds
 from svl.theory.times import SCALES, FirstPhase, Point, first_phase, measure
+from svl.theory.two_phase_analysis import as_numbers, caption, first_exponents, logarithm, upper_bounds
+from svl.theory.two_phase_figure import draw_first, draw_totals
 
 
 def run(size: Size, track: Track) -> Finding:
-    """Times, exponents and bounds with random labels, and how much longer it takes than with true ones."""
+    """Times, exponents and bounds with random labels, and their times divided by those with true labels."""
     scale = SCALES[size]
     points, phases = measure(scale, "random", track), first_phase(scale, "random", track)
     true = measure(replace(scale, dims=scale.dims[-1:]), "true", track)
-    found = first_exponents(phases) + exponents(points)
+    rows = first_exponents(phases) + exponents(points)
     limits = upper_bounds(points, phases)
-    compared = [ratios(mine, theirs) for mine, theirs in zip(points[-len(true) :], true, strict=True)]
-    tables = [experiment.exponents(found, caption(scale)), experiment.bounds(limits), comparison(true, compared)]
-    numbers = as_numbers(points, phases, found, limits)
+    ratio_rows = [ratios(random, true_point) for random, true_point in zip(points[-len(true) :], true, strict=True)]
+    tables = [experiment.exponents(rows, caption(scale)), experiment.bounds(limits), comparison(true, ratio_rows)]
+    numbers = as_numbers(points, phases, rows, limits)
     numbers["random_over_true"] = [
         {"samples": point.start.samples, "target": target, "ratio": ratio.value, "low": ratio.low, "high": ratio.high}
-        for point, row in zip(true, compared, strict=True)
+        for point, row in zip(true, ratio_rows, strict=True)
         for target, ratio in zip(point.targets[1:], row, strict=True)
     ]
-    return Finding(tables, draw(points, phases, found, true, compared), numbers)
+    return Finding(tables, draw(points, phases, rows, true, ratio_rows), numbers)
 
 
 def exponents(points: list[Point]) -> list[Exponent]:
-    """Of the total sqrt(N / d) + sqrt(d) log(d / epsilon): 0 in N, 1/2 in d, beside logarithms."""
+    """Exponents of the total time, sqrt(N / d) + sqrt(d) log(d / epsilon): up to 1/2 in N and, up to logs, 1/2 in d."""
     largest = [p for p in points if p.start.dim == points[-1].start.dim]
     most = [p for p in points if p.start.samples == p.start.dim**2]
     in_d = fit([p.start.dim for p in most], [p.held / logarithm(p) for p in most])
@@ -53,17 +54,22 @@ def exponents(points: list[Point]) -> list[Exponent]:
 
 
 def ratios(random: Point, true: Point) -> list[Estimate]:
-    """Geometric mean of the total with random labels over that with true ones, a free, at each a* but the first."""
-    generator, found = np.random.default_rng(0), []
-    for mine, theirs in zip(random.totals(False)[1:], true.totals(False)[1:], strict=True):
-        logs = [generator.choice(np.log(times), (2000, len(times))).mean(1) for times in (mine, theirs)]
+    """Total time with random labels divided by that with true labels, a free, at each a* except the first.
+
+    Times are geometric means over the replicas.
+    """
+    generator, estimates = np.random.default_rng(0), []
+    for random_times, true_times in zip(random.totals(False)[1:], true.totals(False)[1:], strict=True):
+        logs = [generator.choice(np.log(times), (2000, len(times))).mean(1) for times in (random_times, true_times)]
         low, high = np.exp(np.quantile(logs[0] - logs[1], (0.025, 0.975)))
-        found.append(Estimate(geometric_mean(mine).value / geometric_mean(theirs).value, float(low), float(high)))
-    return found
+        estimates.append(
+            Estimate(geometric_mean(random_times).value / geometric_mean(true_times).value, float(low), float(high))
+        )
+    return estimates
 
 
 def comparison(true: list[Point], compared: list[list[Estimate]]) -> Table:
-    """Random over true, by N and a*."""
+    """The table of ratios, random over true labels, by N and a*."""
     chosen = range(0, len(compared[0]), max(1, len(compared[0]) // 2 - 1))
     columns = ["N", *(f"a* = {experiment.number(true[0].targets[1 + i])}" for i in chosen)]
     rows = [
@@ -76,13 +82,13 @@ def comparison(true: list[Point], compared: list[list[Estimate]]) -> Table:
 def draw(
     points: list[Point],
     phases: list[FirstPhase],
-    found: list[Exponent],
+    exponent_rows: list[Exponent],
     true: list[Point],
     compared: list[list[Estimate]],
 ) -> Figure:
-    """Phase 1, totals, and random labels against true ones."""
+    """Phase 1, total times, and random labels compared with true labels."""
     figure, (first, held, free, ratio) = experiment.panels(2, 2)
-    draw_first(first, phases, found, "random")
+    draw_first(first, phases, exponent_rows, "random")
     draw_totals(held, free, points)
     for i, (point, row) in enumerate(zip(true, compared, strict=True)):
         color = RAMP(i / max(1, len(true) - 1))

@@ -1,4 +1,4 @@
-"""What an experiment of :mod:`svl.theory` hands back, and the parts that their tables and figures share."""
+"""The result of an experiment of :mod:`svl.theory`, and the parts that tables and figures share."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from svl.theory.slope import Slope
 
 Size = Literal["smoke", "default"]
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
-"""Shows how far a loop is: takes its items and what it does."""
+"""Shows the progress of a loop, given its items and a description."""
 
 
 class Finding(NamedTuple):
-    """Tables for the terminal, a figure, and all the numbers, ready for JSON."""
+    """The result of an experiment: tables for the terminal, a figure, and all numbers, ready for JSON."""
 
     tables: list[Table]
     figure: Figure
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
-    """A table as ``svl fit`` prints them."""
+    """A table in the style of ``svl fit``."""
     shown = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     shown.caption, shown.caption_justify = escape(caption) or None, "left"
     for place, name in enumerate(columns):
@@ -45,19 +45,27 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], cap
 
 
 def interval(value: float, low: float, high: float) -> str:
-    """``0.503 [0.491, 0.515]``."""
+    """A value with its interval, such as ``0.503 [0.491, 0.515]``."""
     return f"{number(value)} [{number(low)}, {number(high)}]" if not math.isnan(value) else number(value)
 
 
 def number(value: float) -> str:
-    """Three significant digits, as a power of ten where that is shorter."""
+    """A number with three significant digits, as a power of ten if that is shorter; ``unknown`` for NaN."""
     if value == 0 or not math.isfinite(value) or 1e-3 <= abs(value) < 1e5:
         return "unknown" if math.isnan(value) else significant(value)
     return f"{value:.2e}"
 
 
 def decorate(axes: Axes, title: str, x: str, y: str, log: str = "xy") -> None:
-    """Few lines, names on the axes, logarithmic scales where ``log`` names them; after the curves are drawn."""
+    """Title, names and scales of the axes; call it after the curves are drawn.
+
+    Args:
+        axes: the panel.
+        title: its title.
+        x: name of the x-axis.
+        y: name of the y-axis.
+        log: which axes are logarithmic: ``x``, ``y``, ``xy`` or the empty string.
+    """
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -65,7 +73,7 @@ def decorate(axes: Axes, title: str, x: str, y: str, log: str = "xy") -> None:
         if name in log:
             axes.set(**{f"{name}scale": "log"})
             low, high = axis.get_view_interval()
-            # Below a thousandth a plain number is zeros; there, powers of ten.
+            # Powers of ten below a thousandth, where plain numbers would be mostly zeros.
             if high < 200 * low and low > 1e-3:
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
@@ -76,7 +84,7 @@ def decorate(axes: Axes, title: str, x: str, y: str, log: str = "xy") -> None:
 
 
 def panels(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, and these in reading order."""
+    """A figure with a grid of panels, and the panels in reading order."""
     figure = Figure(figsize=(0.3 + 4.4 * columns, 0.2 + 3.5 * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
@@ -89,20 +97,20 @@ def points(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], label:
 
 
 def legend(axes: Axes) -> None:
-    """Below the panel, where it covers nothing."""
+    """A legend below the panel, where it covers nothing."""
     columns = 2 if len(axes.get_legend_handles_labels()[0]) > 3 else 1
     axes.legend(frameon=False, fontsize=8, ncols=columns, loc="upper left", bbox_to_anchor=(0, -0.17), alignment="left")
 
 
 class Exponent(NamedTuple):
-    """An exponent beside the theorem's.
+    """A measured exponent and the theorem's.
 
     Attributes:
-        what: which time or size.
-        of: the variable whose power it is.
-        claimed: by the theorem.
-        bound: whether the theorem only says that the exponent is at most this.
-        measured: the fit.
+        what: the time or size that is a power of ``of``.
+        of: the variable.
+        claimed: the theorem's exponent.
+        bound: whether the theorem states it as an upper bound only.
+        measured: the fitted exponent.
     """
 
     what: str
@@ -113,12 +121,12 @@ class Exponent(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether the interval contains the claimed exponent or, of a bound, lies below it."""
+        """Whether the interval contains the claimed exponent or, for an upper bound, lies below it."""
         low, high = self.measured.exponent[1:]
         return low <= self.claimed <= high or (self.bound and high <= self.claimed)
 
     def row(self) -> list[str]:
-        """A line of :func:`exponents`."""
+        """The row of the table of :func:`exponents`."""
         claimed = f"{'≤ ' if self.bound else ''}{significant(self.claimed)}"
         verdict = "yes" if self.agrees else "no"
         if self.agrees and self.measured.exponent.high < self.claimed:
@@ -127,41 +135,41 @@ class Exponent(NamedTuple):
         return [self.what, self.of, decades, claimed, interval(*self.measured.exponent), verdict]
 
     def numbers(self) -> dict[str, Any]:
-        """For JSON."""
+        """The numbers for JSON."""
         value, low, high = self.measured.exponent
-        found = {"what": self.what, "of": self.of, "claimed": self.claimed, "bound": self.bound}
-        return {**found, "exponent": value, "low": low, "high": high, "decades": self.measured.decades}
+        claim = {"what": self.what, "of": self.of, "claimed": self.claimed, "bound": self.bound}
+        return {**claim, "exponent": value, "low": low, "high": high, "decades": self.measured.decades}
 
 
-def exponents(found: Sequence[Exponent], caption: str = "") -> Table:
-    """The table of exponents."""
+def exponents(rows: Sequence[Exponent], caption: str = "") -> Table:
+    """A table of exponents."""
     columns = ["exponent of", "in", "decades", "theorem", "measured", "agrees"]
-    return table("Exponents, with 95 % intervals over seeds", columns, (one.row() for one in found), caption)
+    return table("Exponents, with 95 % intervals over seeds", columns, (exponent.row() for exponent in rows), caption)
 
 
 class Bound(NamedTuple):
-    """How measured values compare with their upper bound."""
+    """Measured values divided by their upper bound."""
 
     what: str
     ratios: Float[ndarray, "replica"]
 
     @property
     def holds(self) -> bool:
-        """Whether no replica is above the bound; rounding may be."""
+        """Whether no replica exceeds the bound, up to rounding."""
         return bool((self.ratios <= 1 + 1e-9).all())
 
     def row(self) -> list[str]:
-        """A line of :func:`bounds`."""
+        """The row of the table of :func:`bounds`."""
         share = [number(value) for value in (np.median(self.ratios), self.ratios.max())]
         return [self.what, str(self.ratios.size), *share, "yes" if self.holds else "no"]
 
     def numbers(self) -> dict[str, Any]:
-        """For JSON."""
+        """The numbers for JSON."""
         ratios = {"median": float(np.median(self.ratios)), "largest": float(self.ratios.max())}
         return {"what": self.what, "replicas": int(self.ratios.size), **ratios, "holds": self.holds}
 
 
-def bounds(found: Sequence[Bound], caption: str = "") -> Table:
-    """The table of bounds."""
+def bounds(rows: Sequence[Bound], caption: str = "") -> Table:
+    """A table of bounds."""
     columns = ["measured / bound", "replicas", "median", "largest", "holds"]
-    return table("Upper bounds with the proofs' constants", columns, (one.row() for one in found), caption)
+    return table("Upper bounds with the proofs' constants", columns, (bound.row() for bound in rows), caption)

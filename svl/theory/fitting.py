@@ -1,4 +1,4 @@
-"""An experiment's fit in this process; its progress is shown on standard error."""
+"""Runs the fit of an experiment in this process; its progress is shown on standard error."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def fit(config: str, folder: Path, *words: str) -> Path:
     """Run ``svl fit`` on a config.
 
     Args:
-        config: such as ``configs/theory/two_phase.yaml``.
-        folder: in which the run directory is made.
-        words: more of the command line.
+        config: path of the config, such as ``configs/theory/two_phase.yaml``.
+        folder: folder in which the run directory is made.
+        words: further command-line arguments.
 
     Returns:
         the run directory.
 
     Raises:
-        SystemExit: where the fit does not end well, with its status.
+        SystemExit: if the fit fails, with its exit status.
     """
     from svl.cli import main
 

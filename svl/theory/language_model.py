@@ -1,4 +1,4 @@
-"""E(K, N) of a small language model of bytes: does a larger N stand more epochs?
+"""The effective reuse rate E(K, N) of a small byte-level language model: can a larger N be repeated more often?
 
 Source: Yan et al. 2025, the experiments on language-model pre-training.
 """
@@ -37,10 +37,11 @@ class Reuse(NamedTuple):
     """E(K, N) of one N.
 
     Attributes:
-        epochs: K, at the logged steps that end an epoch.
+        samples: N.
+        epochs: K at each logged step that ends an epoch.
         seeds: E of each seed at each K.
-        loss: test loss, a mean over seeds.
-        rates: learning rate that is best at each K.
+        loss: mean test loss over seeds at each K.
+        rates: best learning rate at each K.
     """
 
     samples: int
@@ -51,7 +52,7 @@ class Reuse(NamedTuple):
 
 
 def by_step(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Losses ``[step, seed]`` at the rate that is best at each step for the mean over seeds, and these rates."""
+    """Losses ``[step, seed]`` at the rate with the smallest mean loss over seeds at each step, and these rates."""
     losses = rows.pivot(index="step", columns=[RATE, "seed"], values=LOSS)
     best = losses.T.groupby(level=RATE).mean().T.idxmin(axis=1)
     tuned = pd.DataFrame({step: losses.loc[step, best[step]] for step in losses.index}).T
@@ -59,9 +60,9 @@ def by_step(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def one_pass(losses: pd.Series, batch: int) -> tuple[Float[ndarray, "point"], Float[ndarray, "point"]]:
-    """Minus the loss of fresh data, rising, and the logarithm of the examples it takes.
+    """The negated loss of training on fresh data, made monotonic, and the logarithm of the number of examples.
 
-    A cubic in that logarithm: the difference of neighbouring measurements is mostly noise.
+    The curve is a cubic in that logarithm, because differences of neighbouring measurements are mostly noise.
     """
     log = np.log(losses.index.to_numpy(float) * batch)
     points = np.linspace(log[0], log[-1], 200)
@@ -70,95 +71,102 @@ def one_pass(losses: pd.Series, batch: int) -> tuple[Float[ndarray, "point"], Fl
 
 
 def reuse(history: pd.DataFrame, batch: int) -> list[Reuse]:
-    """E(K, N) of every N: the length of one pass over fresh data with the same loss, over N, seed by seed."""
+    """E(K, N) of every N and seed: the number of fresh examples with the same loss, divided by N."""
     history = history[history["step"] > 0]
     fresh = by_step(history[history[SIZE].astype(str) == "online"])[0]
     curves = {seed: one_pass(fresh[seed], batch) for seed in fresh}
-    found = []
+    results = []
     for size, rows in history[history[SIZE].astype(str) != "online"].groupby(SIZE, sort=False):
         samples = int(str(size))
         tuned, best = by_step(rows)
         ends = [int(step) for step in tuned.index if step * batch % samples == 0]
-        # What is beyond the fresh run, before its first measurement or after its last, is unknown.
+        # Losses outside the range of the fresh run are unknown.
         edges = {"left": np.nan, "right": np.nan}
         values = np.array(
-            [[np.interp(-tuned.loc[step, one], *curves[one], **edges) for one in curves] for step in ends]
+            [[np.interp(-tuned.loc[step, seed], *curves[seed], **edges) for seed in curves] for step in ends]
         )
         epochs, loss = [step * batch // samples for step in ends], tuned.loc[ends].mean(axis=1).to_numpy()
-        found.append(Reuse(samples, epochs, np.exp(values) / samples, loss, [float(best[step]) for step in ends]))
-    return found
+        results.append(Reuse(samples, epochs, np.exp(values) / samples, loss, [float(best[step]) for step in ends]))
+    return results
 
 
 def estimate(seeds: Float[ndarray, "seed"]) -> Estimate:
-    """Mean with Student's interval: there are few seeds."""
+    """Mean over seeds with Student's interval, since there are few seeds."""
     reach = float(stats.t.ppf(0.975, len(seeds) - 1) * stats.sem(seeds))
     return Estimate(float(seeds.mean()), float(seeds.mean()) - reach, float(seeds.mean()) + reach)
 
 
 def run(size: Size, track: Track) -> Finding:
-    """Fit, E(K, N) for each N, and their difference at equal K."""
+    """The fit, E(K, N) for each N, and the difference between the largest and the smallest N at equal K."""
     with tempfile.TemporaryDirectory() as folder:
         run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
         history = pd.read_parquet(run / "history.parquet")
         batch = yaml.safe_load((run / CONFIG).read_text())["data"]["init_args"]["batch_size"]
-    found = reuse(history, batch)
-    tables = [table(found), ordering(found)]
+    results = reuse(history, batch)
+    tables = [table(results), ordering(results)]
     numbers: dict[str, Any] = {"curves": []}
-    for one in found:
-        for place, count in enumerate(one.epochs):
-            reuse_rate = {name: None if np.isnan(x) else x for name, x in estimate(one.seeds[place])._asdict().items()}
-            entry = {"samples": one.samples, "epochs": count, "loss": float(one.loss[place]), "rate": one.rates[place]}
+    for result in results:
+        for place, count in enumerate(result.epochs):
+            reuse_rate = {
+                name: None if np.isnan(x) else x for name, x in estimate(result.seeds[place])._asdict().items()
+            }
+            entry = {
+                "samples": result.samples,
+                "epochs": count,
+                "loss": float(result.loss[place]),
+                "rate": result.rates[place],
+            }
             numbers["curves"].append({**entry, **reuse_rate})
-    gaps = {count: gap._asdict() for count, gap in differences(found).items()}
+    gaps = {count: gap._asdict() for count, gap in differences(results).items()}
     finite = {count: {k: None if np.isnan(x) else x for k, x in gap.items()} for count, gap in gaps.items()}
-    return Finding(tables, draw(found, history, batch), {**numbers, "differences": finite})
+    return Finding(tables, draw(results, history, batch), {**numbers, "differences": finite})
 
 
-def table(found: list[Reuse]) -> Any:
-    """E for each N and K."""
+def table(results: list[Reuse]) -> Any:
+    """The table of E(K, N) for each N and K."""
     rows = []
-    for one in found:
-        for place, count in enumerate(one.epochs):
+    for result in results:
+        for place, count in enumerate(result.epochs):
             if count & (count - 1) == 0:
-                perplexity = experiment.number(float(np.exp(one.loss[place])))
-                cells = [experiment.number(one.rates[place]), experiment.interval(*estimate(one.seeds[place]))]
-                rows.append([str(one.samples), str(count), perplexity, *cells])
+                perplexity = experiment.number(float(np.exp(result.loss[place])))
+                cells = [experiment.number(result.rates[place]), experiment.interval(*estimate(result.seeds[place]))]
+                rows.append([str(result.samples), str(count), perplexity, *cells])
     columns = ["N windows", "epochs K", "perplexity", "best rate", "E(K, N)"]
     caption = "mean over seeds, Student's interval; unknown where the loss is beyond the fresh run's"
     return experiment.table("E(K, N) of a language model of bytes", columns, rows, caption)
 
 
-def differences(found: list[Reuse]) -> dict[int, Estimate]:
-    """E of the larger N less that of the smaller, seed by seed, at every K that both have."""
-    small, large = found[0], found[-1]
+def differences(results: list[Reuse]) -> dict[int, Estimate]:
+    """E of the largest N minus that of the smallest, seed by seed, at every K that both have."""
+    small, large = results[0], results[-1]
     return {
         count: estimate(large.seeds[large.epochs.index(count)] - small.seeds[small.epochs.index(count)])
         for count in sorted(set(small.epochs) & set(large.epochs))
     }
 
 
-def ordering(found: list[Reuse]) -> Any:
+def ordering(results: list[Reuse]) -> Any:
     """The table of :func:`differences`."""
     rows = []
-    for count, gap in differences(found).items():
+    for count, gap in differences(results).items():
         verdict = "larger" if gap.low > 0 else "smaller" if gap.high < 0 else "undecided"
         rows.append([str(count), experiment.interval(*gap), verdict])
     columns = ["epochs K", "difference", "E of the larger N is"]
-    return experiment.table(f"E(K, {found[-1].samples}) - E(K, {found[0].samples})", columns, rows)
+    return experiment.table(f"E(K, {results[-1].samples}) - E(K, {results[0].samples})", columns, rows)
 
 
-def draw(found: list[Reuse], history: pd.DataFrame, batch: int) -> Figure:
-    """Tuned test loss against samples, and E against K."""
+def draw(results: list[Reuse], history: pd.DataFrame, batch: int) -> Figure:
+    """Test loss at the best rate against samples, and E against K."""
     figure, (loss, rate) = experiment.panels(1, 2)
     fresh = by_step(history[(history[SIZE].astype(str) == "online") & (history["step"] > 0)])[0].mean(axis=1)
     loss.plot(fresh.index * batch, fresh, color=RAMP(1.0), linewidth=1.6, label="fresh data")
-    for place, one in enumerate(found):
-        color = RAMP(place / len(found))
-        processed = np.array(one.epochs) * one.samples
-        loss.plot(processed, one.loss, "o-", markersize=3, color=color, linewidth=1.2, label=f"N = {one.samples}")
-        means = [estimate(seeds) for seeds in one.seeds]
-        experiment.points(rate, one.epochs, means, f"N = {one.samples}", color=color)
-    most = min(max(one.epochs) for one in found)
+    for place, result in enumerate(results):
+        color = RAMP(place / len(results))
+        processed = np.array(result.epochs) * result.samples
+        loss.plot(processed, result.loss, "o-", markersize=3, color=color, linewidth=1.2, label=f"N = {result.samples}")
+        means = [estimate(seeds) for seeds in result.seeds]
+        experiment.points(rate, result.epochs, means, f"N = {result.samples}", color=color)
+    most = min(max(result.epochs) for result in results)
     rate.plot([1, most], [1, most], color=GREY, linestyle="--", linewidth=1, label="E = K")
     experiment.decorate(loss, "Language model of bytes", "windows processed", "test loss at the best rate", "x")
     experiment.decorate(rate, "Effective reuse rate", "epochs K", "E(K, N)")

@@ -1,4 +1,4 @@
-"""The lemmas of appendix A (Liu et al. 2026), each held against a Monte-Carlo sample of what it bounds."""
+"""The lemmas of appendix A (Liu et al. 2026), each compared with a Monte-Carlo sample of the bounded quantity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ from svl.theory.two_phase import Grown, Start
 
 @dataclass(frozen=True)
 class Scale:
-    """Dimension, how many N from d to d^2, replicas at each, eta a* |M^| tried, draws for the probabilities."""
+    """The size of the experiment.
+
+    Attributes:
+        dim: d.
+        sizes: number of N, from d to d^2.
+        replicas: replicas for each N.
+        stabilities: number of values of eta a* |M^|.
+        draws: draws for the probabilities.
+    """
 
     dim: int
     sizes: int
@@ -36,11 +44,12 @@ SCALES = {"smoke": Scale(16, 3, 24, 4, 400), "default": Scale(64, 7, 96, 13, 200
 
 
 class Stability(NamedTuple):
-    """What holds at one eta a |M^|.
+    """How often lemmas 3 and 4 hold at one value of eta a |M^|.
 
     Attributes:
-        step: share of random directions whose q one step of that a moves to a's side (lemma 3).
-        phase: share of phases 1 to that a* in which abs(q) never shrinks and no sign changes (lemma 4).
+        value: eta a |M^|.
+        step: fraction of random directions for which one step changes q towards the sign of a (lemma 3).
+        phase: fraction of phases 1 in which abs(q) never shrinks and no sign changes (lemma 4).
     """
 
     value: float
@@ -51,7 +60,7 @@ class Stability(NamedTuple):
 def one_step(
     generator: np.random.Generator, basis: Eigenbasis, sign: Float[ndarray, "replica"], stability: float
 ) -> Bool[ndarray, "replica"]:
-    """Whether a step from a random direction moves q to the side of a."""
+    """Whether a step from a random direction changes q towards the sign of a."""
     w = generator.standard_normal(basis.w.shape)
     w /= np.linalg.norm(w, axis=1, keepdims=True)
     a = sign * stability / basis.norm
@@ -69,34 +78,34 @@ def first_phase(basis: Eigenbasis, sign: Float[ndarray, "replica"], stability: f
 
 def stabilities(scale: Scale, starts: list[Start], track: Track) -> list[Stability]:
     """Lemmas 3 and 4 inside and outside the condition eta a* |M^| <= 1/2."""
-    generator, found = np.random.default_rng(8), []
+    generator, results = np.random.default_rng(8), []
     basis = neuron.joined([start.basis for start in starts])
     sign = np.concatenate([start.sign for start in starts])
     for value in track(np.geomspace(0.0625, 16, scale.stabilities).tolist(), "stability"):
         step, phase = one_step(generator, basis, sign, value), first_phase(basis, sign, value)
-        found.append(Stability(value, statistics.success(step), statistics.success(phase)))
-    return found
+        results.append(Stability(value, statistics.success(step), statistics.success(phase)))
+    return results
 
 
 def drifts(starts: list[Start]) -> tuple[list[Bound], list[tuple[float, Start, Grown]]]:
-    """Lemma 7, from the theorem's a* to 0.9, and what the theorem asks of it."""
-    ratios, found = [], []
+    """The drift of w from the theorem's a* to 0.9, over lemma 7's bound and over what the theorem requires."""
+    ratios, paths = [], []
     for start in starts:
         smallest = theorem_target(start.dim, start.samples, start.labels)
         for target in np.geomspace(smallest, 0.9, 8):
             grown = two_phase.grow(start.basis, start.sign * 1e-9, float(target), RATE / 10)
             limit = bounds.drift(target, grown.initial, start.samples, grown.rate, start.basis.norm)
             ratios.append((grown.drift / limit)[grown.stable])
-            found.append((float(target), start, grown))
-    theirs = np.concatenate([g.drift * 4 * np.sqrt(s.dim) for _, s, g in found[::8]])
+            paths.append((float(target), start, grown))
+    at_theorem = np.concatenate([g.drift * 4 * np.sqrt(s.dim) for _, s, g in paths[::8]])
     return [
         Bound("drift, lemma 7", np.concatenate(ratios)),
-        Bound("drift, 1 / (4 √d) at the theorem's a*", theirs),
-    ], found
+        Bound("drift, 1 / (4 √d) at the theorem's a*", at_theorem),
+    ], paths
 
 
 def contractions(scale: Scale) -> Bound:
-    """Lemma 6: r shrinks at least by 1 / (1 + eta |a|) at every population step."""
+    """Lemma 6: each step on the population multiplies r by at most 1 / (1 + eta |a|)."""
     generator = np.random.default_rng(5)
     w, _ = two_phase.directions(generator, scale.dim, scale.replicas, starts_well=True)
     along = w[:, :2] @ SUPPORT
@@ -112,7 +121,7 @@ def contractions(scale: Scale) -> Bound:
 
 
 def chances(scale: Scale, starts: list[Start]) -> list[tuple[str, str, Estimate, float]]:
-    """Measured probabilities of the events, and what is proved of them."""
+    """Measured probabilities of the events, and the proved lower bounds."""
     generator, rows = np.random.default_rng(6), []
     neurons = 20
     for start in starts[:: max(1, len(starts) // 2)]:
@@ -132,7 +141,7 @@ def chances(scale: Scale, starts: list[Start]) -> list[tuple[str, str, Estimate,
 
 
 def run(size: Size, track: Track) -> Finding:
-    """All lemmas."""
+    """The experiments of all lemmas."""
     scale = SCALES[size]
     generator = np.random.default_rng(7)
     samples = [round(scale.dim**power) for power in np.linspace(1, 2, scale.sizes)]
@@ -164,9 +173,9 @@ def run(size: Size, track: Track) -> Finding:
 
 
 def draw(starts: list[Start], paths: list[tuple[float, Start, Grown]], steady: list[Stability]) -> Figure:
-    """Stability, drift and norm beside their bounds."""
+    """Stability, drift and norm with their bounds."""
     figure, (stability, drift, norm) = experiment.panels(1, 3)
-    values = [one.value for one in steady]
+    values = [stable.value for stable in steady]
     experiment.points(stability, values, [s.step for s in steady], "one step moves q to a's side", color=RAMP(0.0))
     phase = [s.phase for s in steady]
     experiment.points(stability, values, phase, "phase 1: |q| grows, signs stay", color=RAMP(1.0), marker="s")
@@ -174,13 +183,13 @@ def draw(starts: list[Start], paths: list[tuple[float, Start, Grown]], steady: l
     experiment.decorate(stability, "Lemmas 3 and 4", "η a |M^|", "share for which it holds", "x")
     chosen = starts[:: max(1, len(starts) // 3)]
     for place, start in enumerate(chosen):
-        mine = [(target, grown) for target, other, grown in paths if other is start]
+        of_start = [(target, grown) for target, other, grown in paths if other is start]
         color = RAMP(place / max(1, len(chosen) - 1))
-        targets = [target for target, _ in mine]
-        spread = [Estimate(*np.quantile(grown.drift, (0.5, 0.025, 0.975)).tolist()) for _, grown in mine]
+        targets = [target for target, _ in of_start]
+        spread = [Estimate(*np.quantile(grown.drift, (0.5, 0.025, 0.975)).tolist()) for _, grown in of_start]
         experiment.points(drift, targets, spread, f"N = {start.samples}", color=color)
         norms = float(np.median(start.basis.norm))
-        limit = np.asarray(bounds.drift(np.array(targets), 0.0, start.samples, mine[0][1].rate, norms))
+        limit = np.asarray(bounds.drift(np.array(targets), 0.0, start.samples, of_start[0][1].rate, norms))
         drift.plot(targets, limit, color=color, linestyle="--", linewidth=1)
     drift.axhline(1 / (4 * np.sqrt(starts[0].dim)), color=GREY, linestyle=":", linewidth=1, label="1 / (4 √d)")
     drift.plot([], [], color=GREY, linestyle="--", linewidth=1, label="bound, lemma 7")

@@ -1,8 +1,8 @@
-"""The projected quadratic neuron as an exact recursion: equation 1 needs of the data nothing but the moment matrix.
+"""The projected quadratic neuron as an exact recursion: equation 1 depends on the data only by the moment matrix.
 
 With f = a (w.x)^2 / 2 - 1 and the loss -y f, a step is a' = clip(a + eta q / 2) with q = w^T M w, and w' is the
-direction of (I + eta a M) w. In the eigenbasis of M that is one multiplication per coordinate, so arms of any
-(d, N, m, a*, eta, seed) are rows of one array; rows of smaller dimension are filled up with zeros, which stay zero.
+direction of (I + eta a M) w. In the eigenbasis of M this is one multiplication per coordinate, so arms of any
+(d, N, m, a*, eta, seed) are rows of one array; rows of smaller dimension are padded with zeros, which stay zero.
 Source: Liu et al. 2026, section 4.2 and appendix A.
 """
 
@@ -18,11 +18,11 @@ from numpy import ndarray
 from svl.theory.moment import SUPPORT
 
 POPULATION = np.array([1.0, -1.0, 0.0])
-"""Eigenvalues of the population's M along u+, u- and what is left of w."""
+"""Eigenvalues of the population's M along u+, along u- and along the rest of w."""
 
 
 class Eigenbasis(NamedTuple):
-    """A neuron's weights in the eigenbasis of its moment matrix, and where the support is there."""
+    """A neuron's weights in the eigenbasis of its moment matrix, and the support's eigenvectors u+ and u- there."""
 
     eigenvalues: Float[ndarray, "replica dim"]
     w: Float[ndarray, "replica dim"]
@@ -35,7 +35,7 @@ class Eigenbasis(NamedTuple):
 
 
 class State(NamedTuple):
-    """A step: the output weight, the direction, and the signal q that a feels there."""
+    """The state before a step: the output weight a, the direction w, and the signal q that drives a."""
 
     a: Float[ndarray, "replica"]
     w: Float[ndarray, "replica dim"]
@@ -43,12 +43,12 @@ class State(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """What a phase came to, for each replica.
+    """The result of a phase for each replica.
 
     Attributes:
-        steps: until its end, or the limit.
+        steps: number of steps until its end, or the limit.
         ended: whether it ended within the limit.
-        a, w: at the end.
+        a, w: weights at the end.
         sign_kept: whether sign a = sign q = sign q_0 before every step.
         growth: smallest ratio |q'| / |q| of successive steps, at most 1.
     """
@@ -62,17 +62,17 @@ class Descent(NamedTuple):
 
 
 Stop = Callable[[Float[ndarray, "replica"], Float[ndarray, "replica dim"], Int[ndarray, "replica"]], ndarray]
-"""Which replicas have come to the end of a phase, from their a, their w and their row numbers."""
+"""Says which replicas have ended a phase, given their a, their w and their row numbers."""
 
 
 def diagonal(moment: Float[ndarray, "replica dim dim"], w: Float[ndarray, "replica dim"]) -> Eigenbasis:
-    """Weights in the eigenbasis of the moment matrices."""
+    """Diagonalises the moment matrices and expresses the weights in their eigenbases."""
     eigenvalues, vectors = np.linalg.eigh(moment)
     return Eigenbasis(eigenvalues, np.einsum("rij,ri->rj", vectors, w), SUPPORT @ vectors[:, :2])
 
 
 def joined(parts: list[Eigenbasis]) -> Eigenbasis:
-    """Replicas of different dimensions as rows of one stack."""
+    """Stacks replicas of different dimensions, padded with zeros."""
     dim = max(part.w.shape[1] for part in parts)
 
     def wide(array: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
@@ -82,7 +82,7 @@ def joined(parts: list[Eigenbasis]) -> Eigenbasis:
 
 
 def seen_by_population(basis: Eigenbasis, w: Float[ndarray, "replica dim"]) -> Float[ndarray, "replica 3"]:
-    """A direction as the population's recursion sees it: its parts along u+ and u-, and the size of the rest."""
+    """The components of a direction for the population's recursion: along u+, along u-, and the norm of the rest."""
     along = np.einsum("rsd,rd->rs", basis.support, w)
     rest = np.sqrt(np.clip(1 - np.square(along).sum(1, keepdims=True), 0, None))
     return np.concatenate([along, rest], axis=1)
@@ -98,9 +98,11 @@ def path(
     """The states before step 0, 1, 2, ...
 
     Args:
-        eigenvalues: of the moment matrix, in whose eigenbasis w is.
+        a: initial output weights.
+        w: initial directions, in the eigenbasis of the moment matrix.
+        eigenvalues: eigenvalues of the moment matrix.
         rate: eta.
-        held: whether a stays as it is, as in the contraction lemma.
+        held: whether a is held fixed, as in the contraction lemma.
     """
     rate, state = np.broadcast_to(rate, a.shape), _state(a, w, eigenvalues)
     while True:
@@ -126,13 +128,18 @@ def descend(
     stop: Stop,
     limit: int = 10**6,
 ) -> Descent:
-    """Steps of :func:`path` until ``stop``, each replica by itself.
+    """Steps of :func:`path` until ``stop``, for each replica on its own.
 
     Args:
-        limit: most steps.
+        a: initial output weights.
+        w: initial directions, in the eigenbasis of the moment matrix.
+        eigenvalues: eigenvalues of the moment matrix.
+        rate: eta.
+        stop: the end of the phase.
+        limit: largest number of steps.
     """
     rate, eigenvalues = np.broadcast_to(rate, a.shape), np.broadcast_to(eigenvalues, w.shape)
-    found = Descent(
+    result = Descent(
         np.full(len(a), limit), np.zeros(len(a), bool), a.copy(), w.copy(), np.ones(len(a), bool), np.ones(len(a))
     )
     state, rows = _state(a, w, eigenvalues), np.arange(len(a))
@@ -140,28 +147,28 @@ def descend(
     for step in range(limit + 1):
         done = stop(state.a, state.w, rows)
         if done.any() or step == limit:
-            found.steps[rows[done]], found.ended[rows[done]] = step, True
-            found.a[rows], found.w[rows] = state.a, state.w
-            # Those that are still on their way go on alone.
+            result.steps[rows[done]], result.ended[rows[done]] = step, True
+            result.a[rows], result.w[rows] = state.a, state.w
+            # Only the replicas that have not ended continue.
             rows, before, rate, eigenvalues = (part[~done] for part in (rows, before, rate, eigenvalues))
             state = State(*(part[~done] for part in state))
             if not rows.size:
                 break
         sign = np.sign(state.q)
-        found.sign_kept[rows] &= (np.sign(state.a) == sign) & (sign == np.sign(first[rows]))
+        result.sign_kept[rows] &= (np.sign(state.a) == sign) & (sign == np.sign(first[rows]))
         with np.errstate(divide="ignore", invalid="ignore"):
-            found.growth[rows] = np.fmin(found.growth[rows], np.abs(state.q / before))
+            result.growth[rows] = np.fmin(result.growth[rows], np.abs(state.q / before))
         before, state = state.q, _step(state, eigenvalues, rate)
-    return found
+    return result
 
 
 def reached(threshold: Float[ndarray, "replica"]) -> Stop:
-    """Ends phase 1: abs(a) is at the threshold a*."""
+    """The end of phase 1: abs(a) has reached the threshold a*."""
     return lambda a, w, rows: np.abs(a) >= threshold[rows]
 
 
 def aligned(epsilon: float) -> Stop:
-    """Ends phase 2: the squared cosine with u+ or u- is at least 1 - epsilon."""
+    """The end of phase 2: the squared cosine with u+ or u- is at least 1 - epsilon."""
     return lambda a, w, rows: np.square(w[:, :2]).max(1) >= 1 - epsilon
 
 
@@ -171,10 +178,15 @@ def held_steps(
     rate: Float[ndarray, "replica"] | float,
     epsilon: float,
 ) -> Float[ndarray, "replica"]:
-    """Steps of phase 2 with a held fixed, without taking them: t multiplies u+ by (1 + eta a)^t, u- by (1 - eta a)^t.
+    """Number of steps of phase 2 with a held fixed, by bisection instead of simulation.
+
+    t steps multiply the component along u+ by (1 + eta a)^t and that along u- by (1 - eta a)^t.
 
     Args:
-        w: as :func:`seen_by_population` gives it.
+        a: output weights.
+        w: directions, as :func:`seen_by_population` returns them.
+        rate: eta.
+        epsilon: phase 2 ends when the squared cosine with u+ or u- is at least 1 - epsilon.
     """
     up = np.where(a > 0, w[:, 0], w[:, 1])
     down = np.where(a > 0, w[:, 1], w[:, 0])
@@ -187,7 +199,7 @@ def held_steps(
         others = np.logaddexp(first + 2 * t * np.log1p(-step), second)
         return others - 2 * t * np.log1p(step) > np.log(epsilon / (1 - epsilon))
 
-    # The rest shrinks at least by 1 / (1 + eta a) a step (lemma 6), which bounds t from above.
+    # Each step multiplies the rest by at most 1 / (1 + eta a) (lemma 6), which bounds t from above.
     low = np.full(len(a), -1.0)
     high = np.ceil(np.log(np.sqrt((1 - up**2) / up**2 * (1 - epsilon) / epsilon)).clip(0) / np.log1p(step))
     while (high - low > 1).any():
@@ -204,7 +216,7 @@ def trajectory(
     rate: float,
     steps: int,
 ) -> State:
-    """The states before step 0 to ``steps``, in the coordinates of the inputs and with a new first axis."""
+    """The states before steps 0 to ``steps`` in the coordinates of the inputs, stacked along a new first axis."""
     eigenvalues, vectors = np.linalg.eigh(moment)
     turned = np.einsum("rij,ri->rj", vectors, w)
     states = [state for _, state in zip(range(steps + 1), path(a, turned, eigenvalues, rate), strict=False)]

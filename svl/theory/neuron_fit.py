@@ -1,6 +1,6 @@
-"""The neuron of Theorem 1 as an ordinary fit, beside the recursion on the very same data and initial weights.
+"""The neuron of Theorem 1 as an ordinary fit, compared with the recursion on the same data and initial weights.
 
-The fit takes full batches of N samples, then of the population, in float32; the recursion never sees an example.
+The fit takes full batches of N samples, then of the population, in float32; the recursion uses moment matrices only.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ NAMES = {LOSS: "train loss", SUPPORT: "share of |w|² on the support"}
 
 
 def recursion(run: Path) -> tuple[pd.DataFrame, Float[ndarray, "replica dim"], Float[ndarray, "replica"]]:
-    """What the recursion says of a finished run of the config, read from the settings beside it.
+    """The recursion with the settings of a finished run of the config.
 
     Returns:
-        the history's columns ``train/loss`` and ``feature/support_weight`` at every step; the last w and a.
+        the columns ``train/loss`` and ``feature/support_weight`` of the history at every step; the last w; the last a.
     """
     settings = yaml.safe_load((run / CONFIG).read_text())
     replicas = Replicas(**settings["replicas"])
@@ -81,37 +81,37 @@ def recursion(run: Path) -> tuple[pd.DataFrame, Float[ndarray, "replica dim"], F
 
 
 def compare(run: Path) -> tuple[pd.DataFrame, dict[str, float]]:
-    """The run's history with the recursion's columns beside it, and the largest difference of each quantity."""
+    """The run's history with the recursion's columns added, and the largest difference of each quantity."""
     expected, w, a = recursion(run)
     history = pd.read_parquet(run / "history.parquet")
     replicas = len(a)
     history["replica"] = history.groupby("step", sort=False).cumcount()
     if len(history) != len(expected) or history.groupby("step").size().nunique() != 1:
-        raise AssertionError(f"{replicas} replicas at every step")
+        raise AssertionError(f"the history does not have {replicas} replicas at every step")
     both = history.merge(expected, on=["step", "replica"], suffixes=("", " recursion"), validate="one_to_one")
-    found = {name: float((both[name] - both[f"{name} recursion"]).abs().max()) for name in (LOSS, SUPPORT)}
+    differences = {name: float((both[name] - both[f"{name} recursion"]).abs().max()) for name in (LOSS, SUPPORT)}
     state = torch.load(run / CHECKPOINT, weights_only=False)["state_dict"]
     last = {"last w": ("w", w), "last a": ("a", a)}
     for name, (key, value) in last.items():
-        found[name] = float(np.abs(state[f"stack.network.{key}"].double().numpy() - value).max())
-    return both, found
+        differences[name] = float(np.abs(state[f"stack.network.{key}"].double().numpy() - value).max())
+    return both, differences
 
 
 def run(size: Size, track: Track) -> Finding:
-    """Fit, recursion, and their differences."""
+    """The fit, the recursion, and their differences."""
     with tempfile.TemporaryDirectory() as folder:
         run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
-        both, found = compare(run)
+        both, differences = compare(run)
     steps, replicas = int(both["step"].max()), both["replica"].nunique()
     title = f"Largest difference between fit and recursion, {replicas} replicas, {steps} steps"
-    rows = [[NAMES.get(name, name), f"{value:.1e}"] for name, value in found.items()]
+    rows = [[NAMES.get(name, name), f"{value:.1e}"] for name, value in differences.items()]
     tables = [experiment.table(title, ["quantity", "difference"], rows, "float32 rounds to 6e-08 of a value")]
-    numbers: dict[str, Any] = {"replicas": replicas, "steps": steps, "largest_difference": found}
+    numbers: dict[str, Any] = {"replicas": replicas, "steps": steps, "largest_difference": differences}
     return Finding(tables, draw(both), numbers)
 
 
 def draw(both: pd.DataFrame) -> Figure:
-    """Some replicas' curves, the fit as marks on the recursion's lines, and the largest difference at each step."""
+    """Curves of some replicas, marks for the fit and lines for the recursion, and the largest differences by step."""
     figure, (loss, support, difference) = experiment.panels(1, 3)
     chosen = both["replica"].unique()[:: max(1, both["replica"].nunique() // 6)]
     for axes, name in ((loss, LOSS), (support, SUPPORT)):

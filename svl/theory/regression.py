@@ -1,4 +1,4 @@
-"""SGD on linear regression as recursions of its expected excess risk, one example a step.
+"""The expected excess risk of SGD on linear regression as a recursion, one example a step.
 
 x ~ N(0, diag(lambda)), y = <w, x> + N(0, sigma^2), w ~ N(0, I); v starts at 0 and moves by eta (y - <v, x>) x. The risk
 is sum_i lambda_i (v_i - w_i)^2. The task is :class:`~svl.tasks.LinearRegression`; the squared loss of a fit has twice
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 def one_pass(
     problem: Problem, rates: Float[ndarray, "rate"], samples: Float[ndarray, "size"]
 ) -> Float[ndarray, "rate size"]:
-    """Expected risk after one pass over fresh examples: exact, infinite where the rate is not stable.
+    """Exact expected risk after one pass over fresh examples; infinite if the rate is not stable.
 
     The second moments m_i of v_i - w_i follow m' = A m + eta^2 sigma^2 lambda with the symmetric matrix
     A = diag(1 - 2 eta lambda + 2 eta^2 lambda^2) + eta^2 lambda lambda^T, by the fourth moments of a Gaussian.
@@ -58,14 +58,19 @@ def one_pass(
 
 
 class Epoch(NamedTuple):
-    """What one pass in a fixed order does to v - w: it multiplies by ``map`` and adds noise of this covariance."""
+    """The effect of one epoch in a fixed order on v - w: it is multiplied by ``map``, and noise is added.
+
+    Attributes:
+        map: the matrix P.
+        covariance: covariance of the noise.
+    """
 
     map: Float[ndarray, "*stack dim dim"]
     covariance: Float[ndarray, "*stack dim dim"]
 
 
 def epoch(problem: Problem, rates: Float[ndarray, "rate"], inputs: Float[ndarray, "set samples dim"]) -> Epoch:
-    """One pass over each of the sets at each rate: arrays ``[set, rate, dim, dim]``."""
+    """One epoch over each of the sets at each rate: arrays ``[set, rate, dim, dim]``."""
     sets, _, dim = inputs.shape
     state = np.zeros((2, sets, len(rates), dim, dim))
     product, covariance = state
@@ -78,39 +83,41 @@ def epoch(problem: Problem, rates: Float[ndarray, "rate"], inputs: Float[ndarray
             self_seen = np.einsum("sle,se->sl", seen[1], x)
             pushed = eta * x[:, None]
             state -= pushed[..., None] * seen[:, :, :, None]
-            # The other side of (I - eta x x^T) V (I - eta x x^T), and the new noise.
+            # The right factor of (I - eta x x^T) V (I - eta x x^T), and the new noise.
             covariance -= (eta * seen[1])[..., None] * x[:, None, None]
             covariance += (rates**2 * (self_seen + problem.noise))[..., None, None] * outer[:, None]
     return Epoch(product, covariance)
 
 
-def epochs(problem: Problem, one: Epoch, counts: Sequence[int]) -> Float[ndarray, "set rate count"]:
-    """Expected risk after each number of epochs in the same order: exact in teacher and noise, given the inputs.
+def epochs(problem: Problem, single: Epoch, counts: Sequence[int]) -> Float[ndarray, "set rate count"]:
+    """Expected risk after each number of epochs in the same order: the exact mean over teacher and noise.
 
     After K epochs v - w is P^K (v_0 - w) + (I + P + ... + P^(K-1)) b, where b is the same in all epochs.
 
     Args:
-        counts: K, increasing.
+        problem: spectrum and noise.
+        single: one epoch, as :func:`epoch` returns it for the inputs.
+        counts: numbers of epochs K, increasing.
     """
-    power, total, done = np.broadcast_to(np.eye(len(problem.spectrum)), one.map.shape), np.zeros_like(one.map), 0
+    power, total, done = np.broadcast_to(np.eye(len(problem.spectrum)), single.map.shape), np.zeros_like(single.map), 0
     risks = []
     with np.errstate(over="ignore", invalid="ignore"):
         for count in counts:
-            for more, its_total in _additions(count - done, one.map):
+            for more, its_total in _additions(count - done, single.map):
                 # P^(j + k) and its sum from those of j and k.
                 power, total = more @ power, total @ more + its_total
             done = count
             bias = np.einsum("d,...de->...", problem.spectrum, np.square(power))
             variance = np.einsum(
-                "d,...de,...ef,...df->...", problem.spectrum, total, one.covariance, total, optimize=True
+                "d,...de,...ef,...df->...", problem.spectrum, total, single.covariance, total, optimize=True
             )
             risks.append(bias + variance)
-    found = np.stack(risks, axis=-1)
-    return np.where(np.isfinite(found), found, np.inf)
+    stacked = np.stack(risks, axis=-1)
+    return np.where(np.isfinite(stacked), stacked, np.inf)
 
 
 def _additions(count: int, step: Float[ndarray, "*stack dim dim"]) -> Iterator[tuple[ndarray, ndarray]]:
-    """P^k and I + ... + P^(k-1) for the powers of two k that add up to ``count``."""
+    """P^k and I + ... + P^(k-1) for the powers of two k whose sum is ``count``."""
     power, total = step, np.broadcast_to(np.eye(step.shape[-1]), step.shape)
     while count:
         if count & 1:
@@ -130,11 +137,16 @@ def simulate(
     replicas: int,
     reshuffled: bool = True,
 ) -> Float[ndarray, "replica rate count"]:
-    """Risks of SGD runs, each with a teacher, noise and inputs of its own, after each number of epochs.
+    """Risks of simulated SGD runs after each number of epochs; every run has its own teacher, noise and inputs.
 
     Args:
+        generator: source of all random numbers.
+        problem: spectrum and noise.
+        rates: learning rates.
         samples: N.
-        reshuffled: whether each epoch has a new order, as ``reuse: epochs`` of a fit has, or all the same.
+        counts: numbers of epochs.
+        replicas: number of runs.
+        reshuffled: whether each epoch has a new order, as with ``reuse: epochs`` in a fit, or all have the same.
     """
     dim = len(problem.spectrum)
     teacher = generator.standard_normal((replicas, dim))
@@ -147,16 +159,16 @@ def simulate(
             if reshuffled:
                 order = generator.permuted(np.broadcast_to(np.arange(samples), (replicas, samples)), axis=1)
             for place in order.T:
-                one, label = x[row, place], y[row, place]
-                error = label[:, None] - np.einsum("rd,rld->rl", one, v)
-                v += (rates * error)[..., None] * one[:, None]
+                example, label = x[row, place], y[row, place]
+                error = label[:, None] - np.einsum("rd,rld->rl", example, v)
+                v += (rates * error)[..., None] * example[:, None]
             if number in counts:
                 risks.append(np.square(v - teacher[:, None]) @ problem.spectrum)
     return np.stack(risks, axis=-1)
 
 
 def tuned(risks: Float[ndarray, "*stack rate count"]) -> Float[ndarray, "*stack count"]:
-    """The smallest risk over a geometric grid of rates, by the parabola of log risk through the three best."""
+    """The smallest risk over a geometric grid of rates, from the parabola of log risk through the three best."""
     logs = np.log(risks)
     best = np.clip(logs.argmin(-2), 1, risks.shape[-2] - 2)[..., None, :]
     left, middle, right = (np.take_along_axis(logs, best + shift, -2)[..., 0, :] for shift in (-1, 0, 1))

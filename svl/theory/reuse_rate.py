@@ -27,7 +27,15 @@ RESAMPLES = 400
 
 @dataclass(frozen=True)
 class Setting:
-    """A problem, its N, and how many sets and rates: at most so many sets, fewer where N is large."""
+    """A problem and the size of its experiment.
+
+    Attributes:
+        name: name of the spectrum.
+        problem: spectrum and noise.
+        samples: every N.
+        sets: largest number of sets of inputs; fewer if N is large.
+        rates: number of learning rates.
+    """
 
     name: str
     problem: Problem
@@ -36,14 +44,17 @@ class Setting:
     rates: int
 
     def grid(self, samples: int) -> Float[ndarray, "rate"]:
-        """Rates around the best for one pass, down to it over the most epochs: early stopping needs none below."""
+        """Rates from twice the best for one pass down to half of it divided by the largest K.
+
+        Smaller rates are never the best, because even the most epochs would be too few for them.
+        """
         rates = _rates(self.problem, samples)
         best = rates[regression.one_pass(self.problem, rates, np.array([float(samples)])).argmin()]
         return np.geomspace(best / COUNTS[-1] / 2, min(2 * best, rates[-1]), self.rates)
 
 
 def settings(size: Size) -> list[Setting]:
-    """Both spectra."""
+    """The two settings: an isotropic spectrum and a power law."""
     isotropic, power = Problem.power_law(8, 0.0), Problem.power_law(32, 1.5)
     if size == "smoke":
         small = Problem.power_law(12, 1.5)
@@ -55,26 +66,26 @@ def settings(size: Size) -> list[Setting]:
 
 
 class OnePass(NamedTuple):
-    """Tuned expected risk of one pass against the number of examples."""
+    """Expected risk of one pass at the best rate, against the number of examples."""
 
     samples: Float[ndarray, "size"]
     risk: Float[ndarray, "size"]
 
     def examples(self, risk: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
-        """How many examples one pass needs to get to a risk."""
+        """The number of examples that one pass needs to reach a risk."""
         falling = np.log(self.risk)[::-1]
         return np.exp(np.interp(np.log(risk), falling, np.log(self.samples)[::-1]))
 
 
 def one_pass_curve(problem: Problem, most: float) -> OnePass:
-    """Exact, from 1 example on to ``most``, with rates and lengths so close that more change nothing."""
+    """The exact curve from 1 to ``most`` examples, on grids of rates and lengths fine enough to be converged."""
     samples = np.geomspace(1, most, 400)
     risks = regression.one_pass(problem, _rates(problem, most), samples)
     return OnePass(samples, np.minimum.accumulate(regression.tuned(risks)))
 
 
 def _rates(problem: Problem, most: float) -> Float[ndarray, "rate"]:
-    """Every rate that can be the best for one pass over 1 to ``most`` examples."""
+    """A grid of all rates that can be the best for one pass over 1 to ``most`` examples."""
     largest = 1 / problem.spectrum.sum()
     return np.geomspace(largest / most, largest, 300)
 
@@ -86,7 +97,7 @@ class Curve(NamedTuple):
         samples: N.
         reuse: an estimate for each K, from fixed orders.
         resampled: the same for each resample of the sets.
-        least_squares: E of the least-squares solution, which is what K = infinity comes to at a small rate.
+        least_squares: E of the least-squares solution, the limit K -> infinity at a small rate.
         simulated: E of runs whose order is new in every epoch, and their K; None where these would take too long.
     """
 
@@ -107,40 +118,40 @@ def reuse(risks: Float[ndarray, "set rate count"], curve: OnePass, samples: int)
     resampled = curve.examples(regression.tuned(means)) / samples
     value = curve.examples(regression.tuned(finite.mean(0))) / samples
     low, high = np.quantile(resampled, (LOW, HIGH), axis=0)
-    return [Estimate(*map(float, one)) for one in zip(value, low, high, strict=True)], resampled
+    return [Estimate(*map(float, values)) for values in zip(value, low, high, strict=True)], resampled
 
 
 SIMULATED = tuple(count for count in COUNTS if count <= 32)
 
 
 def measure(setting: Setting, size: Size, track: Track) -> list[Curve]:
-    """E(K, N) for every N and K."""
-    generator, found = np.random.default_rng(9), []
+    """E(K, N) for every N and K of a setting."""
+    generator, curves = np.random.default_rng(9), []
     problem = setting.problem
     curve = one_pass_curve(problem, 64 * setting.samples[-1])
     for samples in track(setting.samples, f"{setting.name}: epochs"):
         sets, rates = int(np.clip(2**16 // samples, 8, setting.sets)), setting.grid(samples)
-        one = regression.epoch(problem, rates, problem.inputs(generator, sets, samples))
-        estimates, resampled = reuse(regression.epochs(problem, one, COUNTS), curve, samples)
+        single = regression.epoch(problem, rates, problem.inputs(generator, sets, samples))
+        estimates, resampled = reuse(regression.epochs(problem, single, COUNTS), curve, samples)
         simulated = None
         if samples <= (64 if size == "smoke" else 512):
             counts = SIMULATED if size == "default" else SIMULATED[:4]
             runs = regression.simulate(generator, problem, rates[::2], samples, counts, 12 * setting.sets)
             simulated, _ = reuse(runs, curve, samples)
         least = float(curve.examples(np.array([problem.least_squares(samples)]))[0]) / samples
-        found.append(Curve(samples, estimates, resampled, least, simulated))
-    return found
+        curves.append(Curve(samples, estimates, resampled, least, simulated))
+    return curves
 
 
 class Plateau(NamedTuple):
-    """E at the most epochs against log N: slope and intercept of least squares, slope with its interval."""
+    """E at the largest K against log N: slope, with its interval, and intercept of the least-squares line."""
 
     slope: Estimate
     intercept: float
 
 
 def plateau(curves: list[Curve]) -> Plateau:
-    """How the plateau grows, with intervals from resampling the sets of every N."""
+    """The growth of the plateau with log N; the interval comes from resampling the sets of every N."""
     log = np.log([curve.samples for curve in curves])
     weights = (log - log.mean()) / np.square(log - log.mean()).sum()
     value = np.array([curve.reuse[-1].value for curve in curves])
@@ -151,10 +162,10 @@ def plateau(curves: list[Curve]) -> Plateau:
 
 
 def run(size: Size, track: Track) -> Finding:
-    """E(K, N), its two regimes and the plateau."""
+    """E(K, N) for few and for many epochs, and the plateau."""
     chosen = settings(size)
-    found = {setting.name: measure(setting, size, track) for setting in chosen}
-    plateaus = {name: plateau(curves) for name, curves in found.items()}
+    results = {setting.name: measure(setting, size, track) for setting in chosen}
+    plateaus = {name: plateau(curves) for name, curves in results.items()}
     tables = []
     for setting in chosen:
         shown = [place for place, count in enumerate(COUNTS) if count in (2, 4, 16, COUNTS[-1])]
@@ -166,27 +177,29 @@ def run(size: Size, track: Track) -> Finding:
                 *(experiment.interval(*curve.reuse[place]) for place in shown),
                 experiment.number(curve.least_squares),
             ]
-            for curve in found[setting.name]
+            for curve in results[setting.name]
         ]
         slope = experiment.interval(*plateaus[setting.name].slope)
         caption = f"plateau (K = {COUNTS[-1]}): {slope} more for each unit of log N"
         dim = len(setting.problem.spectrum)
         tables.append(experiment.table(f"E(K, N), {setting.name}, d = {dim}", columns, rows, caption))
     numbers: dict[str, Any] = {"epochs": list(COUNTS), "curves": [], "plateaus": {}}
-    for name, curves in found.items():
+    for name, curves in results.items():
         numbers["plateaus"][name] = {"intercept": plateaus[name].intercept, **plateaus[name].slope._asdict()}
         for curve in curves:
             entry = {"spectrum": name, "samples": curve.samples, "least_squares": curve.least_squares}
-            entry["reuse"] = [one._asdict() for one in curve.reuse]
-            entry["reshuffled"] = None if curve.simulated is None else [one._asdict() for one in curve.simulated]
+            entry["reuse"] = [estimate._asdict() for estimate in curve.reuse]
+            entry["reshuffled"] = (
+                None if curve.simulated is None else [estimate._asdict() for estimate in curve.simulated]
+            )
             numbers["curves"].append(entry)
-    return Finding(tables, draw(found, plateaus), numbers)
+    return Finding(tables, draw(results, plateaus), numbers)
 
 
-def draw(found: dict[str, list[Curve]], plateaus: dict[str, Plateau]) -> Figure:
+def draw(results: dict[str, list[Curve]], plateaus: dict[str, Plateau]) -> Figure:
     """E against K for both spectra, E / K against N at small K, and the plateau against log N."""
     figure, axes = experiment.panels(2, 2)
-    for panel, (name, curves) in zip(axes, found.items(), strict=False):
+    for panel, (name, curves) in zip(axes, results.items(), strict=False):
         for place, curve in enumerate(curves):
             color = RAMP(place / max(1, len(curves) - 1))
             look = {"color": color, "markersize": 3}
@@ -199,7 +212,7 @@ def draw(found: dict[str, list[Curve]], plateaus: dict[str, Plateau]) -> Figure:
         experiment.decorate(panel, f"Effective reuse rate, {name}", "epochs K", "E(K, N)")
         experiment.legend(panel)
     linear, level = axes[2:]
-    for place, (name, curves) in enumerate(found.items()):
+    for place, (name, curves) in enumerate(results.items()):
         samples, color = [curve.samples for curve in curves], RAMP(0.0 if place == 0 else 1.0)
         for count, style in ((2, "-"), (4, "--"), (8, ":")):
             ratios = [Estimate(*(part / count for part in curve.reuse[COUNTS.index(count)])) for curve in curves]

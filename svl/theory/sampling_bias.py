@@ -1,4 +1,4 @@
-"""Sampling bias: the signal that an output weight feels at initialisation, from a sample and from the population.
+"""Sampling bias: the signal q of an output weight at initialisation, from a sample and from the population.
 
 Source: Liu et al. 2026, section 4.2, lemma 1 and corollary 5.
 """
@@ -25,7 +25,14 @@ COLORS = {"true": RAMP(0.0), "random": RAMP(0.6)}
 
 @dataclass(frozen=True)
 class Scale:
-    """Dimension, how many N from d / 8 to d^2 / 2, datasets for each, neurons for each dataset."""
+    """The size of the experiment.
+
+    Attributes:
+        dim: d.
+        sizes: number of N, from d / 8 to d^2 / 2.
+        datasets: datasets for each N, a multiple of 10.
+        neurons: neurons for each dataset.
+    """
 
     dim: int
     sizes: int
@@ -38,9 +45,10 @@ SCALES = {"smoke": Scale(16, 4, 40, 4), "default": Scale(128, 11, 100, 16)}
 
 @dataclass(frozen=True)
 class Signals:
-    """What one kind of labels gives.
+    """Signals and moment matrices with one kind of labels.
 
     Attributes:
+        samples: every N.
         squares: mean of q^2 over the neurons of each dataset, for each N.
         norms: spectral norm of M^ - M (M = 0 for random labels), for each N.
     """
@@ -50,80 +58,81 @@ class Signals:
     norms: list[Float[ndarray, "dataset"]]
 
     def root_mean_square(self) -> list[Estimate]:
-        """Of q over neurons and datasets, with intervals from resampling datasets."""
-        found = []
+        """Root mean square of q over neurons and datasets, with intervals from resampling datasets."""
+        estimates = []
         for squares in self.squares:
             drawn = np.random.default_rng(0).choice(squares, (RESAMPLES, len(squares))).mean(1)
-            found.append(Estimate(*np.sqrt([squares.mean(), *np.quantile(drawn, (LOW, HIGH))]).tolist()))
-        return found
+            estimates.append(Estimate(*np.sqrt([squares.mean(), *np.quantile(drawn, (LOW, HIGH))]).tolist()))
+        return estimates
 
 
 def measure(scale: Scale, labels: Labels, track: Track) -> Signals:
-    """Signals of fresh neurons on fresh datasets."""
+    """Signals of new neurons on new datasets, for each N."""
     generator = np.random.default_rng(4)
     samples = [round(n) for n in np.geomspace(scale.dim / 8, scale.dim**2 / 2, scale.sizes)]
-    found = Signals(samples, [], [])
+    signals = Signals(samples, [], [])
     centre = moment.population(scale.dim) if labels == "true" else 0.0
     for count in track(samples, f"{labels} labels"):
         matrices = moment.empirical(generator, scale.dim, count, scale.datasets, labels)
         w, _ = two_phase.directions(generator, scale.dim, scale.datasets * scale.neurons, starts_well=False)
         w = w.reshape(scale.datasets, scale.neurons, scale.dim)
-        found.squares.append(np.square(((w @ matrices) * w).sum(-1)).mean(1))
-        found.norms.append(np.abs(np.linalg.eigvalsh(matrices - centre)).max(1))
-    return found
+        signals.squares.append(np.square(((w @ matrices) * w).sum(-1)).mean(1))
+        signals.norms.append(np.abs(np.linalg.eigvalsh(matrices - centre)).max(1))
+    return signals
 
 
-def exponents(scale: Scale, found: dict[Labels, Signals]) -> list[Exponent]:
-    """In N: -1/2 with random labels, and with true ones once the population's part is taken off."""
+def exponents(scale: Scale, results: dict[Labels, Signals]) -> list[Exponent]:
+    """Exponents in N: -1/2 with random labels, and with true labels after the population's part is subtracted."""
     rows = []
-    for labels, signals in found.items():
-        # Means over ten datasets, so that the logarithm of none is far from the rest.
-        squares = [one.reshape(len(one) // 10, 10).mean(1) for one in signals.squares]
-        measured = fit(signals.samples, [np.sqrt(one) for one in squares])
+    for labels, signals in results.items():
+        # Means over ten datasets, so that no logarithm is an outlier.
+        means = [squares.reshape(len(squares) // 10, 10).mean(1) for squares in signals.squares]
+        measured = fit(signals.samples, [np.sqrt(mean) for mean in means])
         rows.append(Exponent(f"rms q, {labels} labels", "N", -0.5, False, measured))
     of_population = moment.mean_square_signal(scale.dim, np.inf)
-    # E[q^2] is the population's part times 1 - 1/N, and the sample's.
-    sizes, means = found["true"].samples, found["true"].squares
-    own = [
-        np.sqrt(one.reshape(-1, 10).mean(1) - of_population * (1 - 1 / n)) for one, n in zip(means, sizes, strict=True)
+    # E[q^2] is the population's part times 1 - 1/N, plus the sample's part.
+    sizes = results["true"].samples
+    of_sample = [
+        np.sqrt(squares.reshape(-1, 10).mean(1) - of_population * (1 - 1 / n))
+        for squares, n in zip(results["true"].squares, sizes, strict=True)
     ]
-    rows.append(Exponent("true, less the population's part", "N", -0.5, False, fit(sizes, own)))
+    rows.append(Exponent("true, less the population's part", "N", -0.5, False, fit(sizes, of_sample)))
     return rows
 
 
 def run(size: Size, track: Track) -> Finding:
     """Signals and norms against N."""
     scale = SCALES[size]
-    found = {labels: measure(scale, labels, track) for labels in get_args(Labels)}
-    rows = exponents(scale, found)
-    columns = ["N", *(f"{labels}: {what}" for labels in found for what in ("rms q", "exact"))]
+    results = {labels: measure(scale, labels, track) for labels in get_args(Labels)}
+    rows = exponents(scale, results)
+    columns = ["N", *(f"{labels}: {what}" for labels in results for what in ("rms q", "exact"))]
     cells = []
-    estimates = {labels: signals.root_mean_square() for labels, signals in found.items()}
+    estimates = {labels: signals.root_mean_square() for labels, signals in results.items()}
     numbers: dict[str, Any] = {"dim": scale.dim, "exponents": [row.numbers() for row in rows], "signals": []}
-    for i, n in enumerate(found["true"].samples):
+    for i, n in enumerate(results["true"].samples):
         cells.append([str(n)])
-        for labels in found:
+        for labels in results:
             exact = np.sqrt(moment.mean_square_signal(scale.dim, n, labels))
             cells[-1] += [experiment.interval(*estimates[labels][i]), experiment.number(exact)]
             entry = {"samples": n, "labels": labels, "exact": float(exact), **estimates[labels][i]._asdict()}
-            numbers["signals"].append({**entry, "norm": float(found[labels].norms[i].mean())})
+            numbers["signals"].append({**entry, "norm": float(results[labels].norms[i].mean())})
     tables = [
         experiment.exponents(rows),
         experiment.table(f"Signal at initialisation, d = {scale.dim}", columns, cells),
     ]
-    return Finding(tables, draw(scale, found, estimates), numbers)
+    return Finding(tables, draw(scale, results, estimates), numbers)
 
 
-def draw(scale: Scale, found: dict[Labels, Signals], estimates: dict[Labels, list[Estimate]]) -> Figure:
+def draw(scale: Scale, results: dict[Labels, Signals], estimates: dict[Labels, list[Estimate]]) -> Figure:
     """The signal and the norm against N."""
     figure, (signal, norm) = experiment.panels(1, 2)
-    curve = np.geomspace(found["true"].samples[0], found["true"].samples[-1], 100)
-    for labels, signals in found.items():
+    curve = np.geomspace(results["true"].samples[0], results["true"].samples[-1], 100)
+    for labels, signals in results.items():
         look = {"color": COLORS[labels], "linestyle": "none"}
         experiment.points(signal, signals.samples, estimates[labels], f"{labels} labels", **look)
         exact = [np.sqrt(moment.mean_square_signal(scale.dim, n, labels)) for n in curve]
         signal.plot(curve, exact, color=COLORS[labels], linewidth=1.2)
-        spread = [Estimate(*np.quantile(one, (0.5, 0.025, 0.975)).tolist()) for one in signals.norms]
+        spread = [Estimate(*np.quantile(norms, (0.5, 0.025, 0.975)).tolist()) for norms in signals.norms]
         experiment.points(norm, signals.samples, spread, f"{labels} labels, 95 % of datasets", color=COLORS[labels])
         limit = bounds.spectral_norm(scale.dim, curve, 0.05, labels) - (labels == "true")
         norm.plot(curve, limit, color=COLORS[labels], linestyle="--", linewidth=1, label=f"bound, {labels} labels")

@@ -1,4 +1,4 @@
-"""Exponents: slopes of logarithms with bootstrap intervals over seeds."""
+"""Exponents of power laws: slopes of logarithms with bootstrap intervals over seeds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from svl.results.statistics import HIGH, LOW, RESAMPLES, Estimate
 
 
 class Slope(NamedTuple):
-    """An exponent with its 95 % interval, and how many decades x spans."""
+    """An exponent with its 95 % interval, and the number of decades that x spans."""
 
     exponent: Estimate
     decades: float
 
 
 def fit(x: Sequence[float] | ndarray, values: Sequence[ndarray]) -> Slope:
-    """Least squares of log y on log x, where y is the geometric mean over the seeds of each point.
+    """The slope of log y on log x by least squares, where y is the geometric mean over the seeds of each point.
 
-    The interval is that of the percentile bootstrap over seeds, drawn at each point by itself: what a curve that is no
-    power law adds to the error is not in it.
+    The interval is that of the percentile bootstrap over seeds, drawn independently at each point. It does not contain
+    the error due to a curve that is not exactly a power law.
 
     Args:
-        x: at least two points.
-        values: of the seeds at each point, above 0.
+        x: values of x, at least two.
+        values: for each x the values of the seeds, above 0.
     """
     log_x = np.log(np.asarray(x, float))
     centred = log_x - log_x.mean()

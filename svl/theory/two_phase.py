@@ -1,4 +1,4 @@
-"""Training in two phases, N samples and then the population, of neurons that have the luck Theorem 1 asks for."""
+"""Training in two phases, on N samples and then on the population, of neurons in the event of Theorem 1."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Start(NamedTuple):
 
     Attributes:
         basis: w and the moment matrix of each.
-        sign: of a, which is that of q_0.
+        sign: sign of a, which equals that of q_0.
         dim, samples: d and N.
-        labels: of phase 1.
-        chance: measured probability of the event, of all initialisations and datasets.
+        labels: labels of phase 1.
+        chance: measured probability of the event among all initialisations and datasets.
     """
 
     basis: Eigenbasis
@@ -42,13 +42,13 @@ class Start(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """Neurons after phase 1, and what the proof follows on the way; one row a replica.
+    """Neurons after phase 1, and the quantities in the proof; one row for each replica.
 
     Attributes:
         steps: T_1.
         initial: abs(a) before phase 1.
-        a: after phase 1.
-        w: after phase 1, as the population sees it.
+        a: output weight after phase 1.
+        w: direction after phase 1, as :func:`~svl.theory.neuron.seen_by_population` returns it.
         stable: whether eta a* |M^| <= 1/2.
         sign_kept, growth: as in :class:`~svl.theory.neuron.Descent`.
         drift: |w - w_0|.
@@ -75,7 +75,7 @@ class Grown(NamedTuple):
         return held_steps(self.a, self.w, self.rate, epsilon)
 
     def free(self, epsilon: float) -> Int[ndarray, "replica"]:
-        """T_2 of both weights."""
+        """T_2 with both weights trained."""
         done = descend(self.a, self.w, POPULATION, self.rate, aligned(epsilon))
         assert done.ended.all()
         return done.steps
@@ -84,22 +84,36 @@ class Grown(NamedTuple):
 def directions(
     generator: np.random.Generator, dim: int, replicas: int, starts_well: bool
 ) -> tuple[Float[ndarray, "replica dim"], float]:
-    """Weights uniform on the sphere, or on its part where P_0 of lemma 10 holds; and the share of that part."""
-    found, drawn, kept = [], 0, 0
+    """Random directions: uniform on the unit sphere, or on its part where P_0 of lemma 10 holds; and that part's share.
+
+    Args:
+        generator: source of the directions.
+        dim: d.
+        replicas: number of directions.
+        starts_well: whether P_0 must hold.
+    """
+    parts, drawn, kept = [], 0, 0
     while kept < replicas:
         w = generator.standard_normal((max(64, 8 * replicas), dim))
         w /= np.linalg.norm(w, axis=1, keepdims=True)
         inside = bounds.starts_well(w[:, :2] @ moment.SUPPORT, dim)
         drawn, chosen = drawn + len(w), w[inside] if starts_well else w
         kept += len(chosen)
-        found.append(chosen)
-    return np.concatenate(found)[:replicas], kept / drawn
+        parts.append(chosen)
+    return np.concatenate(parts)[:replicas], kept / drawn
 
 
 def start(generator: np.random.Generator, dim: int, samples: int, replicas: int, labels: Labels = "true") -> Start:
-    """Replicas drawn until so many have had the luck of lemma 10 or 12: P_0 and G_sign.
+    """Draws replicas until enough are in the event of lemma 10 or 12: P_0 and G_sign.
 
-    The sign of a is independent of all else, so it is set rather than waited for.
+    The sign of a is independent of everything else, so it is set instead of drawn.
+
+    Args:
+        generator: source of neurons and data.
+        dim: d.
+        samples: N.
+        replicas: number of replicas.
+        labels: labels of phase 1.
     """
     parts, tried, got, share = [], 0, 0, 0.0
     while got < replicas:
@@ -120,8 +134,9 @@ def grow(basis: Eigenbasis, a: Float[ndarray, "replica"], target: float, rate: f
     """Phase 1 of every replica.
 
     Args:
+        basis: initial directions and moment matrices.
         a: initial output weights.
-        target: a*, at which it ends.
+        target: a*, the abs(a) at which phase 1 ends.
         rate: eta.
     """
     done = descend(a, basis.w, basis.eigenvalues, rate, reached(np.full(len(a), target)))
@@ -140,5 +155,5 @@ def grow(basis: Eigenbasis, a: Float[ndarray, "replica"], target: float, rate: f
 
 
 def outer_weights(generator: np.random.Generator, start: Start, width: float) -> Float[ndarray, "replica"]:
-    """Draws of N(0, 1/m), m = ``width``, with the start's signs."""
+    """Initial output weights: draws of N(0, 1/m), m = ``width``, with the signs of ``start``."""
     return start.sign * np.abs(generator.standard_normal(len(start.sign))) / np.sqrt(width)

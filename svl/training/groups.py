@@ -76,14 +76,22 @@ def stack_hyper(
 
     Args:
         names: the network's parameter names.
-        factors: the parameterisation's, by name; they multiply what a group sets, too.
+        factors: the parameterisation's, by name; they multiply what a group sets, too. Factors on hyperparameters that
+            ``rule`` does not have are ignored.
 
     Raises:
-        SettingError: for a pattern that matches nothing, a parameter in two groups, or a number out of range.
+        SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, or a group
+            that sets a hyperparameter that ``rule`` does not have.
     """
     base = replicas.columns("model.optimizer.", rule)
     group_of = _assign(names, groups)
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
+    for name, column in columns.items():
+        for key in ("lr", "weight_decay"):
+            changes = [value for value in column[key] if value is not None]
+            if changes and key not in base:
+                allowed = f"null: {type(rule).__name__} has no {key}"
+                raise SettingError(f"model.groups.{name}.{key}", changes[0], allowed)
     streams = {name: group.stream or "" for name, group in groups.items()}
     hyper = StackHyper(group=group_of, stream={name: streams.get(group, "") for name, group in group_of.items()})
     for name in names:
@@ -94,8 +102,9 @@ def stack_hyper(
                 values[key] = [b if g is None else g for b, g in zip(base[key], own[key], strict=True)]
         factor = (factors or {}).get(name, Factors())
         hyper.rule[name] = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
-        hyper.rule[name]["lr"] *= factor.lr
-        hyper.rule[name]["weight_decay"] *= factor.weight_decay
+        for key, multiplier in (("lr", factor.lr), ("weight_decay", factor.weight_decay)):
+            if key in base:
+                hyper.rule[name][key] *= multiplier
         hyper.scale[name] = torch.tensor(own.get("scale", [1.0] * len(replicas)), dtype=torch.float64) * factor.scale
         hyper.frozen[name] = torch.tensor(own.get("frozen", [False] * len(replicas)))
     return hyper

@@ -8,9 +8,11 @@ import torch
 
 from callbacks import Rates
 from svl.data import Online
+from svl.errors import SettingError
 from svl.models import MLP
 from svl.optim import SGD, MuP
-from svl.replicas import Replicas
+from svl.optim.rule import UpdateRule
+from svl.replicas import Replicas, broadcast_to
 from svl.tasks import Parity
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule
@@ -56,7 +58,34 @@ def test_parameters_have_columns_of_their_own_where_a_parameterisation_tells_the
     assert set(found) == {f"rate/{name}" for name in before}
     assert len({tuple(column) for column in found.values()}) > 1
     # What an SGD step moves a weight by is its rate times the gradient.
-    for name, (first, end) in made.stack.packing.places().items():
+    for name, (first, end) in made.stack.spec.packing.places().items():
         moved = (before[name] - made.stack.parameters_by_name()[name]).flatten(1).norm(dim=1)
         rate = moved / gradients[:, first:end].norm(dim=1)
         np.testing.assert_allclose(found[f"rate/{name}"], rate.tolist(), rtol=1e-3, err_msg=name)
+
+
+class FixedSteps(UpdateRule):
+    """p <- p - size sign(g): an optimizer whose hyperparameter is not called ``lr``."""
+
+    per_replica = frozenset({"size"})
+
+    def __init__(self, size: float = 0.01) -> None:
+        self.size = size
+
+    def state(self, parameter):
+        return {}
+
+    def update(self, parameter, gradient, state, hyper, step):
+        return parameter - broadcast_to(hyper["size"], parameter) * gradient.sign(), {}
+
+
+def test_an_optimizer_without_a_learning_rate_trains_but_has_no_rates():
+    module = ReplicaModule(MLP, "logistic", FixedSteps(), replicas=Replicas(2), compile="never")
+    module.prepare(Online(Parity(6, 2), batch_size=8, test_size=8), STEPS, 5)
+    before = {name: p.clone() for name, p in module.stack.parameters_by_name().items()}
+    module.stack.train_steps(0, 1)
+    for name, parameter in module.stack.parameters_by_name().items():
+        moved = (parameter - before[name]).abs()
+        torch.testing.assert_close(moved[moved > 0], torch.full_like(moved[moved > 0], 0.01), rtol=1e-4, atol=1e-6)
+    with pytest.raises(SettingError, match=r"got 'Rates'; allowed: optimizers with lr; FixedSteps has none"):
+        Rates().names(module)

@@ -116,7 +116,7 @@ def test_a_pool_in_many_parts_is_the_pool_in_one(monkeypatch):
     x, y, w = sequences((2, 13, 4, 3), 4)
     arguments = [*map(torch.from_numpy, (x, y, np.ones(2), w))]
     whole = pool_bayes(*arguments)
-    monkeypatch.setattr("svl.tasks.context_predictors._NUMBERS_AT_ONCE", 5 * 13 * 4)
+    monkeypatch.setattr("svl.tasks.context_predictors._MAX_CHUNK_NUMBERS", 5 * 13 * 4)
     torch.testing.assert_close(pool_bayes(*arguments), whole, rtol=1e-12, atol=1e-12)
 
 

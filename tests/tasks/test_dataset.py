@@ -15,7 +15,7 @@ from svl import random
 from svl.data import Subset
 from svl.errors import SettingError
 from svl.replicas import replace
-from svl.tasks import items
+from svl.tasks import dataset_source
 from svl.tasks.dataset import Dataset
 
 DIGITS = "sklearn.datasets.load_digits"
@@ -256,7 +256,7 @@ def test_reading_leaves_the_generators_as_they_were():
         return drawn()
 
     def read():
-        with items._seeded():
+        with dataset_source._seeded():
             seen.append(drawn())
             raise OSError("gone")
 
@@ -342,8 +342,8 @@ REFUSED = [
     ({"dataset": "sklearn.nothing"}, "dataset", "import path .*has no attribute 'nothing'"),
     ({"dataset": ""}, "dataset", "import path"),
     ({"dataset": "no file.npz"}, "dataset", "npz file that exists"),
-    ({"dataset": "broken.npz"}, "dataset", "what its arguments can make"),
-    ({"dataset": "sklearn.datasets.load_files"}, "dataset", "what its arguments can make .*container_path"),
+    ({"dataset": "broken.npz"}, "dataset", "can be made with its arguments"),
+    ({"dataset": "sklearn.datasets.load_files"}, "dataset", "can be made with its arguments .*container_path"),
     ({"dataset": make_nothing, "arguments": {"size": 3}}, "dataset", "RuntimeError: no 3"),
     ({"dataset": make_nothing, "arguments": [3]}, "arguments", "a mapping"),
     ({"dataset": make_nothing, "arguments": {3: 3}}, "arguments", "a mapping"),
