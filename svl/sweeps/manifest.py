@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from svl.command import resolve
+from svl.cli.fit import resolve
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results.atomic import replacing
-from svl.results.run import content_hash
+from svl.results.identity import content_hash
 from svl.sweeps.sweep_file import Settings, Sweep, check
 
 FOLDER = "sweep"
@@ -106,6 +106,17 @@ class Manifest:
             return cls(sweep, content["runs"], [Row(**row) for row in content["rows"]])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise SettingError("MANIFEST", str(path), f"a manifest that svl sweep has written ({error})") from None
+
+
+def expansion(manifest: Manifest) -> str:
+    """How many fits and training runs a sweep has: ``6 fits, each of 6 arms x 64 seeds: 2,304 training runs``."""
+    rows = manifest.rows
+    shapes = {(row.arms, row.seeds) for row in rows}
+    if manifest.sweep.method == "bayes":
+        return f"{manifest.sweep.name}: {len(rows)} fits, each chosen after the ones before it"
+    each = ", each of {} arms x {} seeds".format(*shapes.pop()) if len(shapes) == 1 else ""
+    total = sum(row.arms * row.seeds for row in rows)
+    return f"{manifest.sweep.name}: {len(rows)} fits{each}: {total:,} training runs"
 
 
 def resolved(sweep: Sweep, runs: str, number: int, settings: Settings) -> Row:

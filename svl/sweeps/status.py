@@ -12,8 +12,9 @@ from rich.table import Table
 
 from svl import cluster
 from svl.results.arms import short_names
+from svl.results.lock import is_held
 from svl.results.quantity import quantity, setting, significant
-from svl.results.run import CONFIG, is_held
+from svl.results.run_directory import CONFIG
 from svl.results.summary import SUMMARY
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.study import open_study, trials

@@ -17,11 +17,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from callbacks.history import History, is_measured
 from svl import tracking
+from svl.compat.optuna import resumed
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
 from svl.results import history
 from svl.results.arms import metrics
-from svl.results.run import CONFIG
+from svl.results.run_directory import CONFIG
 from svl.results.statistics import passes
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.sweep_file import Settings
@@ -79,7 +80,7 @@ def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Set
     if before.state.is_finished():
         return None
     settings = row.settings if row.settings is not None else drawn(sweep, before.params)
-    return Trial(study, before._trial_id), settings
+    return resumed(study, before), settings
 
 
 def end(study: optuna.Study, trial: Trial, value: float, is_early: bool) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from svl import arguments
+from svl import config_file
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
 from svl.sweeps.parameter import Parameter, read_parameter
@@ -107,7 +107,7 @@ def read(path: str, count: int | None = None) -> Sweep:
     Raises:
         SettingError: naming the key.
     """
-    content = arguments.read_config(arguments.locate(path, "FILE"))
+    content = config_file.read_config(config_file.locate(path, "FILE"))
     return check(content, Path(path).stem, count)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from svl.command import run as run_command
+from svl.cli.fit import run as run_command
 from svl.errors import SettingError
 from svl.results.atomic import replacing
-from svl.results.run import is_finished
+from svl.results.run_directory import is_finished
 from svl.sweeps.manifest import Manifest, Row, resolved
 
 FAILED = "failed"

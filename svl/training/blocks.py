@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
+
+from svl.compat.torch import pytree
 
 
 def partition(lengths: Iterable[int], target: int) -> list[slice]:

@@ -12,7 +12,7 @@ import pytest
 INSIDE = """
 set -e
 mkdir disk && mount -t tmpfs -o size=2m tmpfs disk
-fit() {{ (cd disk && "$PYTHON" -m svl.cli {words} "$@") ; }}
+fit() {{ (cd disk && "$PYTHON" -m svl {words} "$@") ; }}
 status() {{ echo "$?" >> statuses; }}
 ( set +e; fit 2> full.err > full.out; status ) &
 until ls disk/runs/tiny/*/history.parts/*.parquet > /dev/null 2>&1; do sleep 0.05; done

@@ -78,7 +78,7 @@ def test_a_config_can_name_no_class_that_does_not_belong_there(svl, tiny, tmp_pa
 
 
 def test_two_fits_cannot_write_to_one_run_directory(svl, tiny, tmp_path):
-    from svl.results.run import RunDirectory
+    from svl.results.run_directory import RunDirectory
 
     named = [*tiny, "--run_id", "mine", "--ckpt_path", "auto"]
     done = svl(tmp_path, *named)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svl.errors import SettingError
-from svl.results.run import CHECKPOINT, CONFIG, RunDirectory, differences, provenance
+from svl.results.identity import differences
+from svl.results.provenance import provenance
+from svl.results.run_directory import CHECKPOINT, CONFIG, RunDirectory
 
 
 def settings(**changes):

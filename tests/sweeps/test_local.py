@@ -36,7 +36,7 @@ def written(folder, tiny, **changes):
 
 
 def start(folder, *words):
-    command = [sys.executable, "-m", "svl.cli", "sweep", *map(str, words)]
+    command = [sys.executable, "-m", "svl", "sweep", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)

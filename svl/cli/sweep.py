@@ -1,20 +1,20 @@
-"""``svl sweep run | slurm | status | fit``."""
+"""``svl sweep run``, ``slurm``, ``status`` and ``fit``: many fits from one file."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
 from svl import cluster
-from svl.arguments import locate
 from svl.checks import check_whole
+from svl.cli.parser import Parser
+from svl.config_file import locate
 from svl.errors import SettingError
 from svl.sweeps import local
-from svl.sweeps.manifest import Manifest
+from svl.sweeps.manifest import Manifest, expansion
 from svl.sweeps.status import counted, record, results, standings, table
 from svl.sweeps.sweep_file import read
 
@@ -29,21 +29,12 @@ HELP = f"""usage: {USAGE["run"]}
        {USAGE["slurm"]}
        {USAGE["status"]}
 
-Fits from one file in W&B's sweep format, which `wandb sweep` and `wandb agent` take too.
+Run the fits of one file in W&B's sweep format, which `wandb sweep` and `wandb agent` accept too.
 
-  run      on this machine, without a server; what is done is not done again, what was stopped goes on
-  slurm    as an array job, a task for each fit that is not done, running or queued
-  status   how many are done, running, queued, failed and missing
+  run      on this machine, without a server; skips fits that are done and resumes fits that were stopped
+  slurm    as an array job with a task for each fit that is not done, running or queued
+  status   count the fits that are done, running, queued, failed and missing
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, command: str) -> None:
-        super().__init__(prog=f"svl sweep {command}", usage=USAGE[command], allow_abbrev=False)
-        self.command = command
-
-    def error(self, message: str) -> NoReturn:
-        raise SettingError(f"sweep {self.command}", message, USAGE[self.command])
 
 
 def main(words: Sequence[str]) -> int:
@@ -58,64 +49,54 @@ def main(words: Sequence[str]) -> int:
     command, *rest = words
     if command not in USAGE:
         raise SettingError("sweep", command, ", ".join(USAGE))
-    own, options = (rest[: rest.index("--")], rest[rest.index("--") + 1 :]) if "--" in rest else (rest, [])
-    parser = _Parser(command)
+    end = rest.index("--") if "--" in rest else len(rest)
+    before, options = rest[:end], rest[end + 1 :]
+    parser = Parser(f"sweep {command}", USAGE[command])
     if command == "fit":
         parser.add_argument("manifest", type=Path)
         parser.add_argument("row", type=int)
         parser.add_argument("offset", type=int, nargs="?", default=0)
-        given = parser.parse_args(own)
+        given = parser.parse_args(before)
         return _fit(given.manifest, given.offset + given.row)
-    parser.add_argument("file", metavar="FILE", help="in W&B's format")
+    parser.add_argument("file", metavar="FILE", help="a sweep file in W&B's format")
     parser.add_argument("--count", type=int, help="number of fits; default: run_cap, or all of a grid")
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: runs")
     if command != "status":
-        parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and do nothing")
+        parser.add_argument("--dry-run", action="store_true", help="list the fits, and run nothing")
     if command == "run":
         parser.add_argument("--processes", type=int, default=1, help="fits at a time; default: 1")
     if command == "slurm":
         parser.add_argument("--only", choices=("missing", "failed"), help="default: both")
-        parser.add_argument("--parallel", type=int, help="tasks at a time; default: as many as SLURM gives")
+        parser.add_argument("--parallel", type=int, help="tasks at a time; default: as many as SLURM allows")
         parser.add_argument("--script", default="slurm/array.sbatch", help="default: slurm/array.sbatch")
-    given = parser.parse_args(own)
+    given = parser.parse_args(before)
     if options and command != "slurm":
-        parser.error(f"options behind --: {' '.join(options)}")
+        parser.error(f"options after --: {' '.join(options)}")
     return {"run": _run, "slurm": _slurm, "status": _status}[command](given, options)
 
 
 def _manifest(given: argparse.Namespace) -> Manifest:
     manifest = Manifest.expand(read(given.file, given.count), given.runs)
-    # A pipe's reader wants lines whole, however long.
+    # Not through rich, which would break long lines where the output is a pipe.
     print(expansion(manifest))
     return manifest
-
-
-def expansion(manifest: Manifest) -> str:
-    """How many fits and training runs a sweep is: ``6 fits, each of 6 arms x 64 seeds: 2,304 training runs``."""
-    rows = manifest.rows
-    shapes = {(row.arms, row.seeds) for row in rows}
-    if manifest.sweep.method == "bayes":
-        return f"{manifest.sweep.name}: {len(rows)} fits, found one after the other"
-    each = ", each of {} arms x {} seeds".format(*shapes.pop()) if len(shapes) == 1 else ""
-    total = sum(row.arms * row.seeds for row in rows)
-    return f"{manifest.sweep.name}: {len(rows)} fits{each}: {total:,} training runs"
 
 
 def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
     check_whole("--processes", given.processes, 1)
     manifest = _manifest(given)
-    found = standings(manifest)
-    print(counted(found))
-    numbers = [one.row.number for one in found if one.state in ("missing", "failed")]
+    current = standings(manifest)
+    print(counted(current))
+    numbers = [standing.row.number for standing in current if standing.state in ("missing", "failed")]
     if given.dry_run:
-        Console().print(table(found))
+        Console().print(table(current))
         return 0
     failed, received = local.run(manifest, numbers, given.processes)
     after = standings(manifest)
     Console().print(results(manifest, after))
     print(f"{counted(after)}; runs: {manifest.folder.parent}")
     if received:
-        print(f"stopped by {received.name}; the same command goes on")
+        print(f"stopped by {received.name}; give the same command to resume")
         return 128 + received
     return int(bool(failed))
 
@@ -124,12 +105,12 @@ def _slurm(given: argparse.Namespace, options: Sequence[str]) -> int:
     if given.parallel is not None:
         check_whole("--parallel", given.parallel, 1)
     manifest = _manifest(given)
-    found = standings(manifest)
-    print(counted(found))
+    current = standings(manifest)
+    print(counted(current))
     wanted = (given.only,) if given.only else ("missing", "failed")
-    numbers = [one.row.number for one in found if one.state in wanted]
+    numbers = [standing.row.number for standing in current if standing.state in wanted]
     if not numbers:
-        print(f"nothing is {' or '.join(wanted)}: nothing to submit")
+        print(f"no fit is {' or '.join(wanted)}: nothing to submit")
         return 0
     script = locate(given.script, "--script")
     if given.dry_run:
@@ -144,14 +125,14 @@ def _slurm(given: argparse.Namespace, options: Sequence[str]) -> int:
     record(manifest, jobs)
     for job, _ in jobs:
         print(f"submitted job {job}")
-    print(f"tasks: {cluster.ranges(numbers)}; how far they are: svl sweep status {given.file}")
+    print(f"tasks: {cluster.ranges(numbers)}; for their state: svl sweep status {given.file}")
     return 0
 
 
 def _status(given: argparse.Namespace, options: Sequence[str]) -> int:
-    found = standings(_manifest(given))
-    Console().print(table(found))
-    print(counted(found))
+    current = standings(_manifest(given))
+    Console().print(table(current))
+    print(counted(current))
     return 0
 
 
