@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from svl import cluster
 from svl.checks import check_whole
 from svl.cli.parser import Parser
-from svl.config_file import locate
 from svl.errors import SettingError
-from svl.sweeps import local
-from svl.sweeps.manifest import Manifest, expansion
-from svl.sweeps.status import counted, record, results, standings, table
-from svl.sweeps.sweep_file import read
 
 USAGE = {
     "run": "svl sweep run FILE [--processes N] [--count N] [--runs FOLDER] [--dry-run]",
@@ -57,7 +48,9 @@ def main(words: Sequence[str]) -> int:
         parser.add_argument("row", type=int)
         parser.add_argument("offset", type=int, nargs="?", default=0)
         given = parser.parse_args(before)
-        return _fit(given.manifest, given.offset + given.row)
+        from svl.sweeps.commands import fit
+
+        return fit(given.manifest, given.offset + given.row)
     parser.add_argument("file", metavar="FILE", help="a sweep file in W&B's format")
     parser.add_argument("--count", type=int, help="number of fits; default: run_cap, or all of a grid")
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: runs")
@@ -72,71 +65,16 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(before)
     if options and command != "slurm":
         parser.error(f"options after --: {' '.join(options)}")
-    return {"run": _run, "slurm": _slurm, "status": _status}[command](given, options)
-
-
-def _manifest(given: argparse.Namespace) -> Manifest:
-    manifest = Manifest.expand(read(given.file, given.count), given.runs)
-    # Not through rich, which would break long lines where the output is a pipe.
-    print(expansion(manifest))
-    return manifest
-
-
-def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
-    check_whole("--processes", given.processes, 1)
-    manifest = _manifest(given)
-    current = standings(manifest)
-    print(counted(current))
-    numbers = [standing.row.number for standing in current if standing.state in ("missing", "failed")]
-    if given.dry_run:
-        Console().print(table(current))
-        return 0
-    failed, received = local.run(manifest, numbers, given.processes)
-    after = standings(manifest)
-    Console().print(results(manifest, after))
-    print(f"{counted(after)}; runs: {manifest.folder.parent}")
-    if received:
-        print(f"stopped by {received.name}; give the same command to resume")
-        return 128 + received
-    return int(bool(failed))
-
-
-def _slurm(given: argparse.Namespace, options: Sequence[str]) -> int:
-    if given.parallel is not None:
+    if command == "run":
+        check_whole("--processes", given.processes, 1)
+    if command == "slurm" and given.parallel is not None:
         check_whole("--parallel", given.parallel, 1)
-    manifest = _manifest(given)
-    current = standings(manifest)
-    print(counted(current))
-    wanted = (given.only,) if given.only else ("missing", "failed")
-    numbers = [standing.row.number for standing in current if standing.state in wanted]
-    if not numbers:
-        print(f"no fit is {' or '.join(wanted)}: nothing to submit")
-        return 0
-    script = locate(given.script, "--script")
-    if given.dry_run:
-        print(f"would submit {script} for {cluster.ranges(numbers)}")
-        return 0
-    path = manifest.write()
-    (manifest.folder / local.LOGS).mkdir(exist_ok=True)
-    logs = f"--output={manifest.folder / local.LOGS}/%A_%a.out"
-    jobs = cluster.submit(
-        script, [str(path)], numbers, [logs, f"--job-name={manifest.sweep.name}", *options], given.parallel
-    )
-    record(manifest, jobs)
-    for job, _ in jobs:
-        print(f"submitted job {job}")
-    print(f"tasks: {cluster.ranges(numbers)}; for their state: svl sweep status {given.file}")
-    return 0
+    from svl.sweeps import commands
 
-
-def _status(given: argparse.Namespace, options: Sequence[str]) -> int:
-    current = standings(_manifest(given))
-    Console().print(table(current))
-    print(counted(current))
-    return 0
-
-
-def _fit(path: Path, number: int) -> int:
-    from svl.sweeps.task import run
-
-    return run(Manifest.read(path), number)
+    manifest = commands.expand(given.file, given.count, given.runs)
+    if command == "run":
+        return commands.run(manifest, given.processes, given.dry_run)
+    if command == "status":
+        return commands.status(manifest)
+    wanted = (given.only,) if given.only else commands.UNDONE
+    return commands.submit(manifest, given.file, wanted, given.script, options, given.parallel, given.dry_run)

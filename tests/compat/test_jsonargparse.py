@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import pytest
 from jsonargparse import ArgumentError, ArgumentParser
@@ -44,11 +45,11 @@ def parser():
 
 @pytest.fixture
 def messages(parser):
-    """The texts of the error that words cause, outermost first."""
+    """The texts of the error that words or a config cause, outermost first."""
 
-    def collect(*words, parser=parser):
+    def collect(*words, parser=parser, config=None):
         with pytest.raises(ArgumentError) as raised:
-            parser.parse_args(list(words))
+            parser.parse_args(list(words)) if config is None else parser.parse_object(config)
         error, texts = raised.value, []
         while error is not None:
             texts.append(str(error))
@@ -73,7 +74,7 @@ def test_the_names_of_settings(parser):
 def test_the_type_of_a_setting(parser):
     assert jsonargparse.type_of(parser, "trainer.steps") is int
     assert jsonargparse.type_of(parser, "data.trainer.steps") is int
-    assert jsonargparse.type_of(parser, "data") is Base
+    assert Base in get_args(jsonargparse.type_of(parser, "data"))
     assert jsonargparse.type_of(parser, "nothing") is None
     assert jsonargparse.type_of(parser, "help") is None
 
@@ -84,6 +85,8 @@ def test_the_parser_of_a_subcommand(parser):
     assert jsonargparse.subcommand_parser(main, "fit") is parser
 
 
+# Lightning calls it too.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_class_is_inside_the_function_that_builds_it(parser):
     config = parser.parse_args(["--data", "Child", "--build", "Child"])
     build = parser.instantiate_classes(config).build
@@ -101,7 +104,6 @@ def test_the_message_about_a_setting_that_does_not_exist(messages):
 def test_the_message_about_a_class_that_does_not_exist(messages):
     assert first(jsonargparse.UNKNOWN_CLASS, messages("--data", "Childd")) == "Childd"
     assert first(jsonargparse.UNKNOWN_CLASS, messages("--data", "Child", "--build", "Childd")) == "Childd"
-    assert first(jsonargparse.UNKNOWN_CLASS, messages("--data", "collections.OrderedDict")) == "collections.OrderedDict"
 
 
 def test_the_message_about_a_setting_that_is_missing(messages, parser):
@@ -126,9 +128,13 @@ def test_the_message_about_one_part_of_a_setting(messages):
 
 def test_the_message_about_a_subcommand(messages, parser):
     main = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--needed", type=int, required=True)
     main.add_subcommands().add_subcommand("fit", parser)
-    texts = messages("fit", "--data", "Child", "--trainer.stepz=1", parser=main)
+    texts = messages("fit", "--data", "Child", parser=main)
     assert first(jsonargparse.SUBCOMMAND, texts, re.match) == "fit"
+    texts = messages(parser=main, config={"subcommand": "fit", "fit": {"needed": 1, "nothing": 2}})
+    assert first(jsonargparse.SUBCOMMAND, texts, re.match) == "fit"
+    assert first(jsonargparse.UNKNOWN_SETTING, texts) == "nothing"
 
 
 def test_the_help_page_lists_subclasses():

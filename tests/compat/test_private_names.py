@@ -21,7 +21,7 @@ GENERATED = {"_abc_impl", "_is_protocol", "_is_runtime_protocol"}
 
 
 def is_private(name):
-    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+    return name.startswith("_") and not name.endswith("_")
 
 
 def defined(trees):

@@ -62,6 +62,8 @@ def test_the_schema_of_an_operator_says_what_it_writes_to():
     assert isinstance(torch.ops.aten.add.Tensor, OpOverload)
 
 
+# The pickler behind the cache looks for names in every module that is loaded.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_graph_is_compiled_for_the_shapes_of_its_inputs():
     def function(x, y):
         return (x @ y + 1, y.sin())
@@ -72,6 +74,7 @@ def test_a_graph_is_compiled_for_the_shapes_of_its_inputs():
         torch.testing.assert_close(mine, expected)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_cannot_be_compiled_is_an_error_of_its_own(monkeypatch):
     from torch._inductor import graph as inductor
 

@@ -113,7 +113,7 @@ def test_a_stopped_sweep_saves_and_the_same_command_goes_on(svl, tiny, tmp_path)
     sweep.send_signal(signal.SIGINT)
     out, err = sweep.communicate(timeout=60)
     assert (sweep.returncode, err) == (128 + signal.SIGINT, "")
-    assert "2 fits: 2 missing" in out and "the same command goes on" in out and "stopped" in out
+    assert "2 fits: 2 missing" in out and "give the same command to resume" in out and "stopped" in out
     for log in tmp_path.glob("runs/some/sweep/logs/*.log"):
         assert "stopped at step" in log.read_text()
     told = svl(tmp_path, "sweep", "status", str(path))
