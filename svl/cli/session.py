@@ -93,16 +93,14 @@ class Session(CommandLine):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; while it is parsed, the parsers know the given settings, which errors quote."""
-        own: Any = self.subcommand_parser()
-        parsers: list[Any] = [parser, own]
+        outer: Any = parser
+        inner: Any = self.subcommand_parser()
         try:
-            for each in parsers:
-                each.given = self.given
-            own.check_groups()
+            outer.given = inner.given = self.given
+            inner.check_groups()
             super().parse_arguments(parser, args)
         finally:
-            for each in parsers:
-                each.given = {}
+            outer.given = inner.given = {}
 
     @property
     def settings(self) -> Any:
@@ -231,7 +229,10 @@ class Session(CommandLine):
         config = {**yaml.safe_load(self.resolved_config()), "provenance": provenance(self.words)}
         every: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         measurements = [callback for callback in every if isinstance(callback, callbacks.Measurement)]
-        names = [*self.model.stack.metrics, *(name for each in measurements for name in each.names(self.model))]
+        names = [
+            *self.model.stack.metrics,
+            *(name for measurement in measurements for name in measurement.names(self.model)),
+        ]
         return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)
 
     def after_fit(self) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import Logger
 
 @dataclass
 class TrainerSettings:
-    """The options of Lightning's ``Trainer`` that apply to a stack of replicas.
+    """The options of Lightning's trainer that apply to a stack of replicas.
 
     Args:
         max_steps: optimisation steps.

@@ -28,7 +28,9 @@ def listing(runs: Path) -> Table:
         records = last(name, runs)
         measured = {record.scale: record.seconds / 60 for record in records}
         minutes = [_minutes(measured.get(scale, figure.minutes), scale) for scale, figure in figures.items()]
-        verdicts = [f"{each.verdict} ({each.scale}, {each.date})" for each in records if each.scale != "smoke"]
+        verdicts = [
+            f"{record.verdict} ({record.scale}, {record.date})" for record in records if record.scale != "smoke"
+        ]
         shown.add_row(*map(escape, (name, figures["laptop"].says, *minutes, ", ".join(verdicts) or "-")))
     return shown
 
