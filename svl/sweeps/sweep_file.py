@@ -134,7 +134,7 @@ def check(content: dict[str, Any], name: str, count: int | None = None) -> Sweep
     parameters = {str(key): read_parameter(f"parameters.{key}", value, method) for key, value in given.items()}
     metric, halving = _metric(content.get("metric")), _halving(content.get("early_terminate"))
     if metric is None and (method == "bayes" or halving):
-        raise SettingError("metric", None, f"name and goal: {'early_terminate' if halving else method} needs them")
+        raise SettingError("metric", None, f"name and goal, which {'early_terminate' if halving else method} needs")
     cap = content.get("run_cap") if count is None else count
     if cap is not None:
         check_whole("run_cap", cap, 1)

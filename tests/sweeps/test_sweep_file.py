@@ -100,7 +100,7 @@ WRONG = [
         "one dotted name for each setting: a.NAME",
     ),
     ({"parameters": {"a": {"values": []}}}, "parameters.a.values", "one or more"),
-    ({"parameters": {"a": {"values": [1, 1]}}}, "parameters.a.values", "differ"),
+    ({"parameters": {"a": {"values": [1, 1]}}}, "parameters.a.values", "distinct"),
     ({"parameters": {"a": {"valeus": [1]}}}, "parameters.a.valeus", "did you mean 'values'?"),
     ({"parameters": {"a": {"min": 1}}}, "parameters.a.max", "a number"),
     ({"parameters": {"a": {"min": 0.5, "max": 1}}}, "parameters.a", "a grid needs a list"),
