@@ -6,7 +6,7 @@
 ``session``        the LightningCLI behind them: settings in, a trained stack out
 ``trainer``        the Lightning trainer that a session runs
 ``ending``         what is printed and written when a fit ends
-``settings``       settings that belong to no part of a fit, such as the target
+``settings``       settings of a fit as a whole: the trainer's options and the target
 ``checks``         checks of a whole experiment before any file is written
 ``arguments``      the command line before jsonargparse parses it
 ``setting_parser`` the parser of a fit's settings

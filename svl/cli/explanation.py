@@ -70,54 +70,57 @@ def explain(message: str, error: BaseException | None, parser: Any, given: Mappi
     raised = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
     if raised is not None:
         return raised
-    found = _diagnose(message, error, parser)
-    unknown = found.search(*jsonargparse.UNKNOWN_SETTING)
+    diagnosis = _diagnose(message, error, parser)
+    unknown = diagnosis.search(*jsonargparse.UNKNOWN_SETTING)
     if unknown:
-        return _unknown(_written([*found.path, unknown[1]], given), found, given)
-    missing = found.search(jsonargparse.MISSING_SETTING)
+        return _unknown(_written([*diagnosis.path, unknown[1]], given), diagnosis, given)
+    missing = diagnosis.search(jsonargparse.MISSING_SETTING)
     if missing:
-        names = class_names(jsonargparse.type_of(found.parser, missing[1]))
+        names = class_names(jsonargparse.type_of(diagnosis.parser, missing[1]))
         allowed = f"{', '.join(names) or 'a value'}; this setting has no default"
-        return SettingError(_dotted([*found.path, missing[1]]), NOTHING, allowed)
-    no_value = found.search(jsonargparse.MISSING_VALUE)
+        return SettingError(_dotted([*diagnosis.path, missing[1]]), NOTHING, allowed)
+    no_value = diagnosis.search(jsonargparse.MISSING_VALUE)
     if no_value:
         keys = [key for key, value in given.items() if value is NOTHING and key.startswith(no_value[1])]
         return SettingError(keys[-1] if keys else no_value[1], NOTHING, "one value")
-    name = found.search(*jsonargparse.UNKNOWN_CLASS)
+    name = diagnosis.search(*jsonargparse.UNKNOWN_CLASS)
     if name:
         places = [place.removesuffix(".class_path") for place, value in given.items() if value == name[1]]
-        inner = [place for place in places if place.startswith(_dotted(found.path))]
-        return SettingError(inner[-1] if inner else _dotted(found.path), name[1], describe_classes(found.hint, name[1]))
-    key, value = _written(found.path, given), _got(found)
+        inner = [place for place in places if place.startswith(_dotted(diagnosis.path))]
+        return SettingError(
+            inner[-1] if inner else _dotted(diagnosis.path), name[1], describe_classes(diagnosis.hint, name[1])
+        )
+    key, value = _written(diagnosis.path, given), _got(diagnosis)
     below = re.match(jsonargparse.NESTED_VALUE, str(value))
-    if below and class_names(found.hint):
-        return SettingError(_dotted(found.path), NOTHING, f"{describe_classes(found.hint)}; it has settings of its own")
+    if below and class_names(diagnosis.hint):
+        allowed = f"{describe_classes(diagnosis.hint)}; settings of the class were given, but not the class"
+        return SettingError(_dotted(diagnosis.path), NOTHING, allowed)
     if key not in given and below:
         key = f"{key}.{below[1]}"
-        parent, value = _dotted(found.path), describe(found.hint)
+        parent, value = _dotted(diagnosis.path), describe(diagnosis.hint)
         in_config = f"nothing on the command line; define new entries of {parent} in a config file"
         allowed = in_config if "a mapping" in value else f"no settings of {parent}, whose value is {value}"
         return SettingError(key, short(given.get(key, NOTHING)), allowed)
     value = given.get(key, NOTHING if below else value)
-    if found.hint is None:
+    if diagnosis.hint is None:
         return SettingError(key or "settings", short(value), " ".join(message.split()))
-    return SettingError(key, short(value), describe(found.hint))
+    return SettingError(key, short(value), describe(diagnosis.hint))
 
 
 def _diagnose(message: str, error: BaseException | None, parser: Any) -> _Diagnosis:
-    found = _Diagnosis(_subparser(parser, message))
+    diagnosis = _Diagnosis(_subparser(parser, message))
     seen = set()
     for text, cause in [(message, None), *((str(cause), cause) for cause in causes(error))]:
         if isinstance(cause, NestedError):
-            found.parser = cause.parser
+            diagnosis.parser = cause.parser
         key = re.match(jsonargparse.KEY, text)
         if key and text not in seen:
-            found.path.append(key[1])
-            found.hint = jsonargparse.type_of(found.parser, key[1])
-            found.messages.clear()
-        found.messages.append(text)
+            diagnosis.path.append(key[1])
+            diagnosis.hint = jsonargparse.type_of(diagnosis.parser, key[1])
+            diagnosis.messages.clear()
+        diagnosis.messages.append(text)
         seen.add(text)
-    return found
+    return diagnosis
 
 
 def _subparser(parser: Any, message: str) -> Any:
@@ -143,9 +146,9 @@ def _written(path: list[str], given: Mapping[str, Any]) -> str:
     return candidates[-1] if candidates else key
 
 
-def _unknown(key: str, found: _Diagnosis, given: Mapping[str, Any]) -> SettingError:
-    inner = bool(found.path)
-    names = [name for name in jsonargparse.setting_names(found.parser) if not re.search(_NO_SETTING, name)]
+def _unknown(key: str, diagnosis: _Diagnosis, given: Mapping[str, Any]) -> SettingError:
+    inner = bool(diagnosis.path)
+    names = [name for name in jsonargparse.setting_names(diagnosis.parser) if not re.search(_NO_SETTING, name)]
     prefix, _, last = key.rpartition(".")
     siblings = {name.rpartition(".")[2]: name for name in names if inner or name.rpartition(".")[0] == prefix}
     full = {last_part: f"{prefix}.{name}" if inner else name for last_part, name in siblings.items()}
@@ -164,8 +167,8 @@ def _unknown(key: str, found: _Diagnosis, given: Mapping[str, Any]) -> SettingEr
     return SettingError(key, short(given.get(key, NOTHING)), f"a setting that 'svl fit --help' lists{close}")
 
 
-def _got(found: _Diagnosis) -> Any:
-    match = found.search(*jsonargparse.VALUE)
+def _got(diagnosis: _Diagnosis) -> Any:
+    match = diagnosis.search(*jsonargparse.VALUE)
     return match[1] if match else None
 
 

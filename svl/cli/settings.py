@@ -1,4 +1,4 @@
-"""Settings that belong to no one part of a fit: the trainer's options and the target."""
+"""Settings of a fit as a whole: the trainer's options and the target."""
 
 from __future__ import annotations
 
