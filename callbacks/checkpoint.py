@@ -1,4 +1,4 @@
-"""Checkpoints that survive anything, and stopping at the end of a batch when a signal asks for it."""
+"""Checkpoints that are complete whatever happens, and stopping at the end of a batch when a signal asks for it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from callbacks.history import History
 from svl.errors import SettingError
 from svl.results.atomic import replacing
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+from svl.signals import handled_by, install
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, syncs and renames, so that a checkpoint is whole or absent."""
+    """Writes to a temporary name, syncs and renames, so that a checkpoint is complete or absent."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         with replacing(Path(path)) as temporary:
@@ -34,8 +33,8 @@ class CheckpointInterval:
     """How often ``checkpoints/last.ckpt`` is written.
 
     Args:
-        every_n_seconds: in wall time.
-        every_n_steps: in steps, in addition.
+        every_n_seconds: seconds of wall time between two checkpoints.
+        every_n_steps: steps between two checkpoints, in addition to those by time.
 
     Raises:
         SettingError: for an interval that is not above 0.
@@ -56,8 +55,8 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     Args:
         run_dir: the run directory.
-        history: whose rows are written before the checkpoint that follows them.
-        interval: how often.
+        history: the callback whose rows are written before each checkpoint.
+        interval: how often a checkpoint is written.
 
     Attributes:
         received: the signal that asked to stop, if any did.
@@ -81,8 +80,8 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self._saved_at = (time.monotonic(), trainer.global_step)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Lightning has put handlers of its own in place since the fit began: they raise in the middle of a batch.
-        self._install()
+        # Since the fit began Lightning has installed handlers of its own, which raise in the middle of a batch.
+        install(self._receive)
         if trainer.global_step == 0:
             self._save(trainer)
 
@@ -93,7 +92,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         every = self.interval.every_n_steps
         due = time.monotonic() - moment >= self.interval.every_n_seconds
         due |= every is not None and trainer.global_step // every > step // every
-        # Processes have clocks and signals of their own, and must go the same way.
+        # Each process has a clock and signals of its own, but all must decide the same.
         agreed = trainer.strategy.reduce_boolean_decision
         stops = agreed(bool(self.received) or trainer.should_stop, all=False)
         if stops or trainer.global_step >= trainer.max_steps or agreed(due, all=False):
@@ -102,7 +101,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Other callbacks can end a fit too: a time limit, say.
+        # Other callbacks can end a fit too, such as a time limit.
         if self._saved_at[1] < trainer.global_step:
             self._save(trainer)
 
@@ -118,21 +117,12 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Within the block a signal asks for a stop at the end of the batch; a second Ctrl-C interrupts at once."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        self._install()
-        try:
+        """Within the block, a signal stops the fit at the end of the batch; a second Ctrl-C interrupts it at once."""
+        with handled_by(self._receive):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _install(self) -> None:
-        for number in SIGNALS:
-            signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.received == signal.SIGINT:
             raise KeyboardInterrupt
-        # Saving here, in the middle of a step, could tear the stack: only a flag is set.
+        # Saving here, in the middle of a step, could save a stack that is half updated: only a flag is set.
         self.received = signal.Signals(number)

@@ -1,4 +1,4 @@
-"""SLURM: the job that this process is, submitting arrays, and asking what is queued."""
+"""SLURM: this process's job, requeueing it, submitting array jobs, and asking what is queued."""
 
 from __future__ import annotations
 
@@ -17,42 +17,49 @@ _PATIENCE = 60
 
 
 def job() -> str | None:
-    """This batch job's id, ``<array>_<task>`` in an array; ``None`` outside of SLURM."""
+    """The id of the job that this process belongs to, ``<array>_<task>`` in an array; ``None`` outside of SLURM."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def requeue(received: signal.Signals) -> str | None:
-    """Have SLURM run this job again after a signal that announces its end; returns a line on what came of it.
+    """Ask SLURM to run this job again, after a signal that announces its end.
 
-    ``None`` where there is nothing to requeue: outside of a job, after Ctrl-C, and for a job that is already ending:
-    what ``scancel`` ended stays ended, and what a preemption ended SLURM requeues itself.
+    Nothing is requeued outside of a job, after Ctrl-C, and for a job that is already ending: a job that ``scancel``
+    ended stays ended, and a preempted job is requeued by SLURM itself.
+
+    Returns:
+        a line that says whether the job was requeued; ``None`` where there was nothing to requeue.
     """
-    own = job()
-    if own is None or received == signal.SIGINT:
+    current = job()
+    if current is None or received == signal.SIGINT:
         return None
-    if _ask("squeue", "--noheader", "--jobs", own, "--format", "%T").stdout.strip() != "RUNNING":
+    if _ask("squeue", "--noheader", "--jobs", current, "--format", "%T").stdout.strip() != "RUNNING":
         return None
-    done = _ask("scontrol", "requeue", own)
+    done = _ask("scontrol", "requeue", current)
     if done.returncode == 0:
-        return f"requeued as job {own}"
+        return f"requeued as job {current}"
     reason = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-    return f"job {own} could not be requeued ({reason}); the checkpoint is in place, for the same command to go on from"
+    return f"job {current} could not be requeued ({reason}); the checkpoint is written: give the same command to resume"
 
 
 def submit(
     script: str, arguments: Sequence[str], numbers: Sequence[int], options: Sequence[str], parallel: int | None = None
 ) -> list[tuple[str, int]]:
-    """Submit array jobs whose tasks run ``script`` with ``arguments``, an offset and their number.
+    """Submit array jobs whose tasks run ``script`` with ``arguments`` and an offset.
 
-    The task's number is ``offset + SLURM_ARRAY_TASK_ID``: one array can have no more than the cluster's
-    ``MaxArraySize`` tasks and no higher numbers, so that more of them are several arrays.
-    Returns each array's job id and offset.
+    The number of a task is ``offset + SLURM_ARRAY_TASK_ID``. The number and the indices of an array's tasks are limited
+    by the cluster's ``MaxArraySize``, so that many tasks become several arrays.
 
     Args:
-        numbers: of the tasks.
-        options: for ``sbatch``, over those in the script.
-        parallel: tasks of an array that run at a time; all if ``None``.
+        script: the batch script.
+        arguments: of the script, before the offset.
+        numbers: the numbers of the tasks.
+        options: for ``sbatch``, which override those in the script.
+        parallel: how many tasks of an array run at a time; all if ``None``.
+
+    Returns:
+        the job id and the offset of each array.
 
     Raises:
         SettingError: if there is no SLURM here, or it refuses the job.
@@ -79,7 +86,7 @@ def submit(
 
 
 def queued(jobs: Sequence[str]) -> dict[tuple[str, int], str]:
-    """State (``PENDING``, ``RUNNING``, ...) of every task of the array jobs that SLURM still has, by job and task."""
+    """The state (``PENDING``, ``RUNNING``, ...) of each task that is still in SLURM's queue, by array job and task."""
     if not jobs:
         return {}
     try:
@@ -102,8 +109,8 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _array_size() -> int:
-    found = re.search(r"MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config").stdout)
-    return int(found[1]) if found else 1001
+    match = re.search(r"MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config").stdout)
+    return int(match[1]) if match else 1001
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:

@@ -1,29 +1,26 @@
-"""``svl dashboard``: a W&B workspace of an experiment, and a report for each of its figures."""
+"""A dashboard on W&B: a workspace of an experiment, and a report for each of its figures."""
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Number
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
 from matplotlib.colors import to_hex
 
+from svl.compat.wandb import as_data
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results import history
 from svl.results.arms import metrics
 from svl.results.figure import MOST_COLUMNS, columns_of, looks, thinned
-from svl.results.run import CONFIG
+from svl.results.run_directory import CONFIG
 from svl.tracking import HIGH, LOW, SUCCESS, Tracking, arm_name
 
-USAGE = "svl dashboard EXPERIMENT [--entity TEAM] [--project PROJECT] [--runs FOLDER] [--dry-run]"
 # As many runs as W&B draws in a chart; its charts are 24 units wide.
 MOST_RUNS, WIDTH, HEIGHT = 10, 24, 8
 _LONGEST_TITLE = 128
@@ -264,50 +261,5 @@ def save(experiment: Experiment, entity: str | None, project: str) -> list[str]:
 def specification(experiment: Experiment, entity: str | None, project: str) -> str:
     """What :func:`save` would send, as YAML: ``workspace``, and ``reports`` as a list."""
     views = [workspace(experiment, entity or "", project), *reports(experiment, entity or "", project)]
-    first, *others = (view._to_model().model_dump(mode="json", by_alias=True, exclude_none=True) for view in views)
+    first, *others = map(as_data, views)
     return yaml.safe_dump({"workspace": first, "reports": others}, sort_keys=False, allow_unicode=True, width=120)
-
-
-def main(words: Sequence[str]) -> int:
-    """Make an experiment's dashboard and print its addresses, or print its specification.
-
-    Args:
-        words: the command line after ``svl dashboard``.
-
-    Returns:
-        0, or 1 where W&B could not be reached or refused.
-
-    Raises:
-        SettingError: for words or a run that cannot be used, and where nobody is logged in.
-    """
-    parser = _Parser(prog="svl dashboard", usage=USAGE, allow_abbrev=False)
-    parser.description = (
-        "Make a W&B workspace of an experiment, and a report for each figure; every call makes new ones."
-    )
-    parser.add_argument(
-        "experiment", metavar="EXPERIMENT", help="whose newest run in FOLDER says what there is to draw"
-    )
-    parser.add_argument("--entity", metavar="TEAM", help="default: the run's, else that of the one logged in")
-    parser.add_argument("--project", help=f"default: the run's, else {Tracking.project}")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--dry-run", action="store_true", help="print the specification; needs no network and no login")
-    given = parser.parse_args(words)
-    experiment = Experiment.read(given.experiment, given.runs)
-    entity = given.entity or experiment.tracking.entity
-    project = given.project or experiment.tracking.project
-    if given.dry_run:
-        print(specification(experiment, entity, project), end="")
-        return 0
-    try:
-        print(*save(experiment, entity, project), sep="\n")
-    except SettingError:
-        raise
-    except Exception as error:  # W&B's client, GraphQL's and the network's have no base in common
-        print(f"svl: error: W&B: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingError("dashboard", message, USAGE)

@@ -1,4 +1,4 @@
-"""What a user's settings and disk can cause: errors that are one line."""
+"""Errors that a user's settings or disk can cause; the command line prints each as one line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used: which key, what was given, what is allowed.
+    """A setting that cannot be used: its key, its value, and what is allowed.
 
     The command line prints it as one line and exits with status 2.
 
     Args:
         key: dotted name of the setting as in the config, e.g. ``data.size``.
-        given: the offending value.
-        allowed: what would have been accepted, in words.
+        given: the value.
+        allowed: what would be accepted, in words.
     """
 
     def __init__(self, key: str, given: Any, allowed: str) -> None:
@@ -32,8 +32,8 @@ class StorageError(RuntimeError):
 
     Args:
         path: the file, or the run directory.
-        error: what the system said.
-        advice: what is left and how to go on.
+        error: the system's error.
+        advice: what is left, and how to resume.
     """
 
     def __init__(self, path: object, error: OSError, advice: str) -> None:
@@ -42,7 +42,7 @@ class StorageError(RuntimeError):
 
 
 def in_full(error: SettingError, given: Mapping[str, Any]) -> SettingError:
-    """The error with the name under which a setting of an intervention was given, which its class does not know.
+    """The error with the full key of an intervention's setting: the intervention does not know its own name.
 
     Args:
         given: every setting that was given, by dotted name.
@@ -57,7 +57,7 @@ def in_full(error: SettingError, given: Mapping[str, Any]) -> SettingError:
 
 
 def _is_same(value: Any, other: Any) -> bool:
-    """Whether two values are the same setting, of which one may still be a text."""
+    """Whether two values of a setting are equal, where one of them may still be text."""
     try:
         return str(value) == str(other) or float(value) == float(other)
     except (TypeError, ValueError):

@@ -35,7 +35,7 @@ from scipy import special
 from svl.results import history, statistics, summary
 from svl.results.arms import Arm, references, short_names
 from svl.results.quantity import setting
-from svl.results.run import CONFIG, FIGURE, RunDirectory
+from svl.results.run_directory import CONFIG, FIGURE, RunDirectory
 
 LOW, HIGH, SUCCESS, MEAN = "low", "high", "success", "mean"
 _PATIENCE = 30.0

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-import svl.command  # noqa: F401
+import svl.cli.fit  # noqa: F401
 from svl.cli import main
 
 

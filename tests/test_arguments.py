@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svl.arguments import NOTHING, flatten, load_yaml, locate, prepare
+from svl.cli.arguments import NOTHING, prepare
+from svl.config_file import flatten, load_yaml, locate
 from svl.errors import SettingError
 
 

@@ -62,7 +62,7 @@ LEARNS = {
 
 FORKS = """
 import json, os, sys
-import svl.command
+import svl.cli.fit
 from svl.cli import main
 
 for line in sys.stdin:

@@ -47,7 +47,7 @@ def first_step(folder: Path, *words: str) -> float:
         words: settings in addition to those of the quickstart.
     """
     caches = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"), "XDG_CACHE_HOME": str(folder)}
-    command = [sys.executable, "-m", "svl.cli", "fit", "--config", "configs/quickstart.yaml", "--runs", str(folder)]
+    command = [sys.executable, "-m", "svl", "fit", "--config", "configs/quickstart.yaml", "--runs", str(folder)]
     command += ["--trainer.callbacks", "[svl.bench.startup.FirstStep]", "--trainer.logger", "false", *words]
     began = time.time()
     done = subprocess.run(command, env={**os.environ, **caches}, capture_output=True, text=True, check=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from svl.compat.torch import OpOverload, cpp_compiler
+
 _FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 # An older compiler may not know the processor, or have no OpenMP: then plain instructions, or one thread.
 _PROCESSORS: tuple[tuple[str, ...], ...] = (("-march=native",), ("-mcpu=native",), ())
@@ -33,7 +35,7 @@ def is_available(name: str) -> bool:
         return False
 
 
-def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], torch._ops.OpOverload]:
+def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], OpOverload]:
     """Make a function of CPU tensors an operator, which a traced step calls as one.
 
     Without the layers that ``torch.library.custom_op`` has around it, which take longer than the rest of a call.
@@ -44,11 +46,11 @@ def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., A
     """
     name = schema.partition("(")[0]
 
-    def register(function: Callable[..., Any]) -> torch._ops.OpOverload:
+    def register(function: Callable[..., Any]) -> OpOverload:
         _operators.define(schema)
         _operators.impl(name, function, "CPU")
         torch.library.register_fake(f"svl::{name}", fake, lib=_operators)
-        found: torch._ops.OpOverload = getattr(torch.ops.svl, name).default
+        found: OpOverload = getattr(torch.ops.svl, name).default
         return found
 
     return register
@@ -65,11 +67,9 @@ def library(name: str) -> ctypes.CDLL:
     Raises:
         BuildError: if it cannot be built.
     """
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
     source = Path(__file__).with_name(f"{name}.cpp")
     try:
-        compiler = get_cpp_compiler()
+        compiler = cpp_compiler()
         identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
         raise BuildError(f"no C++ compiler: {error}") from None

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from svl.checks import check_whole
+from svl.compat.torch import CONVOLUTION
 from svl.errors import SettingError
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
 
-_LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
+_LAYERS = (nn.Linear, CONVOLUTION)
 
 
 class MuP(Parameterisation):

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from svl.command import resolve, run
+from svl.cli.fit import resolve, run
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.paper_figure import PaperFigure, command, full_name
 from svl.reproduction.tuning import Choice, Settings, choose
 from svl.results import history
-from svl.results.run import content_hash, is_finished
+from svl.results.identity import content_hash
+from svl.results.run_directory import is_finished
 from svl.results.summary import SUMMARY
 
 EXPERIMENT = "reproduce/fits"

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from svl.errors import SettingError
-from svl.reproduction.command import estimate
 from svl.reproduction.paper_figure import SCALES, known
 from svl.reproduction.record import PICTURE, RESULT, Record, read
 from svl.reproduction.tuning import described
+from svl.reproduction.verdict_table import estimate
 from svl.results.atomic import replacing
 
 PAGE, _HEADING = "README.md", "# Gallery"

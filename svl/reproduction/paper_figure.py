@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svl import arguments
+from svl import config_file
 from svl.checks import check_number, check_whole
 from svl.errors import SettingError, nearest
 from svl.reproduction import claims, tuning
 from svl.reproduction.claims import BestRatio, Claim, Measured
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import Settings, Tuning
-from svl.theory.command import NAMES as EXPERIMENTS
+from svl.theory.catalogue import NAMES as EXPERIMENTS
 
 PAPERS = ("liu2026", "kotha2025", "yan2025")
 SCALES = ("smoke", "laptop", "paper")
@@ -117,7 +117,7 @@ def full_name(fit: str, arm: str) -> str:
 
 def known() -> dict[str, str]:
     """The path of every figure's config by name, in order."""
-    folders = [(paper, root / "configs" / paper) for root in (Path(), *arguments.ROOTS) for paper in PAPERS]
+    folders = [(paper, root / "configs" / paper) for root in (Path(), *config_file.ROOTS) for paper in PAPERS]
     names = {f"{paper}/{path.stem}" for paper, folder in folders for path in folder.glob("*.yaml")}
     order = sorted(names, key=lambda name: (PAPERS.index(name.partition("/")[0]), name))
     return {name: f"configs/{name}.yaml" for name in order}
@@ -134,7 +134,7 @@ def read(name: str, scale: str = "laptop") -> PaperFigure:
         raise SettingError("figure", name, f"one of those that --list shows{nearest(name, list(paths))}")
     if scale not in SCALES:
         raise SettingError("--scale", scale, ", ".join(SCALES))
-    content = arguments.read_config(arguments.locate(paths[name]))
+    content = config_file.read_config(config_file.locate(paths[name]))
     try:
         return _figure(name, paths[name], scale, content)
     except SettingError as error:

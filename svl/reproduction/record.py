@@ -18,8 +18,8 @@ from svl.reproduction.paper_figure import PaperFigure, command
 from svl.reproduction.verdict import Tested, together
 from svl.results import figure as pictures
 from svl.results.atomic import replacing
+from svl.results.provenance import provenance
 from svl.results.quantity import setting
-from svl.results.run import provenance
 
 UNJUDGED = "not judged"
 """Of a scale that only shows that everything runs."""

@@ -1,8 +1,7 @@
-"""``svl report``: runs as one HTML page that needs nothing but a browser."""
+"""A report: runs as one HTML page that needs nothing but a browser."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -10,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -21,15 +20,13 @@ from matplotlib.figure import Figure
 from svl.errors import SettingError
 from svl.results import history, panels, summary
 from svl.results.arms import compared_setting, metrics, short_names
-from svl.results.atomic import replacing
 from svl.results.figure import MOST_COLUMNS, columns_of
 from svl.results.inline_svg import inline_svg, palette
 from svl.results.quantity import quantity, setting
-from svl.results.run import CONFIG
+from svl.results.run_directory import CONFIG
 from svl.results.summary import SUMMARY
 
 REPORT = "report.html"
-USAGE = "svl report RUN [RUN ...] [--output FILE]"
 SYMBOLS = {"faster": "▲", "slower": "▼", "undecided": "◆"}
 # pictures of one metric and of all the metrics that are not the target's; the rest stays in the history
 MOST_PANELS, MOST_FIGURES = 12, 48
@@ -59,38 +56,6 @@ class Run:
     def step(self) -> int:
         """How far the fit got."""
         return int(self.history["step"].max())
-
-
-def main(words: Sequence[str]) -> int:
-    """Write a report and print its path.
-
-    Args:
-        words: the command line after ``svl report``.
-
-    Raises:
-        SettingError: for a path that is neither a run directory nor a folder of them, or a file that cannot be written.
-    """
-    parser = _Parser(prog="svl report", usage=USAGE, allow_abbrev=False)
-    parser.description = "Write runs as one HTML page: question, verdicts, curves, times to target, arms, settings."
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or an experiment's folder: all its runs")
-    default = f"{REPORT} in the run directory, in the working directory for several runs"
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: {default}")
-    given = parser.parse_args(words)
-    folders = list(dict.fromkeys(folder for path in given.runs for folder in find(Path(path))))
-    output = given.output or (folders[0] if len(folders) == 1 else Path()) / REPORT
-    page = render([load(folder) for folder in folders])
-    try:
-        with replacing(output) as file:
-            file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise SettingError("--output", str(output), f"a file that can be written ({error.strerror})") from None
-    print(output)
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise SettingError("report", message, USAGE)
 
 
 def find(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A sweep on this machine: several processes, each a fit at a time."""
+"""A sweep on this machine: several processes, each with one fit at a time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from callbacks.checkpoint import SIGNALS
 from svl.results.arms import short_names
 from svl.results.quantity import setting
+from svl.signals import SIGNALS, handled_by
 from svl.sweeps.manifest import Manifest, Row
 
 LOGS = "logs"
@@ -29,8 +29,8 @@ class _Worker:
     """A process that trains a row.
 
     Attributes:
-        slot: which of the processes it is, from 0.
-        began: by the monotonic clock, in seconds.
+        slot: its number among the processes that run at a time, from 0.
+        began: when it was started, by the monotonic clock, in seconds.
     """
 
     row: Row
@@ -41,14 +41,17 @@ class _Worker:
 
 
 def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[int], signal.Signals | None]:
-    """Train the rows; returns those that failed, and the signal that stopped it, if one did.
+    """Train rows of the manifest.
 
-    Each process has its share of the cores, and of the GPUs by turns. A signal is passed on to the fits, which save and
-    end; the same command goes on with them.
+    Each process gets an equal share of the cores; GPUs are assigned to the processes in turn. A signal is passed on to
+    the fits, which save and end; the same command resumes them.
 
     Args:
-        numbers: of the rows, in the order in which they begin.
-        processes: fits at a time.
+        numbers: those of the rows, in the order in which they begin.
+        processes: number of fits at a time.
+
+    Returns:
+        the numbers of the rows that failed, and the signal that stopped the sweep, if one did.
     """
     manifest_path, waiting = manifest.write(), list(numbers)
     logs = manifest.folder / LOGS
@@ -59,7 +62,7 @@ def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[in
     console = Console(highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with ExitStack() as stack:
-        _catching(stack, received)
+        stack.enter_context(handled_by(lambda number, frame: received.append(signal.Signals(number))))
         bar = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
         task = bar.add_task("fits", total=len(waiting))
         while running or (waiting and not received):
@@ -69,12 +72,12 @@ def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[in
                 running.append(_start(manifest_path, row, slot, processes, logs))
             time.sleep(_PAUSE)
             if received and running:
-                # Once each: a second one would interrupt the saving.
+                # One signal each: a second one would interrupt the saving.
                 for worker in running:
                     worker.process.send_signal(signal.SIGTERM)
                 for worker in running:
                     worker.process.wait()
-            for worker in [one for one in running if one.process.poll() is not None]:
+            for worker in [worker for worker in running if worker.process.poll() is not None]:
                 running.remove(worker)
                 worker.log.close()
                 status = worker.process.returncode
@@ -89,8 +92,8 @@ def _start(manifest: Path, row: Row, slot: int, processes: int, logs: Path) -> _
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {"OMP_NUM_THREADS": str(max(1, cores // processes)), **os.environ} | _device(slot)
     log = (logs / f"{manifest.stem}-{row.number}.log").open("ab")
-    command = [sys.executable, "-m", "svl.cli", "sweep", "fit", str(manifest), str(row.number)]
-    # A group of its own: Ctrl-C comes to this process alone, which passes it on.
+    command = [sys.executable, "-m", "svl", "sweep", "fit", str(manifest), str(row.number)]
+    # A session of its own: the terminal sends Ctrl-C to this process alone, which passes it on.
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     return _Worker(row, slot, process, log, time.monotonic())
 
@@ -109,10 +112,3 @@ def _line(worker: _Worker, status: int) -> str:
     outcome = "done" if status == 0 else "stopped" if status in {128 + number for number in SIGNALS} else "FAILED"
     seconds = time.monotonic() - worker.began
     return f"{worker.row.number:>4} {outcome:8} {seconds:7.1f} s  {named}" + (f"  {worker.log.name}" if status else "")
-
-
-def _catching(stack: ExitStack, received: list[signal.Signals]) -> None:
-    """Until the stack closes, signals are put in the list."""
-    for number in SIGNALS:
-        before = signal.signal(number, lambda number, frame: received.append(signal.Signals(number)))
-        stack.callback(signal.signal, number, before)

@@ -1,4 +1,4 @@
-"""A sweep's manifest: every fit it has, resolved, where it is kept and how far it is."""
+"""A sweep's manifest: its fits, with their resolved settings and their run directories."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import yaml
 
-from svl.command import resolve
+from svl.cli.fit import resolve
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results.atomic import replacing
-from svl.results.run import content_hash
+from svl.results.identity import content_hash
 from svl.sweeps.sweep_file import Settings, Sweep, check
 
 FOLDER = "sweep"
-"""Beside the run directories of an experiment: manifests, what failed, what the fits printed, Optuna's journal."""
+"""The folder of a sweep's own files, next to its run directories: manifests, failures, logs, Optuna's journal."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Row:
 
     Attributes:
         number: its place in the sweep.
-        settings: what the sweep gives it; ``None`` where that is found when it begins (``bayes``).
+        settings: what the sweep gives it; ``None`` where they are chosen when the fit begins (``bayes``).
         run: its run directory, ``<runs>/<experiment>/<content hash>``.
-        arms: in the fit.
-        seeds: replicas of each arm.
+        arms: number of arms.
+        seeds: number of replicas of each arm.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Manifest:
     """The fits of a sweep.
 
     Attributes:
-        sweep: what was asked.
+        sweep: the content of the sweep file.
         runs: the folder of all run directories.
         rows: the fits.
     """
@@ -76,11 +76,11 @@ class Manifest:
 
     @property
     def path(self) -> Path:
-        """The manifest's file, named by its content: editing the sweep leaves tasks that were submitted theirs."""
+        """The manifest's file, named by its content: tasks that were submitted keep theirs when the sweep is edited."""
         return self.folder / f"{self.sweep.key}-{len(self.rows)}.json"
 
     def write(self) -> Path:
-        """Write the manifest, whole or not at all.
+        """Write the manifest, completely or not at all.
 
         Raises:
             SettingError: if it cannot be written.
@@ -95,10 +95,10 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Read what :meth:`write` wrote.
+        """Read a manifest that :meth:`write` has written.
 
         Raises:
-            SettingError: for another file.
+            SettingError: for any other file.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -108,8 +108,19 @@ class Manifest:
             raise SettingError("MANIFEST", str(path), f"a manifest that svl sweep has written ({error})") from None
 
 
+def expansion(manifest: Manifest) -> str:
+    """How many fits and training runs a sweep has: ``6 fits, each of 6 arms x 64 seeds: 2,304 training runs``."""
+    rows = manifest.rows
+    shapes = {(row.arms, row.seeds) for row in rows}
+    if manifest.sweep.method == "bayes":
+        return f"{manifest.sweep.name}: {len(rows)} fits, each chosen after the ones before it"
+    each = ", each of {} arms x {} seeds".format(*shapes.pop()) if len(shapes) == 1 else ""
+    total = sum(row.arms * row.seeds for row in rows)
+    return f"{manifest.sweep.name}: {len(rows)} fits{each}: {total:,} training runs"
+
+
 def resolved(sweep: Sweep, runs: str, number: int, settings: Settings) -> Row:
-    """The fit of some settings.
+    """The row of a fit with some settings.
 
     Raises:
         SettingError: for a setting that cannot be used.
@@ -122,7 +133,7 @@ def resolved(sweep: Sweep, runs: str, number: int, settings: Settings) -> Row:
 
 
 def _settings(sweep: Sweep) -> Iterator[Settings]:
-    """A grid's combinations, or random ones: the first n are the same for every n."""
+    """The combinations of a grid, or random ones, of which the first n are the same whatever the count."""
     if sweep.method == "grid":
         yield from sweep.grid()[: sweep.count]
         return

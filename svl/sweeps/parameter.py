@@ -1,4 +1,4 @@
-"""One parameter of a sweep: a constant, a choice or a range, and how Optuna draws it."""
+"""One parameter of a sweep: a constant, a choice or a range, with its Optuna distribution."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class Parameter:
     """The values that one setting takes.
 
     Attributes:
-        distribution: Optuna's, of the value or of its place in ``values``.
-        values: of a constant or a choice; those of a range of whole numbers in a grid.
+        distribution: Optuna's distribution of the value, or of its index in ``values``.
+        values: those of a constant or a choice, and of a range of whole numbers in a grid; otherwise ``None``.
     """
 
     distribution: BaseDistribution
     values: list[Any] | None
 
     def value(self, drawn: Any) -> Any:
-        """The setting's value for what was drawn."""
+        """The setting's value for what Optuna has drawn."""
         return drawn if self.values is None else self.values[drawn]
 
 
 def read_parameter(key: str, given: Any, method: str) -> Parameter:
-    """One parameter of a sweep file.
+    """Read one parameter of a sweep file.
 
     Args:
-        key: where it stands in the file.
-        given: its ``value``, ``values`` or range, by W&B's rules.
+        key: its dotted name in the file.
+        given: its ``value``, ``values`` or range, in W&B's format.
         method: grid, random or bayes.
 
     Raises:
@@ -46,7 +46,9 @@ def read_parameter(key: str, given: Any, method: str) -> Parameter:
     if not isinstance(given, Mapping):
         raise SettingError(key, given, "a mapping with value, values, or min and max")
     if "parameters" in given:
-        raise SettingError(key, "nested parameters", f"one dotted name each: {key.removeprefix('parameters.')}.NAME")
+        raise SettingError(
+            key, "nested parameters", f"one dotted name for each setting: {key.removeprefix('parameters.')}.NAME"
+        )
     known = ("value", "values", "min", "max", "q", "distribution")
     for name in given:
         if name not in known:
@@ -58,7 +60,7 @@ def read_parameter(key: str, given: Any, method: str) -> Parameter:
         if not isinstance(values, list) or not values:
             raise SettingError(f"{key}.values", values, "a list of one or more values")
         if any(a == b for a, b in itertools.combinations(values, 2)):
-            raise SettingError(f"{key}.values", values, "values that differ from each other")
+            raise SettingError(f"{key}.values", values, "distinct values")
         return Parameter(CategoricalDistribution(range(len(values))), values)
     return _range(key, given, method)
 
@@ -68,7 +70,7 @@ def _range(key: str, given: Mapping[str, Any], method: str) -> Parameter:
     high: Any = given.get("max")
     for name, bound in (("min", low), ("max", high)):
         if isinstance(bound, bool) or not isinstance(bound, int | float):
-            raise SettingError(f"{key}.{name}", bound, "a number; or give value or values")
+            raise SettingError(f"{key}.{name}", bound, "a number; without a range, give value or values")
     whole = isinstance(low, int) and isinstance(high, int)
     kind = given.get("distribution", "int_uniform" if whole else "uniform")
     if kind not in _RANGES:
@@ -76,14 +78,14 @@ def _range(key: str, given: Mapping[str, Any], method: str) -> Parameter:
     if not low <= high:
         raise SettingError(f"{key}.max", high, f"at least min = {low}")
     if kind == "int_uniform" and not whole:
-        raise SettingError(f"{key}.min", low, "whole numbers min and max")
+        raise SettingError(f"{key}.min", low, "whole numbers as min and max")
     if method == "grid":
         if kind != "int_uniform":
-            raise SettingError(key, dict(given), "values, or whole numbers min and max: a grid needs a list")
+            raise SettingError(key, dict(given), "values, or whole numbers as min and max: a grid needs a list")
         return Parameter(CategoricalDistribution(range(high - low + 1)), list(range(low, high + 1)))
     if kind == "int_uniform":
         return Parameter(IntDistribution(low, high), None)
-    # W&B's log_uniform has the logarithms as its bounds.
+    # The bounds of W&B's log_uniform are logarithms.
     low, high = (math.exp(low), math.exp(high)) if kind == "log_uniform" else (float(low), float(high))
     if "log" in kind and low <= 0:
         raise SettingError(f"{key}.min", low, "above 0 for a logarithmic range")

@@ -1,4 +1,4 @@
-"""How far the fits of a sweep are: read off their run directories, the sweep's study and SLURM's queue."""
+"""The state of each fit of a sweep, read from the run directories, the sweep's study and SLURM's queue."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.table import Table
 
 from svl import cluster
 from svl.results.arms import short_names
+from svl.results.lock import is_held
 from svl.results.quantity import quantity, setting, significant
-from svl.results.run import CONFIG, is_held
+from svl.results.run_directory import CONFIG
 from svl.results.summary import SUMMARY
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.study import open_study, trials
@@ -27,11 +28,11 @@ STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "missing")
 
 @dataclass(frozen=True)
 class Standing:
-    """A fit and how far it is.
+    """A fit and its state.
 
     Attributes:
-        row: the fit, with the settings that it has been given.
-        state: ``queued`` is in SLURM's queue; ``missing`` has not begun, or stopped and can go on.
+        row: the fit, with its settings where these are known.
+        state: ``queued`` means in SLURM's queue; ``missing`` means that it has not begun, or was stopped.
         note: why it failed, or that it has begun.
     """
 
@@ -41,61 +42,68 @@ class Standing:
 
 
 def standings(manifest: Manifest) -> list[Standing]:
-    """Every fit of the sweep."""
-    waiting, found = _queued(manifest), _trials(manifest)
-    return [_standing(manifest, row, waiting.get(_name(manifest, row)), found.get(row.number)) for row in manifest.rows]
+    """The state of every fit of the sweep."""
+    waiting, known = _queued(manifest), _trials(manifest)
+    return [_standing(manifest, row, waiting.get(_name(manifest, row)), known.get(row.number)) for row in manifest.rows]
 
 
 def record(manifest: Manifest, jobs: list[tuple[str, int]]) -> None:
-    """Remember array jobs that were submitted for the sweep."""
+    """Write down the array jobs that were submitted for the sweep."""
     with (manifest.folder / JOBS).open("a", encoding="utf-8") as file:
         for job, offset in jobs:
             file.write(json.dumps({"job": job, "offset": offset, "manifest": manifest.path.name}) + "\n")
 
 
-def counted(found: list[Standing]) -> str:
+def counted(standings: list[Standing]) -> str:
     """``12 fits: 5 done, 2 running, 5 missing``."""
-    counts = Counter(one.state for one in found)
+    counts = Counter(standing.state for standing in standings)
     parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
-    return f"{len(found)} fits: {', '.join(parts)}"
+    return f"{len(standings)} fits: {', '.join(parts)}"
 
 
-def table(found: list[Standing]) -> Table:
-    """A line for each fit."""
+def table(standings: list[Standing]) -> Table:
+    """A line for each fit: its settings, its state, its run, and why it failed."""
     shown = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(next((one.row.settings for one in found if one.row.settings), {}))
+    names = _setting_names(standings)
     for name in ("#", *short_names(names), "state", "run", ""):
         shown.add_column(name, overflow="fold")
-    for one in found:
-        values = [setting((one.row.settings or {}).get(name, "")) for name in names]
-        run = Path(one.row.run).name if one.row.run else ""
-        shown.add_row(str(one.row.number), *values, one.state, run, one.note)
+    for standing in standings:
+        row = standing.row
+        values = [setting((row.settings or {}).get(name, "")) for name in names]
+        run = Path(row.run).name if row.run else ""
+        shown.add_row(str(row.number), *values, standing.state, run, standing.note)
     return shown
 
 
-def results(manifest: Manifest, found: list[Standing]) -> Table:
+def results(manifest: Manifest, standings: list[Standing]) -> Table:
     """A line for each fit that is done: its settings, the sweep's metric or its arms' times to the target, its run."""
-    done = [one for one in found if one.state == "done" and one.row.run]
-    name = manifest.sweep.metric[0] if manifest.sweep.metric else None
+    done = [standing for standing in standings if standing.state == "done" and standing.row.run]
+    metric = manifest.sweep.metric[0] if manifest.sweep.metric else None
     shown = Table(box=None, padding=(0, 2, 0, 0))
-    names = list(next((one.row.settings for one in done if one.row.settings), {}))
-    for title in ("#", *short_names(names), name or "samples to target, by arm", "run"):
+    names = _setting_names(done)
+    for title in ("#", *short_names(names), metric or "samples to target, by arm", "run"):
         shown.add_column(title, overflow="fold")
-    for one in done:
-        given, run = one.row.settings or {}, Path(str(one.row.run))
-        found_there = significant(_values(run)[name]) if name else _times(run)
-        shown.add_row(str(one.row.number), *(setting(given.get(key, "")) for key in names), found_there, run.name)
+    for row in (standing.row for standing in done):
+        run = Path(str(row.run))
+        values = [setting((row.settings or {}).get(name, "")) for name in names]
+        shown.add_row(str(row.number), *values, significant(_values(run)[metric]) if metric else _times(run), run.name)
     return shown
+
+
+def _setting_names(standings: list[Standing]) -> list[str]:
+    return list(next((standing.row.settings for standing in standings if standing.row.settings), {}))
 
 
 def _times(run: Path) -> str:
     arms = json.loads((run / SUMMARY).read_text(encoding="utf-8"))["arms"]
     medians = [arm["samples_to_target"] for arm in arms]
-    return ", ".join("never" if not one or one["median"] is None else quantity(one["median"]) for one in medians)
+    return ", ".join(
+        "never" if not median or median["median"] is None else quantity(median["median"]) for median in medians
+    )
 
 
 def _trials(manifest: Manifest) -> dict[int, Any]:
-    """What an adaptive sweep's study knows of its rows."""
+    """The trials of an adaptive sweep's study, by row."""
     if not manifest.sweep.is_adaptive or not manifest.folder.is_dir():
         return {}
     return trials(open_study(manifest))
@@ -120,20 +128,20 @@ def _standing(manifest: Manifest, row: Row, queue: str | None, trial: Any) -> St
 
 
 def _queued(manifest: Manifest) -> dict[str, str]:
-    """SLURM's state of every fit in its queue, also of those that were submitted before the sweep file was edited."""
+    """SLURM's state of each fit in its queue, including fits submitted before the sweep file was edited."""
     path = manifest.folder / JOBS
     if not path.exists():
         return {}
     jobs = {job["job"]: job for job in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     states = cluster.queued(list(jobs))
     manifests = {name: Manifest.read(manifest.folder / name) for name in {jobs[job]["manifest"] for job, _ in states}}
-    found = {}
+    queue = {}
     for (job, task), state in states.items():
         submitted = manifests[jobs[job]["manifest"]]
-        found[_name(submitted, submitted.rows[task + jobs[job]["offset"]])] = state
-    return found
+        queue[_name(submitted, submitted.rows[task + jobs[job]["offset"]])] = state
+    return queue
 
 
 def _name(manifest: Manifest, row: Row) -> str:
-    """What tells a fit from others: its run directory, or its place in a search."""
+    """The identity of a fit: its run directory, or its place in a search."""
     return row.run or f"{manifest.path.name}:{row.number}"

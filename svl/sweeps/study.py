@@ -1,4 +1,4 @@
-"""What the fits of an adaptive sweep know of each other: an Optuna study in a file that processes and nodes share."""
+"""The Optuna study of an adaptive sweep, in a file that its processes and nodes share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from callbacks.history import History, is_measured
 from svl import tracking
+from svl.compat.optuna import resumed
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
 from svl.results import history
 from svl.results.arms import metrics
-from svl.results.run import CONFIG
+from svl.results.run_directory import CONFIG
 from svl.results.statistics import passes
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.sweep_file import Settings
@@ -31,11 +32,11 @@ _ROW = "row"
 
 
 def open_study(manifest: Manifest, number: int = 0) -> optuna.Study:
-    """The sweep's study; made if there is none yet.
+    """Open the sweep's study, or create it.
 
     Args:
         manifest: the sweep's.
-        number: of the fit that asks, which seeds its draws.
+        number: number of the fit that opens it, which seeds the fit's draws.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sweep, journal = manifest.sweep, manifest.folder / _JOURNAL
@@ -58,13 +59,13 @@ def open_study(manifest: Manifest, number: int = 0) -> optuna.Study:
 
 
 def trials(study: optuna.Study) -> dict[int, FrozenTrial]:
-    """The last trial of each row."""
+    """The last trial of each row, by the row's number."""
     every = study.get_trials(deepcopy=False)
     return {trial.user_attrs[_ROW]: trial for trial in every if _ROW in trial.user_attrs}
 
 
 def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Settings] | None:
-    """The row's trial, begun or gone on with, and its settings; ``None`` if it has ended."""
+    """Begin or continue the row's trial; returns it with its settings, or ``None`` if it has ended."""
     sweep = manifest.sweep
     before = trials(study).get(row.number)
     if before is None:
@@ -73,17 +74,17 @@ def begin(study: optuna.Study, manifest: Manifest, row: Row) -> tuple[Trial, Set
             trial = study.ask(distributions)
             trial.set_user_attr(_ROW, row.number)
             return trial, drawn(sweep, trial.params)
-        # Settings stand as text: what is drawn from is of no interest where all are given.
+        # No distributions: all the settings are given, and nothing is drawn.
         study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={_ROW: row.number}))
         before = trials(study)[row.number]
     if before.state.is_finished():
         return None
     settings = row.settings if row.settings is not None else drawn(sweep, before.params)
-    return Trial(study, before._trial_id), settings
+    return resumed(study, before), settings
 
 
 def end(study: optuna.Study, trial: Trial, value: float, is_early: bool) -> None:
-    """Record what a fit came to; a value that is no number is a failure to the search, though not of the fit."""
+    """Record a fit's result; a value that is not finite makes the trial a failed one, though the fit has not failed."""
     if is_early:
         study.tell(trial, state=TrialState.PRUNED)
     elif math.isfinite(value):
@@ -93,14 +94,14 @@ def end(study: optuna.Study, trial: Trial, value: float, is_early: bool) -> None
 
 
 class EarlyTermination(pl.Callback):
-    """Ends a fit that is among the worse of its sweep: successive halving over the measurements of one metric.
+    """Ends a fit that is among the worse ones of its sweep: successive halving over the measurements of one metric.
 
     Args:
-        trial: this fit's.
+        trial: the fit's trial.
         metric: its name as on W&B, e.g. ``mean/val/accuracy``.
 
     Attributes:
-        has_ended: whether it has ended the fit.
+        has_ended: whether this callback has ended the fit.
     """
 
     def __init__(self, trial: Trial, metric: str) -> None:
@@ -111,7 +112,7 @@ class EarlyTermination(pl.Callback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not is_measured(trainer):
             return
-        history = next(one for one in trainer.callbacks if isinstance(one, History))
+        history = next(callback for callback in trainer.callbacks if isinstance(callback, History))
         measurement = -(-trainer.global_step // trainer.log_every_n_steps)
         if measurement not in self._reported:
             self.trial.report(objective(history.values(pl_module), self.metric), measurement)
@@ -120,7 +121,7 @@ class EarlyTermination(pl.Callback):
 
 
 def values(run: Path) -> dict[str, float]:
-    """What a fit logged at its last measurement, by name as on W&B, read from its run directory."""
+    """A fit's values at its last measurement, by name as on W&B, read from its run directory."""
     config = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
     vary, target = dict(config["replicas"]["vary"] or {}), config["target"]
     rows = history.read(run)
@@ -131,7 +132,7 @@ def values(run: Path) -> dict[str, float]:
 
 
 def objective(values: dict[str, float], metric: str) -> float:
-    """The metric's value of one measurement; NaN where every replica has diverged.
+    """The value of a metric at one measurement; NaN where every replica has diverged.
 
     Raises:
         SettingError: for a metric that is not measured.

@@ -1,4 +1,4 @@
-"""A sweep file: W&B's format, read so that the same file serves W&B's agents, this machine and a SLURM cluster.
+"""A sweep file in W&B's format: one file for W&B's agents, for this machine and for a SLURM cluster.
 
 ::
 
@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from svl import arguments
+from svl import config_file
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
 from svl.sweeps.parameter import Parameter, read_parameter
 
 ARGS = "${args}"
-# What W&B alone reads: where its server keeps the sweep.
+# Keys that only W&B reads: where its server keeps the sweep.
 _OF_THE_SERVER = ("program", "description", "project", "entity", "controller")
 _KEYS = ("command", "method", "metric", "parameters", "name", "run_cap", "early_terminate", *_OF_THE_SERVER)
 _FORMAT = "a sweep file in W&B's format"
@@ -36,11 +36,11 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True)
 class Halving:
-    """Successive halving: what is among the worse at a rung ends there (Li et al. 2018; W&B's ``hyperband``).
+    """Successive halving: at each rung the worse fits end (Li et al. 2018; W&B's ``hyperband``).
 
     Attributes:
         first: number of measurements before the first rung.
-        eta: each rung comes this many times later, and one in so many passes it.
+        eta: factor between the measurements of two rungs; one in ``eta`` fits passes a rung.
     """
 
     first: int
@@ -49,17 +49,17 @@ class Halving:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file's content, checked.
+    """The checked content of a sweep file.
 
     Attributes:
-        name: the experiment's: runs are in ``<runs>/<name>``.
+        name: the experiment's name: runs are in ``<runs>/<name>``.
         method: how settings are chosen.
         parameters: by dotted setting.
-        command: words from ``fit`` on, with ``${args}`` where the settings go.
-        metric: name on W&B and whether it is to be maximised, where settings are searched for.
+        command: the words from ``fit`` on, with ``${args}`` in place of the settings.
+        metric: the metric's name on W&B, and whether it is maximised, where the sweep has one.
         halving: early termination, if any.
-        count: number of fits; of a grid, all.
-        content: the file's, as it was read.
+        count: number of fits.
+        content: the file's content, as it was read.
     """
 
     name: str
@@ -73,22 +73,22 @@ class Sweep:
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether what a fit does depends on what others have found."""
+        """Whether a fit depends on the results of other fits."""
         return self.method == "bayes" or self.halving is not None
 
     @property
     def key(self) -> str:
-        """Equal for sweeps that ask the same question, of however many fits."""
+        """A hash that is equal for sweeps that differ only in their name and their number of fits."""
         asked = {key: value for key, value in self.content.items() if key not in (*_OF_THE_SERVER, "name", "run_cap")}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
     def grid(self) -> list[Settings]:
-        """Every combination, the last parameter fastest."""
+        """Every combination of values; the last parameter varies fastest."""
         values = [parameter.values or [] for parameter in self.parameters.values()]
         return [dict(zip(self.parameters, row, strict=True)) for row in itertools.product(*values)]
 
     def words(self, settings: Settings) -> list[str]:
-        """The command line after the program's name; values as W&B's agent writes them."""
+        """The command line of a fit after the program's name, with values as W&B's agent writes them."""
         given = [f"--{key}={value}" for key, value in settings.items()]
         named = [] if any(word.partition("=")[0] == "--experiment" for word in (*self.command, *given)) else [self.name]
         place = self.command.index(ARGS)
@@ -102,12 +102,12 @@ def read(path: str, count: int | None = None) -> Sweep:
 
     Args:
         path: relative to the working directory, else to the shipped configs.
-        count: number of fits, over ``run_cap``.
+        count: number of fits, in place of ``run_cap``.
 
     Raises:
         SettingError: naming the key.
     """
-    content = arguments.read_config(arguments.locate(path, "FILE"))
+    content = config_file.read_config(config_file.locate(path, "FILE"))
     return check(content, Path(path).stem, count)
 
 
@@ -115,9 +115,9 @@ def check(content: dict[str, Any], name: str, count: int | None = None) -> Sweep
     """A sweep from a file's content.
 
     Args:
-        content: of the file.
-        name: of the sweep where the file gives none.
-        count: number of fits, over ``run_cap``.
+        content: the file's content.
+        name: the sweep's name, where the file gives none.
+        count: number of fits, in place of ``run_cap``.
 
     Raises:
         SettingError: naming the key.
@@ -140,10 +140,10 @@ def check(content: dict[str, Any], name: str, count: int | None = None) -> Sweep
         check_whole("run_cap", cap, 1)
     size = math.prod(len(parameter.values or []) for parameter in parameters.values()) if method == "grid" else None
     if cap is None and size is None:
-        raise SettingError("run_cap", None, f"a number of fits, here or by --count: {method} has no end of its own")
-    fits = min(one for one in (cap, size) if one is not None)
-    own = str(content.get("name") or name)
-    return Sweep(own, method, parameters, _command(content.get("command")), metric, halving, fits, content)
+        raise SettingError("run_cap", None, f"a number of fits, here or as --count: {method} does not end by itself")
+    fits = min(limit for limit in (cap, size) if limit is not None)
+    name = str(content.get("name") or name)
+    return Sweep(name, method, parameters, _command(content.get("command")), metric, halving, fits, content)
 
 
 def _command(given: Any) -> list[str]:
@@ -151,11 +151,11 @@ def _command(given: Any) -> list[str]:
     words = [str(word) for word in given] if isinstance(given, list) else []
     if "fit" not in words or words.count(ARGS) != 1:
         raise SettingError("command", given, allowed)
-    own = words[words.index("fit") :]
-    other = [word for word in own if word.startswith("${") and word != ARGS]
-    if other or own.index(ARGS) == 0:
+    words = words[words.index("fit") :]
+    other = [word for word in words if word.startswith("${") and word != ARGS]
+    if other or ARGS not in words[1:]:
         raise SettingError("command", given, allowed)
-    return own
+    return words
 
 
 def _metric(given: Any) -> tuple[str, bool] | None:

@@ -1,4 +1,4 @@
-"""One fit of a sweep, in this process: what a local worker and an array task run."""
+"""One fit of a sweep, in this process: run by the workers on this machine and by the tasks of an array job."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from svl.command import run as run_command
+from svl.cli.fit import run as run_command
 from svl.errors import SettingError
 from svl.results.atomic import replacing
-from svl.results.run import is_finished
+from svl.results.run_directory import is_finished
 from svl.sweeps.manifest import Manifest, Row, resolved
 
 FAILED = "failed"
 
 
 def run(manifest: Manifest, number: int) -> int:
-    """Train the fit of a row, or go on with it; returns its exit status, 0 for one that is done.
+    """Train or resume the fit of a row; returns its exit status, 0 for a fit that is done already.
 
-    Its run directory is named by its content, so that fits of other sweeps that are the same are not trained again.
+    A run directory is named by the fit's content, so that the same fit in another sweep is not trained again.
 
     Raises:
         SettingError: for a row that does not exist or a setting that cannot be used.
@@ -30,7 +30,7 @@ def run(manifest: Manifest, number: int) -> int:
     row, sweep = manifest.rows[number], manifest.sweep
     with _recorded(manifest, row):
         if row.settings is not None and resolved(sweep, manifest.runs, number, row.settings).run != row.run:
-            allowed = "the config that the sweep was expanded from: it has changed since; run or submit the sweep again"
+            allowed = "the config from which the sweep was expanded, but it has changed: run or submit the sweep again"
             raise SettingError("command", " ".join(sweep.command), allowed)
         if not sweep.is_adaptive:
             return 0 if is_done(row) else _fit(manifest, row, [])
@@ -57,7 +57,7 @@ def is_done(row: Row) -> bool:
 
 
 def failure(manifest: Manifest, row: Row) -> str | None:
-    """Why the row's fit failed, if it did."""
+    """The error of the row's fit; ``None`` if it has not failed."""
     path = _failure(manifest, row)
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
@@ -76,16 +76,16 @@ def _fit(manifest: Manifest, row: Row, added: list) -> int:
 
 @contextmanager
 def _recorded(manifest: Manifest, row: Row) -> Iterator[None]:
-    """Keeps why a fit failed, until it is tried again."""
+    """Write down the error of a fit that fails, and remove that of the attempt before."""
     path = _failure(manifest, row)
     path.unlink(missing_ok=True)
     try:
         yield
     except Exception as error:
-        said = str(error) if isinstance(error, SettingError) else traceback.format_exc()
+        text = str(error) if isinstance(error, SettingError) else traceback.format_exc()
         try:
             with replacing(path) as file:
-                file.write_text(said + "\n", encoding="utf-8")
-        except OSError as other:
-            print(f"svl: {path}: {other.strerror}", file=sys.stderr)
+                file.write_text(text + "\n", encoding="utf-8")
+        except OSError as storage_error:
+            print(f"svl: {path}: {storage_error.strerror}", file=sys.stderr)
         raise

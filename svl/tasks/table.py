@@ -7,9 +7,9 @@ import hashlib
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
 from svl import random
+from svl.compat.torch import untraced
 
 
 class Table:
@@ -38,7 +38,7 @@ class Table:
         device = index.device
         if device not in self._columns:
             # While a step is traced, the copy would be a fake tensor.
-            with _disable_current_modes():
+            with untraced():
                 first = next(iter(self._columns.values()))
                 self._columns[device] = tuple(column.to(device) for column in first)
         row = index % self._size

@@ -18,7 +18,7 @@ from numpy import ndarray
 from scipy import stats
 
 from svl.results.figure import GREY, RAMP
-from svl.results.run import CONFIG
+from svl.results.run_directory import CONFIG
 from svl.results.statistics import Estimate
 from svl.theory import experiment
 from svl.theory.experiment import Finding, Size, Track

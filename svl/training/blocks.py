@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
+
+from svl.compat.torch import pytree
 
 CONSTANT = ("settings", "hyper", "interventions", "frozen", "key")
 """The parts of a block's tensors that no step changes."""

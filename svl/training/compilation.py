@@ -18,13 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._guards import TracingContext, tracing
-from torch._inductor.exc import InductorError
-from torch._subclasses import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema
 from svl.training.blocks import Block
 
 _SMALLER_FUSIONS = (4, 1)
@@ -129,10 +126,10 @@ def _written(nodes: list[Node]) -> set[Node]:
     """Nodes whose memory an in-place operation changes, directly or through a view."""
     written: set[Node] = set()
     for node in nodes:
-        schema = getattr(node.target, "_schema", None)
-        if schema is None or not schema.is_mutable:
+        signature = schema(node.target)
+        if signature is None or not signature.is_mutable:
             continue
-        changed = [a for a, argument in zip(node.args, schema.arguments, strict=False) if _is_written(argument)]
+        changed = [a for a, argument in zip(node.args, signature.arguments, strict=False) if _is_written(argument)]
         written.add(node)
         while changed:
             source = changed.pop()
@@ -147,17 +144,14 @@ def _is_written(argument: Any) -> bool:
 
 
 def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable[..., tuple[Tensor, ...]]:
-    # The backend caches on disk only what it compiles under a shape environment, which must not make shapes dynamic.
-    mode = FakeTensorMode(shape_env=ShapeEnv())
-    fake: list[Any] = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
     # Kernels of many unrelated outputs take long to compile and are no faster.
     options: dict[str, Any] = {"cpp.max_horizontal_fusion_size": 4}
     options |= {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
     for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
         try:
-            with warnings.catch_warnings(), tracing(TracingContext(mode)):
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # how torch's compiler uses torch
-                return torch._inductor.compile(copy.deepcopy(graph), fake, options=options | fusion)
+                return compile_graph(copy.deepcopy(graph), inputs, options | fusion)
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
             reason = str(error).splitlines()[0]
@@ -169,13 +163,11 @@ def can_compile() -> bool:
     """Whether a C++ compiler and Python's headers are at hand for the compiled step; a GPU brings its own (Triton)."""
     if torch.cuda.is_available():
         return True
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
     include = sysconfig.get_path("include")
     if " " in torch.__file__ + include:  # torch's own linker command does not quote its paths
         return False
     try:
-        return shutil.which(get_cpp_compiler()) is not None and Path(include, "Python.h").is_file()
+        return shutil.which(cpp_compiler()) is not None and Path(include, "Python.h").is_file()
     except Exception:  # the compiler search raises errors of several unrelated kinds
         return False
 

@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
-from torch.utils import _pytree as pytree
 
+from svl.compat.torch import pytree
 from svl.training.blocks import Block, StepRange
 from svl.training.routes.route import Tick
 from svl.training.stack import ReplicaStack

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils import _pytree as pytree
 
+from svl.compat.jsonargparse import wrapped
+from svl.compat.torch import BATCH_NORM, pytree
 from svl.errors import SettingError
 from svl.replicas import replace
 from svl.tasks.task import Task
@@ -52,7 +53,7 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
     if loss not in task.losses:
         raise SettingError("model.loss", loss, f"{', '.join(task.losses)}: what fits {name}")
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+        if isinstance(module, BATCH_NORM) and module.track_running_stats:
             allowed = (
                 f"networks without running statistics, which {type(module).__name__} has: use LayerNorm or GroupNorm"
             )
@@ -113,8 +114,8 @@ def attention(device: torch.device) -> Any:
 
 def _name(build: Any) -> str:
     """What the user called the network."""
-    parts = [build, getattr(build, "func", None), *getattr(build, "args", ())]
-    return next((part.__name__ for part in parts if isinstance(part, type)), getattr(build, "__name__", str(build)))
+    names = (part.__name__ for part in wrapped(build) if isinstance(part, type))
+    return next(names, getattr(build, "__name__", str(build)))
 
 
 def _why(error: Exception) -> str:

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from svl.compat.jsonargparse import wrapped
+from svl.compat.lightning import count_steps
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.interventions.on_gradients import GradientIntervention
@@ -107,7 +109,7 @@ class ReplicaModule(pl.LightningModule):
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
         """Settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
         # The command line wraps the network's class in partial functions.
-        network = [self.build, getattr(self.build, "func", None), *getattr(self.build, "args", ())]
+        network = wrapped(self.build)
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
         parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
         if self.parameterisation:
@@ -169,10 +171,7 @@ class ReplicaModule(pl.LightningModule):
         clock: Any = self.optimizers()
         clock.step(closure=lambda: self.stack.train_steps(start, count))
         # Lightning counted one step of the clock; the trainer's global step counts optimisation steps.
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        for counter in (progress.total, progress.current):
-            counter.ready += count - 1
-            counter.completed += count - 1
+        count_steps(self.trainer, count - 1)
 
     def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Float[Tensor, "replica"]]:
         metrics = self.measured = self.stack.evaluate()

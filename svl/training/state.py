@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
+from svl.compat.torch import pytree
 from svl.training.spec import StackSpec
 
 

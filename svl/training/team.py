@@ -15,7 +15,8 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
-from torch.utils import _pytree as pytree
+
+from svl.compat.torch import pytree
 
 
 class TeamStrategy(DDPStrategy):

@@ -24,7 +24,7 @@ def test_signals_stop_at_the_end_of_a_batch_and_say_how_to_go_on(killed, tiny, t
         assert status == 128 + number
         steps.append(int(said[0].split()[3].replace(",", "")))
         assert said == [
-            f"stopped at step {steps[-1]:,} of 600 by {number.name}; to go on from step {steps[-1]:,}, "
+            f"stopped at step {steps[-1]:,} of 600 by {number.name}; to resume from step {steps[-1]:,}, "
             f"give the same command with --ckpt_path runs/tiny/{run.name}/checkpoints/last.ckpt",
             f"runs/tiny/{run.name}",
         ]

@@ -12,7 +12,7 @@ import pytest
 INSIDE = """
 set -e
 mkdir disk && mount -t tmpfs -o size=2m tmpfs disk
-fit() {{ (cd disk && "$PYTHON" -m svl.cli {words} "$@") ; }}
+fit() {{ (cd disk && "$PYTHON" -m svl {words} "$@") ; }}
 status() {{ echo "$?" >> statuses; }}
 ( set +e; fit 2> full.err > full.out; status ) &
 until ls disk/runs/tiny/*/history.parts/*.parquet > /dev/null 2>&1; do sleep 0.05; done
@@ -51,7 +51,7 @@ def test_a_disk_that_fills_up_ends_the_fit_in_one_line_and_it_goes_on_when_there
     full = (tmp_path / "full.err").read_text()
     assert full.startswith(f"svl: error: {name}") and full.count("\n") == 1
     assert "No space left on device" in full
-    assert full.endswith(f"the same command goes on with --ckpt_path {name}/checkpoints/last.ckpt\n")
+    assert full.endswith(f"resume with --ckpt_path {name}/checkpoints/last.ckpt\n")
     for file, key in (("read_only", "ckpt_path"), ("new", "runs")):
         said = (tmp_path / f"{file}.err").read_text()
         assert said.startswith(f"svl: error: {key}: got 'runs/tiny") and said.count("\n") == 1

@@ -34,7 +34,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(svl, tiny, run, tmp
     for command in (["fit", *tiny[1:]], ["validate", *tiny[1:]]):
         told = svl(tmp_path, *command, "--ckpt_path", "last")
         assert told.status == 2 and told.err.startswith("svl: error: ckpt_path: got ")
-        assert told.err.count("\n") == 1 and "a whole checkpoint" in told.err
+        assert told.err.count("\n") == 1 and "a complete checkpoint" in told.err
     assert not mark.exists()
     assert path.read_bytes() == before
     # The payload is live: an unsafe load would run it.
@@ -78,7 +78,7 @@ def test_a_config_can_name_no_class_that_does_not_belong_there(svl, tiny, tmp_pa
 
 
 def test_two_fits_cannot_write_to_one_run_directory(svl, tiny, tmp_path):
-    from svl.results.run import RunDirectory
+    from svl.results.run_directory import RunDirectory
 
     named = [*tiny, "--run_id", "mine", "--ckpt_path", "auto"]
     done = svl(tmp_path, *named)

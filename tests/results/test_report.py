@@ -19,7 +19,7 @@ from svl.errors import SettingError
 from svl.results import history, panels, report, summary
 from svl.results.figure import RAMP
 from svl.results.inline_svg import palette
-from svl.results.run import provenance
+from svl.results.provenance import provenance
 
 LR = "model.optimizer.lr"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

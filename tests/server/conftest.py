@@ -129,7 +129,7 @@ def until():
 def processes():
     """Processes that begin where svl has been imported, which takes longer than a small fit does."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["svl.laboratory", "svl.results.figure"])
+    context.set_forkserver_preload(["svl.cli.fit", "svl.results.figure"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         multiprocessing.forkserver.ensure_running()

@@ -36,7 +36,7 @@ def written(folder, tiny, **changes):
 
 
 def start(folder, *words):
-    command = [sys.executable, "-m", "svl.cli", "sweep", *map(str, words)]
+    command = [sys.executable, "-m", "svl", "sweep", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)
@@ -84,7 +84,7 @@ def test_a_config_that_changed_after_the_sweep_was_expanded_is_not_trained_under
         file = Manifest.expand(read(str(path)), "runs").write()
     (tmp_path / "seeds.yaml").write_text("replicas: {seeds: 2}\n")
     told = svl(tmp_path, "sweep", "fit", str(file), "0")
-    assert told.status == 2 and "it has changed since" in told.err
+    assert told.status == 2 and "but it has changed" in told.err
     assert not list(tmp_path.glob("runs/some/*/config.yaml"))
 
 
@@ -113,7 +113,7 @@ def test_a_stopped_sweep_saves_and_the_same_command_goes_on(svl, tiny, tmp_path)
     sweep.send_signal(signal.SIGINT)
     out, err = sweep.communicate(timeout=60)
     assert (sweep.returncode, err) == (128 + signal.SIGINT, "")
-    assert "2 fits: 2 missing" in out and "the same command goes on" in out and "stopped" in out
+    assert "2 fits: 2 missing" in out and "give the same command to resume" in out and "stopped" in out
     for log in tmp_path.glob("runs/some/sweep/logs/*.log"):
         assert "stopped at step" in log.read_text()
     told = svl(tmp_path, "sweep", "status", str(path))

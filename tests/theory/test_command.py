@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from svl.theory.command import NAMES
+from svl.theory.catalogue import NAMES
 
 SHOWN = {
     "reuse_rate": ("plateau", "isotropic"),

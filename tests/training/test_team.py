@@ -25,7 +25,7 @@ PHASES = [
 
 
 def start(folder, *words):
-    command = [sys.executable, "-m", "svl.cli", *words]
+    command = [sys.executable, "-m", "svl", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment, **streams)

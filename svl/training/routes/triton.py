@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from svl import random
+from svl.compat.torch import pytree
 from svl.data.reuse import ReuseDataModule
 from svl.models.mlp import MLP
 from svl.optim.sgd import SGD

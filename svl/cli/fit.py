@@ -1,4 +1,4 @@
-"""A command of LightningCLI from its words: run, or only resolved."""
+"""``svl fit``, ``svl validate`` and ``svl test``: run one of them, or only resolve its config."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from typing import Any
 import lightning.pytorch as pl
 from jsonargparse import set_parsing_settings
 
-from svl import arguments
+from svl.cli import arguments
+from svl.cli.session import Session
+from svl.cli.setting_parser import SettingParser
 from svl.data.reuse import ReuseDataModule
-from svl.laboratory import Laboratory, Parser
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
     "fit": "Train the arms of an experiment.",
-    "validate": "Measure a checkpoint on the test set.",
-    "test": "Measure a checkpoint on the test set.",
+    "validate": "Evaluate a checkpoint on the test set.",
+    "test": "Evaluate a checkpoint on the test set.",
 }
 _HELP = (
     "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
 )
-# A config can name the classes of a fit and nothing that runs commands or reads code.
+# jsonargparse refuses import paths of functions that run commands or code only once a denylist is set. The empty list
+# adds nothing to its default list, but makes it refuse what is on that list.
 set_parsing_settings(import_path_denylist=[])
-_CHATTY = ("lightning.pytorch", "lightning.fabric")
+_LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 
-class _Resolver(Laboratory):
-    """Parses, and does nothing."""
+class _Resolver(Session):
+    """Parses the settings and stops there."""
 
     def instantiate_classes(self) -> None:
-        """Nothing is made."""
+        """Create no objects."""
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Nothing is run."""
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
 
 
 def run(words: list[str], added: Sequence[pl.Callback] = ()) -> int:
@@ -45,16 +47,16 @@ def run(words: list[str], added: Sequence[pl.Callback] = ()) -> int:
 
     Args:
         words: the command line after the program's name.
-        added: callbacks beside those of the settings; they see each measurement.
+        added: callbacks in addition to those of the settings; they see each measurement.
 
     Raises:
         SettingError: for a setting that cannot be used; no run directory is left behind.
     """
-    return _enter(Laboratory, words, added).exit_status
+    return _enter(Session, words, added).exit_status
 
 
 def resolve(words: list[str]) -> str:
-    """The whole config of a command, with every default, as YAML; nothing is made or run.
+    """The whole config of a command, with every default, as YAML; nothing is created or run.
 
     Raises:
         SettingError: for a setting that cannot be used.
@@ -62,7 +64,7 @@ def resolve(words: list[str]) -> str:
     return _enter(_Resolver, words).resolved_config()
 
 
-def _enter(kind: type[Laboratory], words: list[str], added: Sequence[pl.Callback] = ()) -> Laboratory:
+def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
     prepared = arguments.prepare(words)
     with _process(prepared.words):
         return kind(
@@ -72,7 +74,7 @@ def _enter(kind: type[Laboratory], words: list[str], added: Sequence[pl.Callback
             model_class=ReplicaModule,
             datamodule_class=ReuseDataModule,
             save_config_callback=None,
-            parser_class=Parser,
+            parser_class=SettingParser,
             parser_kwargs={"allow_abbrev": False, words[0]: _parser_settings(words[0])},
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -91,14 +93,14 @@ def _parser_settings(subcommand: str) -> dict[str, Any]:
 
 @contextmanager
 def _process(words: list[str]) -> Iterator[None]:
-    """What LightningCLI reads and says as a process, and as it was afterwards."""
-    argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _CHATTY}
+    """Set ``sys.argv``, which LightningCLI reads, and silence Lightning; both are restored afterwards."""
+    argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _LOGGERS}
     sys.argv = [argv[0] if argv else "svl", *words]
     try:
         with warnings.catch_warnings():
-            # Lightning's advice on loaders, loggers and optimizers is about fits that have one step a batch.
+            # Lightning's advice on loaders, loggers and optimizers assumes one optimisation step a batch.
             warnings.filterwarnings("ignore", module=r"lightning\.")
-            for name in _CHATTY:
+            for name in _LOGGERS:
                 logging.getLogger(name).setLevel(logging.WARNING)
             yield
     finally:

@@ -1,15 +1,13 @@
-"""The run directory: made, found again, locked, compared, thrown away."""
+"""The run directory: created, found, resumed, locked, discarded."""
 
 import os
 import time
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from svl.errors import SettingError
-from svl.results.run import CHECKPOINT, CONFIG, RunDirectory, differences, provenance
+from svl.results.run_directory import CHECKPOINT, CONFIG, RunDirectory
 
 
 def settings(**changes):
@@ -119,33 +117,3 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
     (run.path / CONFIG).write_text("{")
     with pytest.raises(SettingError, match="ckpt_path"):
         RunDirectory.resume(tmp_path, "last", settings())
-
-
-def test_differences_have_the_names_that_users_write():
-    before = yaml.safe_load(settings())
-    now = yaml.safe_load(settings())
-    now["data"]["init_args"]["task"]["init_args"]["dim"] = 4
-    now["data"]["init_args"]["reuse"] = "epochs"
-    now["wandb"]["mode"] = "offline"
-    assert differences(before, now) == [("data.reuse", None, "epochs"), ("data.task.dim", 3, 4)]
-
-
-trees = st.recursive(
-    st.integers(0, 2), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6
-)
-
-
-@given(trees, trees)
-def test_equal_settings_differ_in_nothing_and_differences_are_symmetric(one, other):
-    assert differences(one, one) == []
-    assert sorted((key, b, a) for key, a, b in differences(one, other)) == sorted(
-        differences(other, one)
-    ) or isinstance(one, int) != isinstance(other, int)
-
-
-def test_provenance_names_the_command_and_what_ran_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = provenance(["fit", "--replicas.vary.data.size", "[4096, online]"])
-    assert found["command"] == "svl fit --replicas.vary.data.size '[4096, online]'"
-    assert found["git_commit"] is None and found["git_dirty"] is False
-    assert set(found["versions"]) == {"svl", "python", "torch", "lightning", "numpy"}

@@ -1,0 +1,23 @@
+"""The command line: one module for each subcommand, and what they share.
+
+=================  ==========================================================================
+``entry``          :func:`main`: finds the subcommand and turns errors into one line
+``fit``            ``svl fit``, ``validate`` and ``test``: run one, or only resolve its config
+``session``        the LightningCLI behind them: settings in, a trained stack out
+``trainer``        the Lightning trainer that a session runs
+``ending``         what is printed and written when a fit ends
+``settings``       settings of a fit as a whole: the trainer's options and the target
+``checks``         checks of a whole experiment before any file is written
+``arguments``      the command line before jsonargparse parses it
+``setting_parser`` the parser of a fit's settings
+``explanation``    jsonargparse's errors in one line
+``allowed``        what a type allows, in words
+=================  ==========================================================================
+
+The other modules are named after their subcommand. Each parses its words, with the one ``parser`` that they share; the
+work is done in a package of its own.
+"""
+
+from svl.cli.entry import main
+
+__all__ = ["main"]

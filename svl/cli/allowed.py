@@ -1,0 +1,76 @@
+"""What the type of a setting allows, in words."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Literal, Union, get_args, get_origin
+
+from svl.errors import nearest
+
+# The packages whose classes are listed as examples, except those of the engine, which a config cannot choose.
+_OURS = ("svl", "callbacks")
+_ENGINE = ("svl.training", "callbacks.checkpoint", "callbacks.history", "callbacks.progress")
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+
+
+def describe(hint: Any) -> str:
+    """What a type allows, in words: ``a whole number or null``."""
+    origin = get_origin(hint)
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if origin is Literal:
+        return ", ".join(repr(value) if isinstance(value, str) else str(value) for value in get_args(hint))
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(describe(part) for part in get_args(hint)))
+    if hint is list or origin is list:
+        return "a list" + "".join(f" of {describe(part)}" for part in get_args(hint) if part is not Any)
+    if hint is dict or origin is dict:
+        return "a mapping"
+    return describe_classes(hint)
+
+
+def describe_classes(hint: Any, given: Any = None) -> str:
+    """The classes that a type accepts, and the one whose name is closest to that of ``given``."""
+    names = class_names(hint)
+    if not names:
+        return "the import path of a class"
+    by_last = {name.rpartition(".")[2]: name for name in names}
+    close = nearest(str(given).rpartition(".")[2], by_last)
+    for last, name in by_last.items():
+        close = close.replace(repr(last), repr(name))
+    return f"{', '.join(names)}, or a class's import path{close}"
+
+
+def class_names(hint: Any) -> list[str]:
+    """The names of svl's own classes that a type accepts: subclasses, also of what a callable returns.
+
+    Where another library has a class of the same name (torch's Transformer), the import path stands for the name.
+    """
+    names, others = {}, []
+    for base in _bases(hint):
+        waiting = [base]
+        while waiting:
+            kind = waiting.pop()
+            waiting += [] if kind is type else kind.__subclasses__()
+            package = kind.__module__.rpartition(".")[0]
+            exported = getattr(sys.modules.get(package), kind.__name__, None) is kind
+            ours = kind.__module__.partition(".")[0] in _OURS and not kind.__module__.startswith(_ENGINE)
+            if ours and exported and not inspect.isabstract(kind):
+                names[kind.__name__] = package
+            elif not ours:
+                others.append(kind.__name__)
+    return sorted(f"{package}.{name}" if name in others else name for name, package in names.items())
+
+
+def _bases(hint: Any) -> list[type]:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is dict:
+        return _bases(arguments[1]) if arguments else []
+    if origin in (Union, types.UnionType, list):
+        return [base for part in arguments for base in _bases(part)]
+    if origin is Callable:
+        return _bases(arguments[-1])
+    return [hint] if inspect.isclass(hint) and hint not in _WORDS and hint is not list else []

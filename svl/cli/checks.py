@@ -1,0 +1,90 @@
+"""Checks of a whole experiment, before any file is written."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
+
+from callbacks.measurement import Measurement
+from svl.checks import check_whole
+from svl.cli.settings import Target, TrainerSettings
+from svl.errors import SettingError, nearest
+from svl.training.replica_module import ReplicaModule
+
+_MOST_LISTED = 20
+
+
+def check_trainer(trainer: TrainerSettings) -> None:
+    """Refuse options of the trainer that a stack of replicas cannot be trained with.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    check_whole("trainer.max_steps", trainer.max_steps, 1)
+    check_whole("trainer.log_every_n_steps", trainer.log_every_n_steps, 1)
+    known = {"auto", "gpu", *AcceleratorRegistry.available_accelerators()}
+    if trainer.accelerator not in known:
+        raise SettingError("trainer.accelerator", trainer.accelerator, ", ".join(sorted(known)))
+    devices = trainer.devices
+    if isinstance(devices, list):
+        if not devices or len(set(devices)) < len(devices) or min(devices) < 0:
+            raise SettingError("trainer.devices", devices, "a number of devices, or a list of distinct device indices")
+    else:
+        check_whole("trainer.devices", devices, 1)
+
+
+def check_experiment(name: str) -> None:
+    """Refuse an experiment's name that leads out of the folder of all runs.
+
+    Raises:
+        SettingError: for an empty name, an absolute path, or a path with ``..``.
+    """
+    path = Path(name)
+    if not name.strip() or path.is_absolute() or ".." in path.parts or path == Path():
+        raise SettingError("experiment", name, "a name of a folder inside the folder of all runs")
+
+
+def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) -> None:
+    """Refuse a target that is never measured.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    known = model.stack.metrics
+    for measurement in measurements:
+        known += measurement.names(model) if isinstance(measurement, Measurement) else ()
+    if target.metric not in known:
+        more = f", and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        allowed = ", ".join(known[:_MOST_LISTED]) + more + nearest(target.metric, known)
+        raise SettingError("target.metric", target.metric, allowed)
+    if not math.isfinite(target.value) or (target.metric.endswith("accuracy") and not 0 < target.value <= 1):
+        allowed = "a share, above 0 and at most 1" if target.metric.endswith("accuracy") else "a finite number"
+        raise SettingError("target.value", target.value, allowed)
+
+
+def check_checkpoint(path: Path, model: ReplicaModule) -> int:
+    """The step of a checkpoint, which must be complete and of this experiment.
+
+    Raises:
+        SettingError: for any other file.
+    """
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        saved, expected = checkpoint["state_dict"], model.state_dict()
+        fits = "loops" in checkpoint and saved.keys() == expected.keys()
+        step = int(checkpoint["global_step"])
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingError("ckpt_path", str(path), f"a complete checkpoint ({reason[:120]})") from None
+    fits = fits and all(_shape(saved[name]) == _shape(value) for name, value in expected.items())
+    if not fits:
+        raise SettingError("ckpt_path", str(path), "a checkpoint of this experiment")
+    return step
+
+
+def _shape(value: Any) -> Any:
+    return getattr(value, "shape", None)

@@ -1,0 +1,84 @@
+"""The entry point: finds the subcommand, runs it, and turns errors into one line. Imports only what it needs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+FITTING = ("fit", "validate", "test")
+SUBCOMMANDS = {
+    "report": "svl.cli.report",
+    "dashboard": "svl.cli.dashboard",
+    "sweep": "svl.cli.sweep",
+    "theory": "svl.cli.theory",
+    "reproduce": "svl.cli.reproduce",
+}
+"""The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
+
+HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory,reproduce} ...
+
+The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
+and why?
+
+subcommands:
+  fit        train the arms of an experiment:    svl fit --config configs/quickstart.yaml
+             resume the last run:                svl fit --config configs/quickstart.yaml --ckpt_path last
+  validate   evaluate a checkpoint on the test set
+  test       the same as validate, under Lightning's name for it
+  sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
+  report     write runs as one HTML page:        svl report runs/quickstart
+  dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
+  reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
+  theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
+
+common settings (svl fit --help lists all):
+  --config FILE                        relative to the working directory, else to the shipped configs
+  --replicas.seeds N                   replicas of each arm
+  --replicas.vary.KEY "[a, b, ...]"    values of a setting, one arm each: --replicas.vary.data.size "[4096, online]"
+  --trainer.max_steps N                optimisation steps
+  --print_config                       print the resolved config
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    The status is 0 for success, 2 for a setting that cannot be used, 1 for a file that cannot be read or written, and
+    128 + the signal's number for a fit that a signal stopped.
+
+    Args:
+        argv: the words after the program's name; ``None`` for those of this process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] == "--version":
+        from svl import __version__
+
+        print(f"svl {__version__}")
+        return 0
+    from svl.errors import SettingError, StorageError, nearest
+
+    try:
+        commands = (*FITTING, *SUBCOMMANDS)
+        if arguments[0] not in commands:
+            raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
+        if arguments[0] in SUBCOMMANDS:
+            return importlib.import_module(SUBCOMMANDS[arguments[0]]).main(arguments[1:])
+        from svl.cli.fit import run
+
+        return run(arguments)
+    except SettingError as error:
+        print(f"svl: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except StorageError as error:
+        print(f"svl: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("svl: interrupted before the fit began", file=sys.stderr)
+        return 130
+    except SystemExit as request:
+        # The parser ends with SystemExit after --help and --print_config.
+        return request.code if isinstance(request.code, int) else int(request.code is not None)

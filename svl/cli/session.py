@@ -1,0 +1,268 @@
+"""One run of ``svl fit``, ``svl validate`` or ``svl test``: its settings, its objects, and the order of its steps."""
+
+from __future__ import annotations
+
+import sys
+from argparse import SUPPRESS
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
+from rich.console import Console
+
+import callbacks
+import callbacks.history
+from callbacks.checkpoint import CheckpointInterval
+from svl import cluster, interventions, optim, tasks
+from svl.cli import ending
+from svl.cli.checks import check_checkpoint, check_experiment, check_target, check_trainer
+from svl.cli.explanation import causes
+from svl.cli.settings import Target, TrainerSettings
+from svl.cli.trainer import is_on_several_devices, make_trainer
+from svl.compat.lightning_cli import CommandLine
+from svl.data.reuse import ReuseDataModule
+from svl.errors import SettingError, StorageError, in_full
+from svl.replicas import Replicas
+from svl.results.provenance import provenance
+from svl.results.run_directory import CHECKPOINT, CKPT_PATH, RunDirectory, check_name
+from svl.tracking import Tracking, tracker
+from svl.training.replica_module import ReplicaModule
+from svl.training.team import rank
+
+# Imported so that a config can name their classes without a module path.
+_SHORT_NAMES = (callbacks, interventions, optim, tasks)
+
+
+class Session(CommandLine):
+    """``svl fit``, ``svl validate`` and ``svl test``.
+
+    Args:
+        given: every setting that the user gave, by dotted name.
+        words: the command line as the user wrote it.
+        added: callbacks in addition to those of the settings; they see each measurement.
+    """
+
+    exit_status = 0
+    finished = False
+    run_directory: RunDirectory
+    wandb_run: WandbLogger | None = None
+
+    def __init__(
+        self, given: dict[str, Any], words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
+    ) -> None:
+        self.given, self.words, self.added = given, words, added
+        super().__init__(**kwargs)
+
+    # Settings ---------------------------------------------------------------------------------------------------
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the subcommand that is asked for: making a parser takes a twentieth of a second."""
+        name = self.words[0]
+        skipped = {"train_dataloaders", "val_dataloaders", "weights_only", "verbose", "ckpt_path"}
+        return {name: LightningCLI.subcommands()[name] | skipped}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_class_arguments(TrainerSettings, "trainer")
+        parser.add_lightning_class_args(ReplicaModule, "model")
+        # A default that a config shows, and whose settings can be given alone.
+        parser.set_defaults({"model.optimizer": {"class_path": "svl.optim.SGD"}})
+        parser.add_lightning_class_args(ReuseDataModule, "data", subclass_mode=True)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """No ``seed_everything``: every random number comes from ``replicas.first_seed`` and a counter."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--experiment", type=str, default="fit", help="name of the folder that gathers its runs")
+        parser.add_argument("--runs", type=str, default="runs", help="folder of all run directories")
+        parser.add_argument(
+            "--run_id", type=str | None, default=None, help="name of the run directory; default: the time"
+        )
+        # Written by svl reproduce into its configs; not meant for a command line.
+        parser.add_argument("--figure", type=dict | None, default=None, help=SUPPRESS)
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"checkpoint to resume: {CKPT_PATH}")
+        parser.add_class_arguments(Replicas, "replicas")
+        parser.add_class_arguments(Target, "target")
+        parser.add_class_arguments(CheckpointInterval, "checkpoint")
+        parser.add_class_arguments(Tracking, "wandb")
+        parser.link_arguments("replicas", "model.replicas", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line; while it is parsed, the parsers know the given settings, which errors quote."""
+        outer: Any = parser
+        inner: Any = self.subcommand_parser()
+        try:
+            outer.given = inner.given = self.given
+            inner.check_groups()
+            super().parse_arguments(parser, args)
+        finally:
+            outer.given = inner.given = {}
+
+    @property
+    def settings(self) -> Any:
+        """The subcommand's settings, instantiated."""
+        return self.config_init[self.subcommand]
+
+    def resolved_config(self) -> str:
+        """The whole config with every default, as YAML."""
+        return self.subcommand_parser().dump(self.config[self.subcommand].clone(), skip_unset=False)
+
+    # Objects ----------------------------------------------------------------------------------------------------
+
+    def instantiate_classes(self) -> None:
+        """Build the objects; where a setting caused an error inside them, that :class:`SettingError` is raised."""
+        try:
+            super().instantiate_classes()
+        except BaseException as error:
+            self.discard_run_directory()
+            cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
+            raise (in_full(cause, self.given) if cause else error) from None
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Check the whole experiment, then open the run directory and make the trainer that writes there."""
+        settings, trainer = self.settings, self.settings.trainer
+        check_trainer(trainer)
+        check_experiment(settings.experiment)
+        interval = min(trainer.log_every_n_steps, trainer.max_steps)
+        self.model.prepare(self.datamodule, trainer.max_steps, interval)
+        check_target(settings.target, self.model, trainer.callbacks or [])
+        self.run_directory = self.open_run_directory()
+        if self.run_directory.checkpoint:
+            self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+        history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
+        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
+        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
+        # The checkpoint comes after every callback that may stop the fit: it makes all processes stop together.
+        ordered = [*(trainer.callbacks or []), history, *self.added, self.checkpoint, *shown]
+        return make_trainer(
+            trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, log_every_n_steps=interval, **kwargs
+        )
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether the subcommand trains."""
+        return self.subcommand == "fit"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the fit's only one, or the first of several."""
+        return not (self.is_fit and is_on_several_devices(self.settings.trainer)) or rank() == 0
+
+    def open_run_directory(self) -> RunDirectory:
+        """The run directory: a new one for a new fit, otherwise that of the checkpoint.
+
+        Raises:
+            SettingError: if there is no such checkpoint, or the run directory cannot be used.
+        """
+        folder = Path(self.settings.runs) / self.settings.experiment
+        ckpt_path, run_id = self.settings.get("ckpt_path"), self.settings.run_id
+        config = self.resolved_config()
+        check_name(run_id)
+        if not self.is_first:
+            return RunDirectory.follow(folder, run_id)
+        if ckpt_path:
+            find = RunDirectory.resume if self.is_fit else RunDirectory.measure
+            return find(folder, str(ckpt_path), config, run_id)
+        if self.is_fit:
+            return RunDirectory.create(folder, config, run_id)
+        raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
+
+    def discard_run_directory(self) -> None:
+        """Remove the run directory of a fit that never began."""
+        if hasattr(self, "run_directory"):
+            self.run_directory.discard()
+
+    # Running ----------------------------------------------------------------------------------------------------
+
+    def subcommand_arguments(self, subcommand: str) -> dict[str, Any]:
+        checkpoint = self.run_directory.checkpoint
+        more = {"ckpt_path": str(checkpoint) if checkpoint else None, "weights_only": True}
+        return {**super().subcommand_arguments(subcommand), **more}
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run it; the run directory is closed whatever happens, and the SLURM job requeued if a signal ended it."""
+        # A signal that comes while the results are being written is too late to stop anything.
+        catching = self.checkpoint.catching_signals() if self.is_fit else nullcontext()
+        try:
+            with catching:
+                try:
+                    super().run_subcommand(subcommand)
+                finally:
+                    if self.wandb_run:
+                        status = int(self.trainer.global_step < self.trainer.max_steps)
+                        self.wandb_run.experiment.finish(exit_code=status)
+        except BaseException as error:
+            self.discard_run_directory()
+            if isinstance(error, OSError):
+                raise StorageError(self.run_directory.path, error, self.advice()) from error
+            raise
+        finally:
+            self.run_directory.close()
+        if self.exit_status and self.checkpoint.received and self.settings.ckpt_path == "auto":
+            message = cluster.requeue(self.checkpoint.received)
+            print(message, end="\n" if message else "", file=sys.stderr, flush=True)
+
+    def advice(self) -> str:
+        """What a user can do after the disk has failed."""
+        path = self.run_directory.path / CHECKPOINT
+        if not path.exists():
+            return "nothing was trained"
+        return f"the last checkpoint is complete: once the disk works again, resume with --ckpt_path {path}"
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; stop at the end of a batch when a signal asks for it."""
+        if self.settings.trainer.logger is None and not self.finished and self.is_first:
+            self.trainer.logger = self.wandb_run = self.start_tracking()
+        try:
+            self.trainer.fit(**kwargs)
+        except SystemExit:
+            # Lightning raises it at a second Ctrl-C.
+            if self.checkpoint.received is None:
+                raise
+
+    def start_tracking(self) -> WandbLogger | None:
+        """Start the fit's W&B run, with the config and the provenance of the fit."""
+        config = {**yaml.safe_load(self.resolved_config()), "provenance": provenance(self.words)}
+        every: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        measurements = [callback for callback in every if isinstance(callback, callbacks.Measurement)]
+        names = [
+            *self.model.stack.metrics,
+            *(name for measurement in measurements for name in measurement.names(self.model)),
+        ]
+        return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)
+
+    def after_fit(self) -> None:
+        """Write the results of a fit that has ended by itself; say how to resume one that was stopped."""
+        if not self.is_first:
+            return
+        path, checkpoint = self.run_directory.path, self.checkpoint
+        if self.trainer.global_step < self.trainer.max_steps:
+            ending.print_stopped(self.trainer, checkpoint, path)
+            if checkpoint.received:
+                self.exit_status = 128 + checkpoint.received
+                print(path)
+                return
+        ending.write_results(
+            self.trainer, self.run_directory, self.settings.target, self.words, checkpoint.wall_seconds, self.wandb_run
+        )
+
+    def validate(self, **kwargs: Any) -> None:
+        """Evaluate the checkpoint; the run directory stays as it is."""
+        self.trainer.validate(**kwargs, verbose=False)
+        self.print_measured()
+
+    def test(self, **kwargs: Any) -> None:
+        """Same as :meth:`validate`: the test set is the validation set."""
+        self.trainer.test(**kwargs, verbose=False)
+        self.print_measured()
+
+    def print_measured(self) -> None:
+        """Print a table with a row for each arm."""
+        from svl.results import summary
+
+        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
+        Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))

@@ -1,0 +1,76 @@
+"""The Lightning trainer of a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from callbacks.checkpoint import AtomicCheckpointIO
+from svl.cli.settings import TrainerSettings
+from svl.errors import SettingError
+from svl.results.run_directory import FOLLOWED
+from svl.training.team import TeamStrategy
+
+
+def make_trainer(
+    settings: TrainerSettings,
+    callbacks: Sequence[pl.Callback],
+    run_directory: Path,
+    is_fit: bool,
+    is_first: bool,
+    **options: Any,
+) -> pl.Trainer:
+    """The trainer of a fit, or of the evaluation of a checkpoint.
+
+    Args:
+        settings: those that the user gave.
+        callbacks: all of them, in the order in which they are called.
+        run_directory: where everything is written.
+        is_fit: whether it trains; an evaluation runs in one process.
+        is_first: whether this process is the only one, or the first of several: it alone logs.
+        options: of Lightning's trainer, over those of the settings.
+
+    Raises:
+        SettingError: for an option that Lightning or this machine refuses.
+    """
+    config = {
+        **vars(settings),
+        "callbacks": list(callbacks),
+        "plugins": [AtomicCheckpointIO()],
+        "logger": settings.logger or False if is_fit and is_first else False,
+        **_processes(settings, run_directory, is_fit),
+        "default_root_dir": str(run_directory),
+        "enable_model_summary": False,
+        # A fit measures at intervals of its own.
+        "limit_val_batches": 0 if is_fit else None,
+        **options,
+    }
+    try:
+        return pl.Trainer(**config)
+    except (MisconfigurationException, ValueError) as error:
+        key = "max_time" if "Timer(" in str(error) else "accelerator"
+        allowed = f"what Lightning supports on this machine ({' '.join(str(error).split())})"
+        raise SettingError(f"trainer.{key}", getattr(settings, key), allowed) from None
+
+
+def is_on_several_devices(settings: TrainerSettings) -> bool:
+    """Whether the settings ask for more than one device, each with a process of its own."""
+    devices = settings.devices
+    return len(devices) > 1 if isinstance(devices, list) else devices > 1
+
+
+def _processes(settings: TrainerSettings, run_directory: Path, is_fit: bool) -> dict[str, Any]:
+    """The options of the trainer that decide on processes."""
+    devices = settings.devices
+    if not is_fit:
+        return {"devices": devices[:1] if isinstance(devices, list) else 1}
+    if not is_on_several_devices(settings):
+        return {}
+    # The processes that Lightning starts inherit it.
+    os.environ[FOLLOWED] = str(run_directory.absolute())
+    return {"strategy": TeamStrategy()}

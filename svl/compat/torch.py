@@ -1,0 +1,72 @@
+"""PyTorch: nested containers of tensors, base classes of layers, and the parts of the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._guards import TracingContext, tracing
+from torch._inductor.exc import InductorError
+from torch._ops import OpOverload
+from torch._subclasses import FakeTensorMode
+from torch.fx import GraphModule
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils._python_dispatch import _disable_current_modes
+
+from svl.compat.torch import pytree
+
+__all__ = [
+    "BATCH_NORM",
+    "CONVOLUTION",
+    "InductorError",
+    "OpOverload",
+    "compile_graph",
+    "cpp_compiler",
+    "pytree",
+    "schema",
+    "untraced",
+]
+
+CONVOLUTION: type[nn.Module] = nn.modules.conv._ConvNd
+"""The base class of convolutions of any number of dimensions."""
+BATCH_NORM: type[nn.Module] = nn.modules.batchnorm._BatchNorm
+"""The base class of batch normalisations, which keep running statistics."""
+
+
+def untraced() -> AbstractContextManager[Any]:
+    """Within the block, tensors are real ones, also while a function is being traced."""
+    return _disable_current_modes()
+
+
+def schema(target: Any) -> Any:
+    """The schema of an operator that a traced graph calls, which says what it writes to; ``None`` for anything else."""
+    return getattr(target, "_schema", None)
+
+
+def compile_graph(
+    graph: GraphModule, inputs: list[Tensor], options: dict[str, Any]
+) -> Callable[..., tuple[Tensor, ...]]:
+    """Compile a traced graph for the shapes of ``inputs`` with TorchInductor; what it compiles is cached on disk.
+
+    Raises:
+        InductorError: if TorchInductor cannot compile it.
+    """
+    # It caches on disk only what it compiles under a shape environment, which must not make shapes dynamic.
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    fake: list[Any] = [mode.from_tensor(tensor, static_shapes=True) for tensor in inputs]
+    with tracing(TracingContext(mode)):
+        return torch._inductor.compile(graph, fake, options=options)
+
+
+def cpp_compiler() -> str:
+    """The command of the C++ compiler that TorchInductor uses.
+
+    Raises:
+        Exception: of several unrelated classes, if there is no compiler.
+    """
+    from torch._inductor import cpp_builder
+
+    return cpp_builder.get_cpp_compiler()

@@ -1,0 +1,97 @@
+"""Config files: where they are found, how they are read, and their settings as a flat mapping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from svl.errors import SettingError
+
+_PACKAGE = Path(__file__).resolve().parent
+ROOTS = (_PACKAGE.parent, _PACKAGE)
+"""Where the shipped configs are: in a checkout, and in an installed package."""
+
+# Python's own spelling of floats: YAML 1.1 takes 1e-3, without a point, for a string.
+_FLOAT = "|".join(
+    (
+        r"[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+",
+        r"[-+]?(?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)",
+        r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    )
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as jsonargparse reads it."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that :class:`_Loader` would take for numbers."""
+
+
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT})$"), list("-+0123456789."))
+
+
+def locate(path: str, key: str = "--config") -> str:
+    """Find a config: ``path`` itself if it exists, else below the checkout or the installed package (``configs/...``).
+
+    Raises:
+        SettingError: if there is no such file.
+    """
+    roots = [Path(), *([] if Path(path).is_absolute() else ROOTS)]
+    found = next((root / path for root in roots if path and (root / path).is_file()), None)
+    if found is None:
+        allowed = "an existing file, relative to the working directory or shipped with svl (configs/quickstart.yaml)"
+        raise SettingError(key, path, allowed)
+    return str(found)
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """Read a config.
+
+    Raises:
+        SettingError: if it is not YAML, or not a mapping of settings.
+    """
+    try:
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise SettingError("--config", path, f"a YAML file ({_reason(error)})") from None
+    if not isinstance(content, dict) or not content:
+        raise SettingError("--config", path, "a YAML file of settings (key: value)")
+    return content
+
+
+def load_yaml(text: str) -> Any:
+    """The value that a text stands for in YAML; ``1e-3`` is a number."""
+    return yaml.load(text, _Loader)
+
+
+def dump_yaml(value: Any) -> str:
+    """A value as one line of YAML, which :func:`load_yaml` reads back."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**9, sort_keys=False, allow_unicode=True)
+    return text.strip()
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested settings by dotted name; ``init_args`` is left out, and list items are named by number."""
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from flatten(value, prefix if key == "init_args" else f"{prefix}.{key}".lstrip("."))
+    elif isinstance(tree, list) and any(isinstance(value, Mapping) for value in tree):
+        for place, value in enumerate(tree):
+            yield from flatten(value, f"{prefix}.{place}")
+    else:
+        yield prefix, tree
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return " ".join(str(error).split())

@@ -1,0 +1,39 @@
+"""The table of a figure's claims, effects and verdicts."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from svl.reproduction.record import Record
+
+_STYLES = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
+
+
+def table(record: Record) -> Table:
+    """A figure's claims with their effects, and its verdict."""
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left")
+    shown.title = escape(f"{record.name} ({record.scale}): {record.title}")
+    for name in ("claim", "effect, 95 % interval", "verdict"):
+        shown.add_column(name)
+    for claim in record.claims:
+        note = f" ({claim['note']})" if claim["note"] else ""
+        cells = (claim["says"], f"{claim['effect']}: {estimate(claim)}{note}")
+        style = _STYLES[claim["verdict"]]
+        shown.add_row(*map(escape, cells), f"[{style}]{claim['verdict']}[/{style}]")
+    seeds = f"{record.reported} seeds an arm, " if record.arms else ""
+    lines = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
+    lines += [f"at the edge of its grid: {edge}" for edge in record.edges]
+    shown.caption = escape("\n".join(lines))
+    return shown
+
+
+def estimate(claim: dict) -> str:
+    """``3.1 [2.5, 4]``."""
+    value, low, high = (_number(claim[key]) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _number(value: float | str | None) -> str:
+    return "-" if value is None else "\N{INFINITY}" if value == "inf" else f"{float(value):.3g}"

@@ -1,0 +1,63 @@
+"""The identity of a run: which settings decide its numbers, and whether two configs are the same fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from svl.config_file import flatten
+
+FREE = (
+    "ckpt_path",
+    "run_id",
+    "runs",
+    "verbose",
+    "wandb",
+    "figure",
+    "checkpoint",
+    "trainer.enable_progress_bar",
+    "trainer.max_time",
+    "trainer.devices",
+)
+"""Settings that change no number of a run, so that they may differ when it is resumed."""
+FREE_TO_MEASURE = (*FREE, "trainer", "target", "data.test_size")
+"""Settings that may differ when a checkpoint is evaluated."""
+
+
+def content_hash(config: str) -> str:
+    """Name a fit by what it computes: equal for configs that differ only in where and how the fit is recorded.
+
+    Args:
+        config: the resolved config.
+    """
+    free = (*FREE, "experiment")
+    settings = {
+        key: value
+        for key, value in flatten(yaml.safe_load(config))
+        if not any(key == name or key.startswith(f"{name}.") for name in free)
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = "") -> list[tuple[str, Any, Any]]:
+    """The settings in which two resolved configs differ: ``(key, before, now)``, keys without ``init_args``.
+
+    Args:
+        free: settings that may differ, which are left out.
+        key: of the two configs, where they are parts of larger ones.
+    """
+    if key in free:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            difference
+            for name in sorted({*before, *now})
+            for difference in differences(
+                before.get(name), now.get(name), free, key if name == "init_args" else f"{key}.{name}".lstrip(".")
+            )
+        ]
+    return [] if before == now else [(key, before, now)]

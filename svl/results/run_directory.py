@@ -1,0 +1,243 @@
+"""The run directory of a fit: created, found, resumed, locked, and finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from svl.errors import SettingError
+from svl.results import history, summary
+from svl.results.atomic import replacing
+from svl.results.identity import FREE, FREE_TO_MEASURE, differences
+from svl.results.lock import Lock
+
+CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
+FOLLOWED = "SVL_RUN_DIRECTORY"
+"""Environment variable that tells the other processes of a fit which run directory the first one has opened."""
+CKPT_PATH = "'last', a file checkpoints/last.ckpt in a run directory, or 'auto' to resume the run if it has begun"
+_NAME = re.compile(r"[A-Za-z0-9][\w.=,-]{0,99}")
+_TIME, _DATED = "%Y%m%d-%H%M%S", r"\d{8}-\d{6}"
+
+
+class RunDirectory:
+    """``runs/<experiment>/<run id>``; the process that holds its lock is its only writer.
+
+    Args:
+        path: the directory.
+        checkpoint: the checkpoint to resume from, ``None`` for a new run.
+        follows: whether another process of the same fit is the writer.
+    """
+
+    def __init__(self, path: Path, checkpoint: Path | None = None, follows: bool = False) -> None:
+        self.path, self.checkpoint, self.follows = path, checkpoint, follows
+        self._lock = Lock(path)
+        # Folders that are removed with a run that never began.
+        self._missing = [parent for parent in path.parents if not parent.exists()]
+
+    @property
+    def id(self) -> str:
+        """The run's name, also on W&B."""
+        return self.path.name
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the run's name is the time at which it began, and not one that was given."""
+        return re.match(_DATED, self.path.name) is not None
+
+    @classmethod
+    def create(cls, folder: Path, config: str, run_id: str | None = None, may_exist: bool = False) -> RunDirectory:
+        """Create a directory with the resolved config in it.
+
+        Args:
+            folder: of the experiment.
+            config: the resolved config.
+            run_id: the directory's name; the time and four letters if ``None``.
+            may_exist: whether the directory may exist already, from a fit that was killed before its first checkpoint.
+
+        Raises:
+            SettingError: if it cannot be written, or exists already.
+        """
+        path = folder / (run_id or f"{time.strftime(_TIME)}-{secrets.token_hex(2)}")
+        run = cls(path)
+        try:
+            try:
+                path.mkdir(parents=True, exist_ok=may_exist)
+            except FileExistsError:
+                allowed = f"a name that no run in {folder} has yet; add --ckpt_path auto to resume a run by its name"
+                raise SettingError("run_id", run_id, allowed) from None
+            run.lock()
+            with replacing(path / CONFIG) as file:
+                file.write_text(config)
+        except OSError as error:
+            run.discard()
+            raise SettingError("runs", str(folder), f"a folder that can be written ({error.strerror})") from None
+        return run
+
+    @classmethod
+    def follow(cls, folder: Path, run_id: str | None) -> RunDirectory:
+        """The directory of the first process of a fit on several devices, for its other processes.
+
+        Args:
+            folder: of the experiment.
+            run_id: the run's name, required where svl has not started the processes itself.
+
+        Raises:
+            SettingError: if it is required and missing.
+        """
+        opened = os.environ.get(FOLLOWED)
+        if opened is None and run_id is None:
+            allowed = "a name: --run_id is required when processes are launched externally (e.g. by srun)"
+            raise SettingError("run_id", run_id, allowed)
+        path = Path(opened) if opened else folder / str(run_id)
+        return cls(path, path / CHECKPOINT if (path / CHECKPOINT).exists() else None, follows=True)
+
+    def discard(self) -> None:
+        """Remove a new directory and the folders that were created for it, if nothing was trained."""
+        self.close()
+        if self.follows:
+            return
+        if self.checkpoint is None and not (self.path / CHECKPOINT).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+            for folder in self._missing:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+    @classmethod
+    def resume(cls, folder: Path, ckpt_path: str, config: str, run_id: str | None = None) -> RunDirectory:
+        """Open and lock the run directory to resume.
+
+        Args:
+            folder: of the experiment.
+            ckpt_path: the path of a checkpoint; ``last`` for that of the run ``run_id`` or of the experiment's latest
+                run; ``auto`` for that of the run ``run_id``, which is created if it has no checkpoint.
+            config: the resolved config.
+            run_id: the run's name.
+
+        Raises:
+            SettingError: if there is no such checkpoint, another fit holds the lock, or settings differ from the run's.
+        """
+        if ckpt_path == "auto":
+            if run_id is None:
+                raise SettingError("ckpt_path", ckpt_path, "together with --run_id, which names the run to resume")
+            if not (folder / run_id / CHECKPOINT).exists():
+                return cls.create(folder, config, run_id, may_exist=True)
+            ckpt_path = "last"
+        run = cls.find(folder, ckpt_path, run_id)
+        run.check_settings(config, FREE)
+        run.lock()
+        return run
+
+    @classmethod
+    def measure(cls, folder: Path, ckpt_path: str, config: str, run_id: str | None = None) -> RunDirectory:
+        """The directory of a checkpoint that is only evaluated.
+
+        Raises:
+            SettingError: if there is no such checkpoint, or settings differ from the run's.
+        """
+        run = cls.find(folder, ckpt_path, run_id)
+        run.check_settings(config, FREE_TO_MEASURE)
+        return run
+
+    def check_settings(self, config: str, free: Sequence[str]) -> None:
+        """Refuse settings that differ from the run's.
+
+        Args:
+            config: the resolved config.
+            free: settings that may differ.
+
+        Raises:
+            SettingError: naming the first setting that differs.
+        """
+        try:
+            saved = yaml.safe_load((self.path / CONFIG).read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            raise SettingError("ckpt_path", str(self.checkpoint), f"a run whose {CONFIG} can be read") from None
+        changed = differences(saved, yaml.safe_load(config), free)
+        if changed:
+            key, before, now = changed[0]
+            raise SettingError(key, now, f"{before!r}, as in {self.path / CONFIG}: a checkpoint keeps its settings")
+
+    @classmethod
+    def find(cls, folder: Path, ckpt_path: str, run_id: str | None = None) -> RunDirectory:
+        """The run directory that a checkpoint belongs to.
+
+        Raises:
+            SettingError: if there is no such checkpoint.
+        """
+        if ckpt_path == "last":
+            every = folder.glob(f"{run_id or '*'}/{CHECKPOINT}")
+            checkpoints = [path for path in every if (path.parent.parent / CONFIG).is_file()]
+            if not checkpoints:
+                place = folder / run_id if run_id else folder
+                raise SettingError("ckpt_path", ckpt_path, f"an experiment with a checkpoint; there is none in {place}")
+            path = max(checkpoints, key=lambda path: _began(path.parent.parent))
+        else:
+            path = Path(ckpt_path)
+            if not path.is_file() or not (path.parent.parent / CONFIG).is_file():
+                raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
+        return cls(path.parent.parent, path)
+
+    def lock(self) -> None:
+        """Keep other fits out until :meth:`close` or the end of this process.
+
+        Raises:
+            SettingError: if another fit is writing here, or this one is not allowed to.
+        """
+        allowed = "a run directory that no other fit is writing to"
+        try:
+            self._lock.acquire()
+        except BlockingIOError:
+            raise SettingError("ckpt_path", str(self.path), allowed) from None
+        except OSError as error:
+            allowed += f", and that can be written ({error.strerror})"
+            raise SettingError("ckpt_path", str(self.path), allowed) from None
+
+    def close(self) -> None:
+        """Let other fits in."""
+        self._lock.release()
+
+    def finish(self, vary: Sequence[str], metric: str, target: float, extra: Mapping[str, Any]) -> Table:
+        """Join the history, write ``summary.json`` and the figure, and return the table of arms."""
+        from svl.results import figure  # matplotlib takes a second to import: not when a fit begins
+
+        history.finish(self.path)
+        rows = history.read(self.path)
+        result = summary.summarise(rows, list(vary), metric, target, extra=extra)
+        summary.write(self.path, result)
+        figure.save(figure.curves(rows, list(vary), metric, target), self.path / FIGURE)
+        return summary.table(result)
+
+
+def check_name(run_id: str | None) -> None:
+    """Refuse a name that is not a plain folder's.
+
+    Raises:
+        SettingError: for an empty name, one with a slash, one that begins with a dot, or a very long one.
+    """
+    if run_id is not None and not _NAME.fullmatch(run_id):
+        raise SettingError("run_id", run_id, "a folder's name: letters, digits and .,=-_, at most 100")
+
+
+def _began(run: Path) -> tuple[str, int]:
+    """When a run began: to the second by its name, which survives copying, and finer by the time of its config."""
+    written = (run / CONFIG).stat().st_mtime_ns
+    by_name = re.match(_DATED, run.name)
+    return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has reached its last step."""
+    try:
+        return bool(json.loads((run / summary.SUMMARY).read_text(encoding="utf-8"))["finished"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,53 @@
+"""The experiments of this package by name, and how one is run: tables are printed, its figure and numbers written."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from svl.results.atomic import replacing
+
+NAMES = {
+    "theorem_1": "Theorem 1: T_1, T_2 and their sum against N, N d and m, compared with their bounds",
+    "corollary_2": "Corollary 2: the same with random labels in phase 1, compared with true labels",
+    "lemmas": "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events",
+    "sampling_bias": "how large q = w^T M^ w is at initialisation: N^(-1/2) for a sample, 1/d for the population",
+    "neuron_fit": "an svl fit of the neuron compared with the recursion, step by step on the same data",
+    "reuse_rate": "E(K, N): how much fresh data K epochs over N examples are worth in linear regression",
+    "no_gap": "no gap in steps in linear regression: fresh data against epochs, the population against full batches",
+    "language_model": "E(K, N) of a small language model of bytes at two N",
+}
+"""Modules of this package with a function ``run``, and what each shows."""
+SIZES = ("smoke", "default")
+
+
+def run(name: str, size: str, folder: Path) -> None:
+    """Run one experiment, print its tables, and write its figure and its numbers.
+
+    Args:
+        name: one of :data:`NAMES`.
+        size: one of :data:`SIZES`.
+        folder: where the figure and the numbers are written, named after the experiment.
+    """
+    # matplotlib takes a second to import.
+    from svl.results import figure
+
+    finding = importlib.import_module(f"svl.theory.{name}").run(size, _track)
+    console = Console()
+    for table in finding.tables:
+        console.print(table)
+        console.print()
+    figure.save(finding.figure, folder / name)
+    with replacing(folder / f"{name}.json") as file:
+        file.write_text(json.dumps(finding.numbers, indent=2, allow_nan=False) + "\n")
+
+
+def _track(items: Iterable[Any], description: str) -> Iterable[Any]:
+    console = Console(stderr=True)
+    return track(list(items), description, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,145 @@
+"""What svl expects of jsonargparse: its parsers' settings, and the wording of its errors."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import get_args
+
+import pytest
+from jsonargparse import ArgumentError, ArgumentParser
+from lightning.pytorch import Callback
+from lightning.pytorch.cli import LightningArgumentParser
+
+from svl.compat import jsonargparse
+
+
+@dataclass
+class Group:
+    params: str
+    lr: float | None = None
+
+
+class Base:
+    def __init__(self, size: int = 1):
+        self.size = size
+
+
+class Child(Base):
+    pass
+
+
+@dataclass
+class Settings:
+    steps: int = 5
+    groups: dict[str, Group] | None = None
+
+
+@pytest.fixture
+def parser():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Settings, "trainer")
+    parser.add_subclass_arguments(Base, "data")
+    parser.add_argument("--build", type=Callable[[int], Base], default=None)
+    return parser
+
+
+@pytest.fixture
+def messages(parser):
+    """The texts of the error that words or a config cause, outermost first."""
+
+    def collect(*words, parser=parser, config=None):
+        with pytest.raises(ArgumentError) as raised:
+            parser.parse_args(list(words)) if config is None else parser.parse_object(config)
+        error, texts = raised.value, []
+        while error is not None:
+            texts.append(str(error))
+            error = error.__cause__ or error.__context__
+        return texts
+
+    return collect
+
+
+def first(pattern, texts, find=re.search):
+    patterns = (pattern,) if isinstance(pattern, str) else pattern
+    groups = [match[1] for one in patterns for text in texts if (match := find(one, text))]
+    assert groups, texts
+    return groups[0]
+
+
+def test_the_names_of_settings(parser):
+    names = jsonargparse.setting_names(parser)
+    assert {"help", "trainer.steps", "trainer.groups", "data", "build"} <= set(names)
+
+
+def test_the_type_of_a_setting(parser):
+    assert jsonargparse.type_of(parser, "trainer.steps") is int
+    assert jsonargparse.type_of(parser, "data.trainer.steps") is int
+    assert Base in get_args(jsonargparse.type_of(parser, "data"))
+    assert jsonargparse.type_of(parser, "nothing") is None
+    assert jsonargparse.type_of(parser, "help") is None
+
+
+def test_the_parser_of_a_subcommand(parser):
+    main = ArgumentParser()
+    main.add_subcommands().add_subcommand("fit", parser)
+    assert jsonargparse.subcommand_parser(main, "fit") is parser
+
+
+# Lightning calls it too.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_class_is_inside_the_function_that_builds_it(parser):
+    config = parser.parse_args(["--data", "Child", "--build", "Child"])
+    build = parser.instantiate_classes(config).build
+    assert isinstance(build(3), Child)
+    assert Child in jsonargparse.wrapped(build)
+    assert jsonargparse.wrapped(Child)[0] is Child
+
+
+def test_the_message_about_a_setting_that_does_not_exist(messages):
+    assert first(jsonargparse.UNKNOWN_SETTING, messages("--data", "Child", "--trainer.stepz=1")) == "trainer.stepz"
+    texts = messages("--data", "Child", "--data.sizes", "1")
+    assert first(jsonargparse.UNKNOWN_SETTING, texts).endswith("sizes")
+
+
+def test_the_message_about_a_class_that_does_not_exist(messages):
+    assert first(jsonargparse.UNKNOWN_CLASS, messages("--data", "Childd")) == "Childd"
+    assert first(jsonargparse.UNKNOWN_CLASS, messages("--data", "Child", "--build", "Childd")) == "Childd"
+
+
+def test_the_message_about_a_setting_that_is_missing(messages, parser):
+    parser.add_argument("--needed", type=int, required=True)
+    assert first(jsonargparse.MISSING_SETTING, messages("--data", "Child")) == "needed"
+
+
+def test_the_message_about_a_value_that_is_missing(messages):
+    assert first(jsonargparse.MISSING_VALUE, messages("--data", "Child", "--trainer.steps")) == "trainer.steps"
+
+
+def test_the_message_about_a_value_of_the_wrong_type(messages):
+    texts = messages("--data", "Child", "--trainer.steps", "many")
+    assert first(jsonargparse.KEY, texts, re.match) == "trainer.steps"
+    assert first(jsonargparse.VALUE, texts) == "many"
+
+
+def test_the_message_about_one_part_of_a_setting(messages):
+    value = first(jsonargparse.VALUE, messages("--data", "Child", "--trainer.groups.a.lr", "1"))
+    assert re.match(jsonargparse.NESTED_VALUE, value)
+
+
+def test_the_message_about_a_subcommand(messages, parser):
+    main = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--needed", type=int, required=True)
+    main.add_subcommands().add_subcommand("fit", parser)
+    texts = messages("fit", "--data", "Child", parser=main)
+    assert first(jsonargparse.SUBCOMMAND, texts, re.match) == "fit"
+    texts = messages(parser=main, config={"subcommand": "fit", "fit": {"needed": 1, "nothing": 2}})
+    assert first(jsonargparse.SUBCOMMAND, texts, re.match) == "fit"
+    assert first(jsonargparse.UNKNOWN_SETTING, texts) == "nothing"
+
+
+def test_the_help_page_lists_subclasses():
+    parser = LightningArgumentParser()
+    parser.add_argument("--callback", type=Callback | None)
+    page = parser.format_help()
+    assert "lightning.pytorch.callbacks" in page
+    assert "lightning.pytorch.callbacks.E" not in re.sub(jsonargparse.LISTED_SUBCLASSES, ")", page)

@@ -1,0 +1,91 @@
+"""What svl expects of PyTorch: nested containers, base classes of layers, and its compiler."""
+
+import operator
+import shutil
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses import FakeTensor, FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from svl.compat.torch import (
+    BATCH_NORM,
+    CONVOLUTION,
+    InductorError,
+    OpOverload,
+    compile_graph,
+    cpp_compiler,
+    pytree,
+    schema,
+    untraced,
+)
+
+
+def test_nested_containers_are_taken_apart_and_put_together():
+    nest = {"b": [torch.zeros(1), (torch.ones(2), None)], "a": torch.zeros(3)}
+    leaves, structure = pytree.tree_flatten(nest)
+    assert [leaf.numel() for leaf in pytree.tree_leaves(nest) if leaf is not None] == [1, 2, 3]
+    again = pytree.tree_unflatten(leaves, structure)
+    assert list(again) == ["b", "a"] and again["b"][1][0] is nest["b"][1][0]
+    doubled = pytree.tree_map(lambda leaf: leaf if leaf is None else 2 * leaf, nest)
+    assert torch.equal(doubled["b"][1][0], torch.full((2,), 2.0))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_base_classes_of_layers(dims):
+    for name in (f"Conv{dims}d", f"ConvTranspose{dims}d"):
+        assert issubclass(getattr(nn, name), CONVOLUTION)
+    assert issubclass(getattr(nn, f"BatchNorm{dims}d"), BATCH_NORM)
+    assert getattr(nn, f"BatchNorm{dims}d")(3).track_running_stats is True
+
+
+def test_other_layers_have_other_base_classes():
+    assert issubclass(nn.SyncBatchNorm, BATCH_NORM)
+    for kind in (nn.Linear, nn.LayerNorm, nn.GroupNorm):
+        assert not issubclass(kind, (CONVOLUTION, BATCH_NORM))
+
+
+def test_tensors_are_real_where_tracing_is_off():
+    with FakeTensorMode():
+        assert isinstance(torch.zeros(2), FakeTensor)
+        with untraced():
+            assert not isinstance(torch.zeros(2), FakeTensor)
+
+
+def test_the_schema_of_an_operator_says_what_it_writes_to():
+    writing, reading = schema(torch.ops.aten.add_.Tensor), schema(torch.ops.aten.add.Tensor)
+    assert writing.is_mutable and not reading.is_mutable
+    assert writing.arguments[0].alias_info.is_write
+    assert reading.arguments[0].alias_info is None
+    assert schema(operator.getitem) is None
+    assert isinstance(torch.ops.aten.add.Tensor, OpOverload)
+
+
+# The pickler behind the cache looks for names in every module that is loaded.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_graph_is_compiled_for_the_shapes_of_its_inputs():
+    def function(x, y):
+        return (x @ y + 1, y.sin())
+
+    inputs = [torch.randn(3, 4), torch.randn(4, 5)]
+    compiled = compile_graph(make_fx(function)(*inputs), inputs, {})
+    for mine, expected in zip(compiled(*inputs), function(*inputs), strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_cannot_be_compiled_is_an_error_of_its_own(monkeypatch):
+    from torch._inductor import graph as inductor
+
+    def broken(*given, **named):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(inductor.GraphLowering, "run", broken)
+    inputs = [torch.randn(7)]
+    with pytest.raises(InductorError, match="broken"):
+        compile_graph(make_fx(lambda x: (x.cos(),))(*inputs), inputs, {"force_disable_caches": True})
+
+
+def test_the_compiler_is_a_command_that_exists():
+    assert shutil.which(cpp_compiler())

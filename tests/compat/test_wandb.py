@@ -1,0 +1,21 @@
+"""What svl expects of wandb_workspaces: a workspace and a report are data before they are sent."""
+
+import pytest
+import yaml
+
+from svl.compat.wandb import as_data
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
+def test_a_workspace_and_a_report_are_plain_data():
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    plot = wr.LinePlot(title="curve", x="samples", metric_regex="^loss$")
+    workspace = ws.Workspace(
+        entity="team", project="svl", name="experiment", sections=[ws.Section(name="Figure", panels=[plot])]
+    )
+    report = wr.Report(entity="team", project="svl", title="a report", blocks=[wr.H1(text="heading")])
+    for view, words in ((workspace, ("experiment", "Figure", "^loss$")), (report, ("a report", "heading"))):
+        text = yaml.safe_dump(as_data(view))
+        assert all(word in text for word in words)
