@@ -14,9 +14,8 @@ from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
-
-from svl.compat.torch import pytree
 
 __all__ = [
     "BATCH_NORM",
