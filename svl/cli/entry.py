@@ -38,6 +38,7 @@ common settings (svl fit --help lists all):
   --replicas.vary.KEY "[a, b, ...]"    values of a setting, one arm each: --replicas.vary.data.size "[4096, online]"
   --trainer.max_steps N                optimisation steps
   --print_config                       print the resolved config
+  --explain                            print how the fit would be computed, its memory and time; train nothing
 """
 
 

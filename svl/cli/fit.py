@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 from jsonargparse import set_parsing_settings
 
 from svl.cli import arguments
+from svl.cli.explain import FLAG, Explainer
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.data.reuse import ReuseDataModule
@@ -24,7 +25,8 @@ _PURPOSE = {
     "test": "Evaluate a checkpoint on the test set.",
 }
 _HELP = (
-    "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP"
+    "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP."
+    " svl fit ... --explain prints how the fit would be computed, with its memory and time, and trains nothing."
 )
 # jsonargparse refuses import paths of functions that run commands or code only once a denylist is set. The empty list
 # adds nothing to its default list, but makes it refuse what is on that list.
@@ -52,6 +54,8 @@ def run(words: list[str], added: Sequence[pl.Callback] = ()) -> int:
     Raises:
         SettingError: for a setting that cannot be used; no run directory is left behind.
     """
+    if words[0] == "fit" and FLAG in words:
+        return _enter(Explainer, [word for word in words if word != FLAG]).exit_status
     return _enter(Session, words, added).exit_status
 
 

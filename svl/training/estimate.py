@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -50,11 +51,16 @@ def estimate(stack: ReplicaStack) -> Estimate:
     examples = plan.micro_batch_size * (spec.activations + spec.example_size)
     tests = spec.replicas * spec.data.test_size * spec.example_size if plan.holds_tests else 0
     alike = Counter((block.shapes, block.ranges) for block in engine.blocks)
-    seconds = {(block.shapes, block.ranges): 0.0 for block in engine.blocks}
-    for block in engine.blocks:
-        kind = block.shapes, block.ranges
-        if not seconds[kind]:
-            seconds[kind] = alike[kind] * _of_block(stack, block)
+    seconds: dict[Any, float] = {}
+
+    def measure(_: int) -> None:
+        for block in engine.blocks:
+            kind = block.shapes, block.ranges
+            if kind not in seconds:
+                seconds[kind] = alike[kind] * _of_block(stack, block)
+
+    # In a thread of the runner, which has as many cores for a block as the fit gives it.
+    engine.runner.run(measure, 1)
     stack.evaluate()
     began = time.perf_counter()
     stack.evaluate()
@@ -85,11 +91,10 @@ def _of_step(stack: ReplicaStack, block: Block, steps: StepRange) -> float:
     number, rate = torch.tensor(first, device=stack.key.device), torch.ones((), dtype=torch.float64)
     tick = Tick(first, number, rate.to(stack.key.device))
     count, elapsed = 1, 0.0
-    with torch.no_grad():
-        route.advance(block, [tick])
-        while elapsed < _SECONDS and count < _MOST_STEPS:
-            count *= 2
-            began = time.perf_counter()
-            route.advance(block, [tick] * count)
-            elapsed = time.perf_counter() - began
+    route.advance(block, [tick])
+    while elapsed < _SECONDS and count < _MOST_STEPS:
+        count *= 2
+        began = time.perf_counter()
+        route.advance(block, [tick] * count)
+        elapsed = time.perf_counter() - began
     return elapsed / count

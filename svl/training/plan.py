@@ -22,7 +22,7 @@ from svl.training.routes.triton import TritonSteps
 from svl.training.spec import StackSpec
 
 # Of each kind, the first route without an obstacle is taken.
-BATCH_ROUTES: tuple[type[BatchRoute], ...] = (SampleGradients, MLPKernel, Autograd)
+BATCH_ROUTES: tuple[type[BatchRoute], ...] = (MLPKernel, SampleGradients, Autograd)
 POPULATION_ROUTES: tuple[type[GradientRoute], ...] = (FactoredKernel, FactoredPopulation)
 STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, StepByStep)
 
@@ -109,7 +109,7 @@ class Plan:
         """What the plan says, as pairs of a heading and a text."""
         sizes = sorted({block.replicas for block in self.blocks})
         of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        blocks = f"{len(self.blocks)} of {of} replicas, {self.workers} at most side by side"
+        blocks = f"{len(self.blocks)} of {of} replicas, {self.workers} side by side"
         rows = [
             ("device", str(self.device)),
             ("steps", f"{self.step_route.name}, {'compiled' if self.is_compiled else 'not compiled'}"),
@@ -174,7 +174,7 @@ class Plan:
             holds_examples=_examples(spec, blocks, micro, population_route is not None) <= _NUMBERS_HELD,
             holds_tests=spec.replicas * data.test_size * spec.example_size <= _TEST_NUMBERS_HELD,
             evaluation_rows=rows,
-            workers=len(blocks) if side_by_side else 1,
+            workers=min(len(blocks), execution.threads or torch.get_num_threads()) if side_by_side else 1,
             is_small=is_small,
             reasons=reasons,
         )

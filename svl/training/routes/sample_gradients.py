@@ -17,7 +17,7 @@ from svl.training.spec import StackSpec
 class SampleGradients(Autograd):
     """Autograd for each sample of a batch, combined by a :class:`~svl.interventions.SampleGradientIntervention`."""
 
-    name = "autograd, sample by sample"
+    name = "autograd for each sample"
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:

@@ -1,0 +1,60 @@
+"""``svl fit ... --explain``: how the fit would be computed, and what it would take; nothing is trained or written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.table import Table
+
+from svl.cli.checks import check_experiment, check_target, check_trainer
+from svl.cli.session import Session
+from svl.training.estimate import Estimate, estimate
+
+FLAG = "--explain"
+
+
+class Explainer(Session):
+    """Builds everything that a fit needs except its run directory, and prints the plan instead of training."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Check the whole experiment and make a trainer that only knows the device."""
+        settings, trainer = self.settings, self.settings.trainer
+        check_trainer(trainer)
+        check_experiment(settings.experiment)
+        self.model.prepare(self.datamodule, trainer.max_steps, min(trainer.log_every_n_steps, trainer.max_steps))
+        check_target(settings.target, self.model, trainer.callbacks or [])
+        return pl.Trainer(accelerator=trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Print the plan and the estimate."""
+        stack = self.model.stack.to(self.trainer.strategy.root_device)
+        replicas, steps = len(stack.replicas), stack.data.total_steps
+        table = Table(box=None, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        table.add_row("fit", f"{replicas:,} replicas ({len(stack.replicas.arms)} arms), {steps:,} steps")
+        for row in [*stack.engine.plan.rows(), *_rows(estimate(stack))]:
+            table.add_row(*row)
+        Console().print(table)
+
+
+def _rows(result: Estimate) -> list[tuple[str, str]]:
+    """The estimate, as pairs of a heading and a text."""
+    total = result.training + result.measuring
+    parts = f"training {_duration(result.training)}, measuring {_duration(result.measuring)}"
+    memory = f"{_size(result.memory)}: state {_size(result.state)}, batches {_size(result.working)}"
+    return [
+        ("memory", f"{memory}, test examples {_size(result.tests)}"),
+        ("expected", f"{_duration(total)} after start-up and compilation: {parts}; from a few steps on this machine"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def _size(number: int) -> str:
+    return f"{number / 2**20:.3g} MB" if number < 2**30 else f"{number / 2**30:.3g} GB"
