@@ -28,6 +28,8 @@ struct Network {
     float last_start = 0.0f, last_start_sum = 0.0f;
     alignas(vec) float f[STRIP], d[STRIP];
     std::optional<Signs> signs;  // where inputs are
+    std::vector<uint32_t> encoded;
+    const uint32_t* words = nullptr;  // of the present strip
 
     Network(std::vector<int> dims_, const float* const* params, bool has_signs = false)
         : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), slope(hidden), flipped(hidden), padded(hidden),
@@ -53,7 +55,10 @@ struct Network {
             weight_sum[l].resize((int64_t)dims[l] * n);
             bias_sum[l].resize(n);
         }
-        if (has_signs && hidden) signs.emplace(dims[0], width[1], STRIP);
+        if (has_signs && hidden) {
+            signs.emplace(dims[0], width[1]);
+            encoded.resize(STRIP * words_of(dims[0]));
+        }
         last.assign(widest, 0.0f);
         last_sum.resize(widest);
         below.resize(hidden > 1 ? STRIP * widest : 0);
@@ -77,10 +82,21 @@ struct Network {
 
     // The outputs of a strip of inputs [count, dims[0]], to f.
     void forward(int count, const float* x) {
-        if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), slope[0].data());
-        else if (hidden)
+        if (signs) {
+            encode(count, dims[0], x, encoded.data());
+            forward(count, encoded.data());
+            return;
+        }
+        if (hidden)
             product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
         behind(count, x);
+    }
+
+    // Of a strip of signs.
+    void forward(int count, const uint32_t* strip) {
+        words = strip;
+        signs->product<ACTIVATION>(count, words, after[0].data(), slope[0].data());
+        behind(count, nullptr);
     }
 
     // Adds the gradients of the strip that went forward to the sums.
@@ -91,7 +107,8 @@ struct Network {
                 for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
         if (!hidden) return;
         before(count, bias_sum[0].data());
-        product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
+        if (signs) signs->add(count, words, after[0].data());
+        else product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
     }
 
     // The first layer's activations where its pre-activations are high [unit] + low [count, unit].
@@ -149,7 +166,7 @@ struct Network {
         last_start_sum += ::total(sum);
     }
 
-    // From hidden layer l's activations to the derivatives with respect to what they were made of, 16 units at a time.
+    // From hidden layer l's activations to the derivatives with respect to what they were made of, a vector of units at a time.
     void derivatives(int l, int count, float* sum) {
         const int n = width[l + 1];
         const bool is_last = l == hidden - 1;
@@ -172,7 +189,8 @@ struct Network {
     }
 
     // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].
-    void end(float* g) const {
+    void end(float* g) {
+        if (signs) signs->end(weight_sum[0].data());
         for (int l = 0; l < hidden; l++) {
             transpose(weight_sum[l].data(), dims[l], dims[l + 1], width[l + 1], g + offset[2 * l], dims[l]);
             if (offset[2 * l + 1] >= 0) memcpy(g + offset[2 * l + 1], bias_sum[l].data(), dims[l + 1] * sizeof(float));
