@@ -100,8 +100,8 @@ struct Network {
     }
 
     // Adds the gradients of the strip that went forward to the sums.
-    void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
-        slope_of_loss(count, loss, y, weight, uniform);
+    void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform, Score* score = nullptr) {
+        last_start_sum += slopes_of_loss(count, loss, f, y, weight, uniform, d, score);
         if (!hidden)
             for (int b = 0; b < count; b++)
                 for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
@@ -147,23 +147,6 @@ struct Network {
             f[b] = last_start + ::total(sum);
             for (int j = whole; j < row; j++) f[b] += a[j] * last[j];
         }
-    }
-
-    // d[b]: derivative of the step's loss with respect to output b.
-    void slope_of_loss(int count, int loss, const float* y, const float* weight, float uniform) {
-        vec sum = {};
-        for (int b = 0; b < count; b += LANES) {
-            vec target = {}, w = splat(uniform);
-            const int part = std::min(LANES, count - b);
-            memcpy(&target, y + b, part * sizeof(float));
-            if (weight) memcpy(&w, weight + b, part * sizeof(float));
-            // Behind the strip's end may lie anything: not even its product with 0 is 0.
-            vec v = w * derivative(loss, load(f + b), target);
-            for (int i = part; i < LANES; i++) v[i] = 0.0f;
-            store(d + b, v);
-            sum += v;
-        }
-        last_start_sum += ::total(sum);
     }
 
     // From hidden layer l's activations to the derivatives with respect to what they were made of, a vector of units at a time.

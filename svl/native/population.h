@@ -161,7 +161,7 @@ struct Deep {
                 const int64_t at = (int64_t)h * low.rows + l;
                 network.outer(count, &high_table[(int64_t)h * n], &low_table[(int64_t)l * n]);
                 network.behind(count, nullptr);
-                network.slope_of_loss(count, loss, y + at, nullptr, weight);
+                network.last_start_sum += slopes_of_loss(count, loss, network.f, y + at, nullptr, weight, network.d, nullptr);
                 network.before(count, &high_sum[(int64_t)h * n]);
                 for (int i = 0; i < count * n; i += LANES) add_to(&low_sum[(int64_t)l * n + i], load(&network.after[0][i]));
                 memcpy(outputs + at, network.f, count * sizeof(float));

@@ -8,30 +8,11 @@
 
 #include "activations.h"
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 constexpr int GROUP = 4, CODES = 1 << GROUP, WORD = 32, GROUPS_OF_WORD = WORD / GROUP;
 // Vectors of units that are worked on side by side: those of a cache line or more, while their sums are in registers.
 constexpr int SIDE_BY_SIDE = std::min(8, 64 / LANES);
 
 static int words_of(int dim) { return (dim + WORD - 1) / WORD; }
-
-// A bit for each lane of a mask.
-static inline uint32_t bits_of(ivec mask) {
-#if defined(__AVX512F__)
-    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
-#elif defined(__AVX__)
-    return _mm256_movemask_ps((__m256)mask);
-#elif defined(__SSE2__)
-    return _mm_movemask_ps((__m128)mask);
-#else
-    uint32_t bits = 0;
-    for (int i = 0; i < LANES; i++) bits |= (uint32_t)(mask[i] & 1) << i;
-    return bits;
-#endif
-}
 
 // Words [count, words_of(dim)] of inputs x [count, dim]: a coordinate's bit is set where it is positive.
 static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
@@ -43,6 +24,12 @@ static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
             for (int i = 0; i < here; i += LANES) word |= bits_of(load(x + first + i, end) > vec{}) << i;
             *words++ = here < WORD ? word & ((1u << here) - 1) : word;
         }
+}
+
+// The reverse.
+static void decode(int64_t count, int dim, const uint32_t* words, float* x) {
+    for (int64_t b = 0; b < count; b++, words += words_of(dim))
+        for (int i = 0; i < dim; i++) *x++ = words[i / WORD] >> i % WORD & 1 ? 1.0f : -1.0f;
 }
 
 // work(vectors, first unit) for units that have as many vectors of registers, a constant.

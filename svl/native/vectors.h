@@ -10,6 +10,12 @@
 #include <utility>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
 #elif defined(__AVX__)
@@ -56,6 +62,12 @@ static inline vec load(const float* p, const float* end) {
 
 static inline void store(float* p, vec v) { memcpy(p, &v, sizeof v); }
 
+// Nothing from the end on.
+static inline void store(float* p, vec v, const float* end) {
+    if (p + LANES <= end) store(p, v);
+    else memcpy(p, &v, (end - p) * sizeof(float));
+}
+
 static inline void add_to(float* p, vec v) { store(p, load(p) + v); }
 
 static inline vec splat(float x) { return x - vec{}; }  // not x + vec{}: -0 + 0 is 0
@@ -81,6 +93,57 @@ static inline vec folded(vec v, std::integer_sequence<int, I...> lanes) {
 static inline float total(vec v) {
     v = folded(v, Lanes{});
     return v[0] + v[1];
+}
+
+// Each of LANES vectors' sum of lanes, in the lane of the vector's number.
+template <int SIDE = LANES / 2, int... I>
+static inline vec totals(vec* v, std::integer_sequence<int, I...> lanes) {
+    for (int i = 0; i < SIDE; i++)
+        v[i] = lanes_of<(I & SIDE ? LANES + I - SIDE : I)...>(v[i], v[i + SIDE]) + lanes_of<(I & SIDE ? LANES + I : I + SIDE)...>(v[i], v[i + SIDE]);
+    if constexpr (SIDE > 1) return totals<SIDE / 2>(v, lanes);
+    return v[0];
+}
+
+// What no operator says to all compilers: the larger of v and 0, where NaN stays NaN; a bit for each lane of a mask; square roots.
+static inline vec positive(vec v) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)(vec{}), (__m512)v);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)(vec{}), (__m256)v);
+#elif defined(__SSE2__)
+    return (vec)_mm_max_ps((__m128)(vec{}), (__m128)v);
+#else
+    return v < vec{} ? vec{} : v;
+#endif
+}
+
+static inline uint32_t bits_of(ivec mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
+#elif defined(__AVX__)
+    return _mm256_movemask_ps((__m256)mask);
+#elif defined(__SSE2__)
+    return _mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < LANES; i++) bits |= (uint32_t)(mask[i] & 1) << i;
+    return bits;
+#endif
+}
+
+static inline vec root(vec v) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_sqrt_ps((__m512)v);
+#elif defined(__AVX__)
+    return (vec)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE2__)
+    return (vec)_mm_sqrt_ps((__m128)v);
+#elif defined(__aarch64__)
+    return (vec)vsqrtq_f32((float32x4_t)v);
+#else
+    for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
+    return v;
+#endif
 }
 
 // Row i of a square matrix in v[i], transposed: blocks of SIDE x SIDE change places, then those of half the side within them, and so
