@@ -88,14 +88,14 @@ struct Network {
             return;
         }
         if (hidden)
-            product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
+            product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slopes(0));
         behind(count, x);
     }
 
     // Of a strip of signs.
     void forward(int count, const uint32_t* strip) {
         words = strip;
-        signs->product<ACTIVATION>(count, words, after[0].data(), slope[0].data());
+        signs->product<ACTIVATION>(count, words, after[0].data(), slopes(0));
         behind(count, nullptr);
     }
 
@@ -116,14 +116,14 @@ struct Network {
         const int n = width[1];
         for (int b = 0; b < count; b++)
             for (int j = 0; j < n; j += LANES)
-                activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slope[0].data() + b * n + j);
+                activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slopes(0) + b * n + j);
     }
 
     // From the first layer's activations in after[0] to f.
     void behind(int count, const float* x) {
         for (int l = 1; l < hidden; l++)
             product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
-                                slope[l].data());
+                                slopes(l));
         output(count, x);
     }
 
@@ -137,6 +137,9 @@ struct Network {
             product<NOTHING>(count, width[l], dims[l + 1], after[l].data(), width[l + 1], 1, padded[l].data(), nullptr, below.data());
         }
     }
+
+    // Where slopes are written to; a valid pointer also where none is.
+    float* slopes(int l) { return KEEPS_SLOPE<ACTIVATION> ? slope[l].data() : after[l].data(); }
 
     void output(int count, const float* x) {
         const float* a = hidden ? after[hidden - 1].data() : x;
@@ -156,12 +159,12 @@ struct Network {
         for (int j = 0; j < n; j += LANES) {
             // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
             float* at = after[l].data() + j;
-            const float *slopes = KEEPS_SLOPE<ACTIVATION> ? slope[l].data() + j : at, *above = below.data() + j;
+            const float *kept = slopes(l) + j, *above = is_last ? at : below.data() + j;
             vec units = {}, weights = {};
             const vec outgoing = load(&last[is_last ? j : 0]);
-            for (int b = 0; b < count; b++, at += n, slopes += n, above += n) {
+            for (int b = 0; b < count; b++, at += n, kept += n, above += n) {
                 const vec value = load(at), s = splat(d[b]);
-                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(slopes));
+                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(kept));
                 store(at, v);
                 units += v;
                 weights += s * value;

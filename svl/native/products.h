@@ -46,6 +46,7 @@ template <int ACTIVATION, bool ADDS = false>
 static void product(int m, int n, int depth, const float* a, int am, int ak, const float* b, const float* start, float* c,
                     float* slope = nullptr) {
     int q = 0;
+    if (!slope) slope = c;  // nothing is written to it
     for (; q + 2 * LANES <= n; q += 2 * LANES)
         columns<2, ACTIVATION, ADDS>(m, depth, a, am, ak, b + q, n, start ? start + q : nullptr, c + q, slope + q);
     for (; q < n; q += LANES)

@@ -29,13 +29,19 @@ if shutil.which("clang++"):
     BUILDS.append((processors()[:2][-1], "clang++"))
 
 
-@pytest.fixture(scope="session", params=BUILDS, ids=lambda build: f"{build[1] or 'default'} {(build[0] or ('',))[0]}")
+@pytest.fixture(scope="module", params=BUILDS, ids=lambda build: f"{build[1] or 'default'} {(build[0] or ('',))[0]}")
 def build(request):
-    """Until the end of the tests with one parameter, ``native.library`` gives libraries built in one way."""
+    """Until the end of a module's tests with one parameter, ``native.library`` gives libraries built in one way."""
     processor, compiler = request.param
     made = functools.partial(native.library, processor=processor, compiler=compiler)
     with mock.patch.object(native, "library", made):
         yield
+
+
+@pytest.fixture(params=processors(), ids=lambda flags: (flags or ("",))[0])
+def processor(request):
+    """The compiler flags of one instruction set that this machine runs."""
+    return request.param
 
 
 def pytest_collection_modifyitems(items):
