@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ import torch
 
 from svl.compat.torch import OpOverload, cpp_compiler
 
-_FLAGS = ("-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+# Products and sums are fused by every compiler, as GCC does by default.
+_FLAGS = (
+    "-O3", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-shared", "-fPIC",
+)  # fmt: skip
 # An older compiler may not know the processor, or have no OpenMP: then plain instructions, or one thread.
 _PROCESSORS: tuple[tuple[str, ...], ...] = (("-march=native",), ("-mcpu=native",), ())
 _THREADS: tuple[tuple[str, ...], ...] = (("-fopenmp",), ())
@@ -61,35 +64,40 @@ class BuildError(RuntimeError):
 
 
 @functools.cache
-def library(name: str) -> ctypes.CDLL:
+def library(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
     """The shared library built from ``svl/native/<name>.cpp``.
+
+    Args:
+        processor: compiler flags that select the instruction set; by default this machine's.
+        compiler: name or path of a C++ compiler; by default the one that ``torch.compile`` uses.
 
     Raises:
         BuildError: if it cannot be built.
     """
     source = Path(__file__).with_name(f"{name}.cpp")
+    processors = _PROCESSORS if processor is None else (processor,)
     try:
-        compiler = cpp_compiler()
+        compiler = compiler or cpp_compiler()
         identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
         raise BuildError(f"no C++ compiler: {error}") from None
     text = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
-    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS)
+    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *map(str, processors))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     for folder in (Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")), Path(tempfile.gettempdir())):
         path = folder / "svl" / f"{name}-{digest}.so"
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _build(compiler, source, path)
+                _build(compiler, processors, source, path)
             return ctypes.CDLL(str(path))
         except OSError:
             continue
     raise BuildError("no folder to build in")
 
 
-def _build(compiler: str, source: Path, path: Path) -> None:
-    for processor, threads in product(_PROCESSORS, _THREADS):
+def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, path: Path) -> None:
+    for processor, threads in product(processors, _THREADS):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             built = Path(folder) / path.name
             done = subprocess.run(

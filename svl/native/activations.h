@@ -62,7 +62,7 @@ static inline vec gelu(vec v, vec& slope) {
 
 template <int ACTIVATION>
 static inline vec activated(vec v, vec& slope) {
-    if (ACTIVATION == RELU) return v < vec{} ? vec{} : v;  // NaN stays NaN
+    if (ACTIVATION == RELU) return positive(v);
     if (ACTIVATION == SIGMOID) return sigmoid(v);
     if (ACTIVATION == GELU) return gelu(v, slope);
     if (ACTIVATION == QUADRATIC) {

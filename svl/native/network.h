@@ -28,6 +28,8 @@ struct Network {
     float last_start = 0.0f, last_start_sum = 0.0f;
     alignas(vec) float f[STRIP], d[STRIP];
     std::optional<Signs> signs;  // where inputs are
+    std::vector<uint32_t> encoded;
+    const uint32_t* words = nullptr;  // of the present strip
 
     Network(std::vector<int> dims_, const float* const* params, bool has_signs = false)
         : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), slope(hidden), flipped(hidden), padded(hidden),
@@ -53,7 +55,10 @@ struct Network {
             weight_sum[l].resize((int64_t)dims[l] * n);
             bias_sum[l].resize(n);
         }
-        if (has_signs && hidden) signs.emplace(dims[0], width[1], STRIP);
+        if (has_signs && hidden) {
+            signs.emplace(dims[0], width[1]);
+            encoded.resize(STRIP * words_of(dims[0]));
+        }
         last.assign(widest, 0.0f);
         last_sum.resize(widest);
         below.resize(hidden > 1 ? STRIP * widest : 0);
@@ -77,21 +82,33 @@ struct Network {
 
     // The outputs of a strip of inputs [count, dims[0]], to f.
     void forward(int count, const float* x) {
-        if (signs) signs->product<ACTIVATION>(count, x, after[0].data(), slope[0].data());
-        else if (hidden)
-            product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slope[0].data());
+        if (signs) {
+            encode(count, dims[0], x, encoded.data());
+            forward(count, encoded.data());
+            return;
+        }
+        if (hidden)
+            product<ACTIVATION>(count, width[1], dims[0], x, dims[0], 1, flipped[0].data(), start[0].data(), after[0].data(), slopes(0));
         behind(count, x);
     }
 
+    // Of a strip of signs.
+    void forward(int count, const uint32_t* strip) {
+        words = strip;
+        signs->product<ACTIVATION>(count, words, after[0].data(), slopes(0));
+        behind(count, nullptr);
+    }
+
     // Adds the gradients of the strip that went forward to the sums.
-    void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform) {
-        slope_of_loss(count, loss, y, weight, uniform);
+    void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform, Score* score = nullptr) {
+        last_start_sum += slopes_of_loss(count, loss, f, y, weight, uniform, d, score);
         if (!hidden)
             for (int b = 0; b < count; b++)
                 for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
         if (!hidden) return;
         before(count, bias_sum[0].data());
-        product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
+        if (signs) signs->add(count, words, after[0].data());
+        else product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
     }
 
     // The first layer's activations where its pre-activations are high [unit] + low [count, unit].
@@ -99,14 +116,14 @@ struct Network {
         const int n = width[1];
         for (int b = 0; b < count; b++)
             for (int j = 0; j < n; j += LANES)
-                activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slope[0].data() + b * n + j);
+                activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slopes(0) + b * n + j);
     }
 
     // From the first layer's activations in after[0] to f.
     void behind(int count, const float* x) {
         for (int l = 1; l < hidden; l++)
             product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
-                                slope[l].data());
+                                slopes(l));
         output(count, x);
     }
 
@@ -121,6 +138,9 @@ struct Network {
         }
     }
 
+    // Where slopes are written to; a valid pointer also where none is.
+    float* slopes(int l) { return KEEPS_SLOPE<ACTIVATION> ? slope[l].data() : after[l].data(); }
+
     void output(int count, const float* x) {
         const float* a = hidden ? after[hidden - 1].data() : x;
         const int row = hidden ? width[hidden] : dims[0], whole = row / LANES * LANES;
@@ -132,36 +152,19 @@ struct Network {
         }
     }
 
-    // d[b]: derivative of the step's loss with respect to output b.
-    void slope_of_loss(int count, int loss, const float* y, const float* weight, float uniform) {
-        vec sum = {};
-        for (int b = 0; b < count; b += LANES) {
-            vec target = {}, w = splat(uniform);
-            const int part = std::min(LANES, count - b);
-            memcpy(&target, y + b, part * sizeof(float));
-            if (weight) memcpy(&w, weight + b, part * sizeof(float));
-            // Behind the strip's end may lie anything: not even its product with 0 is 0.
-            vec v = w * derivative(loss, load(f + b), target);
-            for (int i = part; i < LANES; i++) v[i] = 0.0f;
-            store(d + b, v);
-            sum += v;
-        }
-        last_start_sum += ::total(sum);
-    }
-
-    // From hidden layer l's activations to the derivatives with respect to what they were made of, 16 units at a time.
+    // From hidden layer l's activations to the derivatives with respect to what they were made of, a vector of units at a time.
     void derivatives(int l, int count, float* sum) {
         const int n = width[l + 1];
         const bool is_last = l == hidden - 1;
         for (int j = 0; j < n; j += LANES) {
             // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
             float* at = after[l].data() + j;
-            const float *slopes = KEEPS_SLOPE<ACTIVATION> ? slope[l].data() + j : at, *above = below.data() + j;
+            const float *kept = slopes(l) + j, *above = is_last ? at : below.data() + j;
             vec units = {}, weights = {};
             const vec outgoing = load(&last[is_last ? j : 0]);
-            for (int b = 0; b < count; b++, at += n, slopes += n, above += n) {
+            for (int b = 0; b < count; b++, at += n, kept += n, above += n) {
                 const vec value = load(at), s = splat(d[b]);
-                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(slopes));
+                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(kept));
                 store(at, v);
                 units += v;
                 weights += s * value;
@@ -172,7 +175,8 @@ struct Network {
     }
 
     // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].
-    void end(float* g) const {
+    void end(float* g) {
+        if (signs) signs->end(weight_sum[0].data());
         for (int l = 0; l < hidden; l++) {
             transpose(weight_sum[l].data(), dims[l], dims[l + 1], width[l + 1], g + offset[2 * l], dims[l]);
             if (offset[2 * l + 1] >= 0) memcpy(g + offset[2 * l + 1], bias_sum[l].data(), dims[l + 1] * sizeof(float));

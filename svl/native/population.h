@@ -8,7 +8,7 @@
 
 #include "network.h"
 
-constexpr int HIGH = 4, LOW = 4;  // a block: rows of the one half, and vectors of rows of the other
+constexpr int HIGH = 4, LOW = REGISTERS / 8;  // a block: rows of the one half, and vectors of rows of the other
 
 // Half inputs [rows, dim], laid out for products over either.
 struct Half {
@@ -79,7 +79,7 @@ struct Shallow {
             const float *lows = &low_table[(int64_t)j * low.padded + l], *highs = &high_table[(int64_t)j * high.padded + h];
             for (int r = 0; r < HIGH; r++)
                 for (int q = 0; q < LOW; q++) {
-                    vec slope;
+                    vec slope = {};
                     const vec after = activated<ACTIVATION>(load(lows + q * LANES) + splat(highs[r]), slope);
                     const int at = ((j * HIGH + r) * LOW + q) * LANES;
                     if (!IS_CHEAP<ACTIVATION>) store(&kept[at], after);
@@ -108,7 +108,7 @@ struct Shallow {
                 for (int q = 0; q < LOW; q++) {
                     const vec before = load(lows + q * LANES) + splat(highs[r]), slope_of = load(d[r] + q * LANES);
                     const int at = ((j * HIGH + r) * LOW + q) * LANES;
-                    vec slope;
+                    vec slope = {};
                     const vec after = IS_CHEAP<ACTIVATION> ? activated<ACTIVATION>(before, slope) : load(&kept[at]);
                     if (!IS_CHEAP<ACTIVATION> && KEEPS_SLOPE<ACTIVATION>) slope = load(&slopes[at]);
                     const vec v = chained<ACTIVATION>(slope_of, ACTIVATION == RELU ? before : after, slope);
@@ -120,7 +120,8 @@ struct Shallow {
             }
             float* columns = &low_sum[(int64_t)j * low.padded + l];
             for (int q = 0; q < LOW; q++) add_to(columns + q * LANES, column[q]);
-            add_to(&last_sum[j * LANES], weights[0] + weights[1] + (weights[2] + weights[3]));
+            for (int q = 1; q < LOW; q++) weights[0] += weights[q];
+            add_to(&last_sum[j * LANES], weights[0]);
         }
         return total(sum_of_d);
     }
@@ -160,7 +161,7 @@ struct Deep {
                 const int64_t at = (int64_t)h * low.rows + l;
                 network.outer(count, &high_table[(int64_t)h * n], &low_table[(int64_t)l * n]);
                 network.behind(count, nullptr);
-                network.slope_of_loss(count, loss, y + at, nullptr, weight);
+                network.last_start_sum += slopes_of_loss(count, loss, network.f, y + at, nullptr, weight, network.d, nullptr);
                 network.before(count, &high_sum[(int64_t)h * n]);
                 for (int i = 0; i < count * n; i += LANES) add_to(&low_sum[(int64_t)l * n + i], load(&network.after[0][i]));
                 memcpy(outputs + at, network.f, count * sizeof(float));

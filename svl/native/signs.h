@@ -1,5 +1,6 @@
-// The first layer on inputs that are all -1 or 1: what four coordinates add to a unit's pre-activation is one of sixteen numbers,
-// looked up instead of multiplied.
+// The first layer on inputs that are all -1 or 1. Four coordinates add one of sixteen numbers to a unit's pre-activation, which is
+// looked up instead of multiplied. Backwards, an example's derivative is added to the same one of sixteen sums, from which the weights'
+// gradients follow.
 
 #pragma once
 
@@ -7,82 +8,138 @@
 
 #include "activations.h"
 
-constexpr int GROUP = 4, CODES = 1 << GROUP;
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
+constexpr int GROUP = 4, CODES = 1 << GROUP, WORD = 32, GROUPS_OF_WORD = WORD / GROUP;
+// Vectors of units that are worked on side by side: those of a cache line or more, while their sums are in registers.
+constexpr int SIDE_BY_SIDE = std::min(8, 64 / LANES);
 
-// Of one thread, for strips of inputs.
+static int words_of(int dim) { return (dim + WORD - 1) / WORD; }
+
+// Words [count, words_of(dim)] of inputs x [count, dim]: a coordinate's bit is set where it is positive.
+static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
+    const float* end = x + count * dim;
+    for (int64_t b = 0; b < count; b++, x += dim)
+        for (int first = 0; first < dim; first += WORD) {
+            uint32_t word = 0;
+            const int here = std::min(WORD, dim - first);
+            for (int i = 0; i < here; i += LANES) word |= bits_of(load(x + first + i, end) > vec{}) << i;
+            *words++ = here < WORD ? word & ((1u << here) - 1) : word;
+        }
+}
+
+// The reverse.
+static void decode(int64_t count, int dim, const uint32_t* words, float* x) {
+    for (int64_t b = 0; b < count; b++, words += words_of(dim))
+        for (int i = 0; i < dim; i++) *x++ = words[i / WORD] >> i % WORD & 1 ? 1.0f : -1.0f;
+}
+
+// work(vectors, first unit) for units that have as many vectors of registers, a constant.
+template <int VECTORS = SIDE_BY_SIDE, class Work>
+static inline void side_by_side(int width, Work work, int j = 0) {
+    for (; j + VECTORS * LANES <= width; j += VECTORS * LANES) work(std::integral_constant<int, VECTORS>{}, j);
+    if constexpr (VECTORS > 1) side_by_side<VECTORS / 2>(width, work, j);
+}
+
+// What the sixteen codes of four weights add to as many units as there are lanes.
+static inline void sums_of_codes(vec start, const vec* weights, vec* sums) {
+    sums[0] = start;
+    for (int i = 0; i < GROUP; i++)
+        for (int c = 0; c < 1 << i; c++) {
+            sums[c | 1 << i] = sums[c] + weights[i];
+            sums[c] -= weights[i];
+        }
+}
+
+// The reverse, a Walsh-Hadamard transform: the sums' differences along the four coordinates; their total is left in sums[0].
+static inline void differences_of_codes(vec* sums, vec* differences) {
+    for (int i = GROUP - 1; i >= 0; i--) {
+        differences[i] = vec{};
+        for (int c = 0; c < 1 << i; c++) {
+            differences[i] += sums[c | 1 << i] - sums[c];
+            sums[c] += sums[c | 1 << i];
+        }
+    }
+}
+
+// work(row) for each group's row of a table [group, code, units], which an example's words select.
+template <class Table, class Work>
+static inline void each_row(int groups, int units, const uint32_t* words, Table* table, Work work) {
+    for (; groups > 0; groups -= GROUPS_OF_WORD) {
+        uint32_t word = *words++;
+        for (int g = std::min(groups, GROUPS_OF_WORD); g > 0; g--, word >>= GROUP, table += CODES * units) work(table + word % CODES * units);
+    }
+}
+
+// Of one thread.
 struct Signs {
-    const int dim, width, groups, padded;
-    Floats table;               // [units side by side, group, code, unit]
-    std::vector<uint8_t> code;  // [example, padded]: a group's lies at its first coordinate
+    const int dim, width, groups;
+    Floats table, sum;  // [units side by side, group, code, unit]: pre-activations, and sums of their derivatives
 
-    Signs(int dim, int width, int strip)
-        : dim(dim), width(width), groups((dim + GROUP - 1) / GROUP), padded(pad(dim)), table((int64_t)groups * CODES * width),
-          code((int64_t)strip * padded) {}
+    Signs(int dim, int width) : dim(dim), width(width), groups((dim + GROUP - 1) / GROUP), table((int64_t)groups * CODES * width), sum(table.size()) {}
 
     // Of weights [groups GROUP, width], with zeros behind row dim, and of what every pre-activation [width] begins with.
     void begin(const float* weights, const float* start) {
-        side_by_side([&](auto vectors, int first) {
-            float* row = &table[(int64_t)first * groups * CODES];
-            for (int g = 0; g < groups; g++, row += CODES * vectors * LANES)
+        std::fill(sum.begin(), sum.end(), 0.0f);
+        side_by_side(width, [&](auto vectors, int first) {
+            for (int g = 0; g < groups; g++)
                 for (int q = 0; q < vectors; q++) {
                     const int j = first + q * LANES;
-                    vec sums[CODES] = {g ? vec{} : load(start + j)};
-                    for (int i = 0; i < GROUP; i++) {
-                        const vec w = load(weights + (int64_t)(g * GROUP + i) * width + j);
-                        for (int c = 0; c < 1 << i; c++) {
-                            sums[c | 1 << i] = sums[c] + w;
-                            sums[c] -= w;
-                        }
-                    }
-                    for (int c = 0; c < CODES; c++) store(row + (c * vectors + q) * LANES, sums[c]);
+                    vec rows[GROUP], sums[CODES];
+                    for (int i = 0; i < GROUP; i++) rows[i] = load(weights + (int64_t)(g * GROUP + i) * width + j);
+                    sums_of_codes(g ? vec{} : load(start + j), rows, sums);
+                    for (int c = 0; c < CODES; c++) store(&table[at(vectors, first, g, c)] + q * LANES, sums[c]);
                 }
         });
     }
 
-    // activation(start + x W) of a strip x [count, dim].
+    // activation(start + x W) of a strip of inputs.
     template <int ACTIVATION>
-    void product(int count, const float* x, float* after, float* slope) {
-        encode(count, x);
-        side_by_side([&](auto vectors, int first) {
-            const float* own = &table[(int64_t)first * groups * CODES];
+    void product(int count, const uint32_t* words, float* after, float* slope) const {
+        const int row = words_of(dim), to_row = width, n = groups;
+        side_by_side(width, [=](auto vectors, int first) {
+            const float* own = &table[at(vectors, first, 0, 0)];
             for (int b = 0; b < count; b++) {
-                const uint8_t* codes = &code[(int64_t)b * padded];
                 vec sums[vectors] = {};
-                for (int g = 0; g < groups; g++)
-                    for (int q = 0; q < vectors; q++) sums[q] += load(own + ((g * CODES + codes[g * GROUP]) * vectors + q) * LANES);
+                each_row(n, vectors * LANES, words + (int64_t)b * row, own, [&](const float* selected) {
+                    for (int q = 0; q < vectors; q++) sums[q] += load(selected + q * LANES);
+                });
                 for (int q = 0; q < vectors; q++) {
-                    const int64_t at = (int64_t)b * width + first + q * LANES;
-                    activate<ACTIVATION>(sums[q], after + at, slope + at);
+                    const int64_t to = (int64_t)b * to_row + first + q * LANES;
+                    activate<ACTIVATION>(sums[q], after + to, slope + to);
                 }
             }
         });
     }
 
-  private:
-    void encode(int count, const float* x) {
-        const float* end = x + (int64_t)count * dim;
-        for (int i = 0; i < dim; i += LANES) {
-            ivec digit = {1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
-            for (int k = dim - i; k < LANES; k++) digit[k] = 0;
-            const float* row = x + i;
-            uint8_t* to = code.data() + i;
-            for (int b = 0; b < count; b++, row += dim, to += padded) {
-                ivec codes = (load(row, end) > vec{}) & digit;
-                codes |= __builtin_shuffle(codes, ivec{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
-                codes |= __builtin_shuffle(codes, ivec{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
-                const auto bytes = __builtin_convertvector(codes, bytes16);
-                memcpy(to, &bytes, sizeof bytes);
+    // Adds the derivatives [count, width] with respect to a strip's pre-activations to the sums.
+    void add(int count, const uint32_t* words, const float* derivatives) {
+        const int row = words_of(dim), from_row = width, n = groups;
+        side_by_side(width, [=](auto vectors, int first) {
+            float* own = &sum[at(vectors, first, 0, 0)];
+            for (int b = 0; b < count; b++) {
+                vec values[vectors];
+                for (int q = 0; q < vectors; q++) values[q] = load(derivatives + (int64_t)b * from_row + first + q * LANES);
+                each_row(n, vectors * LANES, words + (int64_t)b * row, own, [&](float* selected) {
+                    for (int q = 0; q < vectors; q++) add_to(selected + q * LANES, values[q]);
+                });
             }
-        }
+        });
     }
 
-    // work(vectors, first unit) for units that have as many vectors of registers, a constant.
-    template <class Work>
-    void side_by_side(Work work) const {
-        int j = 0;
-        for (; j + 4 * LANES <= width; j += 4 * LANES) work(std::integral_constant<int, 4>{}, j);
-        for (; j + 2 * LANES <= width; j += 2 * LANES) work(std::integral_constant<int, 2>{}, j);
-        for (; j < width; j += LANES) work(std::integral_constant<int, 1>{}, j);
+    // The weights' gradients [dim, width].
+    void end(float* gradients) const {
+        side_by_side(width, [&](auto vectors, int first) {
+            for (int g = 0; g < groups; g++)
+                for (int q = 0; q < vectors; q++) {
+                    vec sums[CODES], rows[GROUP];
+                    for (int c = 0; c < CODES; c++) sums[c] = load(&sum[at(vectors, first, g, c)] + q * LANES);
+                    differences_of_codes(sums, rows);
+                    for (int i = 0; i < std::min(GROUP, dim - g * GROUP); i++)
+                        store(gradients + (int64_t)(g * GROUP + i) * width + first + q * LANES, rows[i]);
+                }
+        });
+    }
+
+    int64_t at(int vectors, int first, int group, int code) const {
+        return (int64_t)first * groups * CODES + (group * CODES + code) * vectors * LANES;
     }
 };

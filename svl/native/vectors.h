@@ -1,4 +1,5 @@
-// Vectors of 16 floats. Portable GNU vector extensions: the compiler maps the 16-lane vectors to AVX-512, AVX2 or NEON.
+// Vectors of floats, as wide as the processor's registers. GNU vector extensions, which GCC and Clang both know: a vector that is
+// wider than a register would be kept in memory and shuffled number by number.
 
 #pragma once
 
@@ -6,11 +7,31 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <utility>
 #include <vector>
 
-typedef float vec __attribute__((vector_size(64)));
-typedef int32_t ivec __attribute__((vector_size(64)));
+#if defined(__SSE2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
 constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;  // SSE2, NEON
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int REGISTERS = 32;
+#else
+constexpr int REGISTERS = 16;
+#endif
+
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef std::make_integer_sequence<int, LANES> Lanes;
 
 static int pad(int n) { return (n + LANES - 1) / LANES * LANES; }
 
@@ -41,32 +62,101 @@ static inline vec load(const float* p, const float* end) {
 
 static inline void store(float* p, vec v) { memcpy(p, &v, sizeof v); }
 
+// Nothing from the end on.
+static inline void store(float* p, vec v, const float* end) {
+    if (p + LANES <= end) store(p, v);
+    else memcpy(p, &v, (end - p) * sizeof(float));
+}
+
 static inline void add_to(float* p, vec v) { store(p, load(p) + v); }
 
-static inline vec splat(float x) { return vec{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+static inline vec splat(float x) { return x - vec{}; }  // not x + vec{}: -0 + 0 is 0
 
-// Sum of the lanes, pairwise: four dependent additions instead of fifteen.
+// Lanes I of two vectors, those of the second from LANES on.
+template <int... I>
+static inline vec lanes_of(vec a, vec b) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a, b, I...);
+#else
+    return __builtin_shuffle(a, b, ivec{I...});
+#endif
+}
+
+// The sums of all even lanes and of all odd ones: each lane plus the one SIDE away, then the one SIDE / 2 away, and so on.
+template <int SIDE = LANES / 2, int... I>
+static inline vec folded(vec v, std::integer_sequence<int, I...> lanes) {
+    if constexpr (SIDE > 1) return folded<SIDE / 2>(v + lanes_of<(I ^ SIDE)...>(v, v), lanes);
+    return v;
+}
+
+// Sum of the lanes, pairwise: few dependent additions.
 static inline float total(vec v) {
-    v += __builtin_shuffle(v, ivec{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
-    v += __builtin_shuffle(v, ivec{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
-    v += __builtin_shuffle(v, ivec{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
+    v = folded(v, Lanes{});
     return v[0] + v[1];
 }
 
-// Row i of a 16 x 16 matrix in v[i], transposed: blocks of 8 x 8 change places, then those of 4 x 4 within them, and so on.
-template <int SIDE>
-static inline void exchange(vec* v) {
-    ivec upper, lower;  // of two rows, lanes of the second from 16 on
-    for (int i = 0; i < LANES; i++) {
-        upper[i] = i & SIDE ? LANES + i - SIDE : i;
-        lower[i] = i & SIDE ? LANES + i : i + SIDE;
-    }
+// Each of LANES vectors' sum of lanes, in the lane of the vector's number.
+template <int SIDE = LANES / 2, int... I>
+static inline vec totals(vec* v, std::integer_sequence<int, I...> lanes) {
+    for (int i = 0; i < SIDE; i++)
+        v[i] = lanes_of<(I & SIDE ? LANES + I - SIDE : I)...>(v[i], v[i + SIDE]) + lanes_of<(I & SIDE ? LANES + I : I + SIDE)...>(v[i], v[i + SIDE]);
+    if constexpr (SIDE > 1) return totals<SIDE / 2>(v, lanes);
+    return v[0];
+}
+
+// What no operator says to all compilers: the larger of v and 0, where NaN stays NaN; a bit for each lane of a mask; square roots.
+static inline vec positive(vec v) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)(vec{}), (__m512)v);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)(vec{}), (__m256)v);
+#elif defined(__SSE2__)
+    return (vec)_mm_max_ps((__m128)(vec{}), (__m128)v);
+#else
+    return v < vec{} ? vec{} : v;
+#endif
+}
+
+static inline uint32_t bits_of(ivec mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
+#elif defined(__AVX__)
+    return _mm256_movemask_ps((__m256)mask);
+#elif defined(__SSE2__)
+    return _mm_movemask_ps((__m128)mask);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < LANES; i++) bits |= (uint32_t)(mask[i] & 1) << i;
+    return bits;
+#endif
+}
+
+static inline vec root(vec v) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_sqrt_ps((__m512)v);
+#elif defined(__AVX__)
+    return (vec)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE2__)
+    return (vec)_mm_sqrt_ps((__m128)v);
+#elif defined(__aarch64__)
+    return (vec)vsqrtq_f32((float32x4_t)v);
+#else
+    for (int i = 0; i < LANES; i++) v[i] = __builtin_sqrtf(v[i]);
+    return v;
+#endif
+}
+
+// Row i of a square matrix in v[i], transposed: blocks of SIDE x SIDE change places, then those of half the side within them, and so
+// on.
+template <int SIDE = LANES / 2, int... I>
+static inline void exchange(vec* v, std::integer_sequence<int, I...> lanes) {
     for (int i = 0; i < LANES; i++) {
         if (i & SIDE) continue;
         const vec a = v[i], b = v[i + SIDE];
-        v[i] = __builtin_shuffle(a, b, upper);
-        v[i + SIDE] = __builtin_shuffle(a, b, lower);
+        v[i] = lanes_of<(I & SIDE ? LANES + I - SIDE : I)...>(a, b);
+        v[i + SIDE] = lanes_of<(I & SIDE ? LANES + I : I + SIDE)...>(a, b);
     }
+    if constexpr (SIDE > 1) exchange<SIDE / 2>(v, lanes);
 }
 
 // to [cols, to_row] = from [rows, from_row] transposed; zeros may be written behind a row's end, but not behind the last one's.
@@ -78,7 +168,7 @@ static void transpose(const float* from, int rows, int cols, int from_row, float
             vec block[LANES] = {};
             const int height = std::min(LANES, rows - r), breadth = std::min(LANES, cols - c);
             for (int k = 0; k < height; k++) block[k] = load(from + (int64_t)(r + k) * from_row + c, from_end);
-            exchange<8>(block), exchange<4>(block), exchange<2>(block), exchange<1>(block);
+            exchange(block, Lanes{});
             for (int k = 0; k < breadth; k++) {
                 float* row = to + (int64_t)(c + k) * to_row + r;
                 if (row + LANES <= to_end) store(row, block[k]);
