@@ -18,10 +18,12 @@ from matplotlib.colors import to_hex
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results import history
+from svl.results.arm_label import arm_label
+from svl.results.arm_means import HIGH, LOW, SUCCESS
 from svl.results.arms import metrics
 from svl.results.figure import MOST_COLUMNS, columns_of, looks, thinned
 from svl.results.run import CONFIG
-from svl.tracking import HIGH, LOW, SUCCESS, Tracking, arm_name
+from svl.tracking import Tracking
 
 USAGE = "svl dashboard EXPERIMENT [--entity TEAM] [--project PROJECT] [--runs FOLDER] [--dry-run]"
 # As many runs as W&B draws in a chart; its charts are 24 units wide.
@@ -96,11 +98,11 @@ class Experiment:
         Raises:
             SettingError: for a run that cannot be read.
         """
-        found = sorted((path.parent for path in (runs / name).glob(f"*/{CONFIG}")), reverse=True)
-        for run in found:
+        directories = sorted((path.parent for path in (runs / name).glob(f"*/{CONFIG}")), reverse=True)
+        for run in directories:
             try:
                 settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
-                vary, target = dict(settings["replicas"]["vary"] or {}), settings["target"]["metric"]
+                replicas, target = Replicas(**settings["replicas"]), settings["target"]["metric"]
                 tracking = Tracking(**settings["wandb"])
                 rows = history.read(run)
             except FileNotFoundError:  # nothing has been measured yet
@@ -108,8 +110,9 @@ class Experiment:
             except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
                 reason = " ".join(str(error).split())
                 raise SettingError("EXPERIMENT", str(run), f"runs whose files can be read ({reason})") from None
-            measured = [target, SUCCESS, *(one for one in metrics(rows, list(vary)) if one != target)]
-            return cls(name, [one.name for one in found[:MOST_RUNS]], measured, _columns(vary), tracking)
+            others = [metric for metric in metrics(rows, list(replicas.vary)) if metric != target]
+            run_ids = [directory.name for directory in directories[:MOST_RUNS]]
+            return cls(name, run_ids, [target, SUCCESS, *others], _columns(replicas), tracking)
         return cls(name)
 
     def charts(self, figure: Figure) -> list[str]:
@@ -121,15 +124,17 @@ class Experiment:
         return list(dict.fromkeys(re.sub(r"\d+", r"\\d+", _escape(one)) for one in (*own, *fitting)))
 
 
-def _columns(vary: dict[str, Any]) -> dict[str, Arms]:
-    arms = Replicas(vary=vary).arms
-    cells = [{key: value if isinstance(value, Number) else str(value) for key, value in arm.items()} for arm in arms]
-    every = columns_of(pd.DataFrame(cells, index=range(len(arms))), list(vary))
+def _columns(replicas: Replicas) -> dict[str, Arms]:
+    cells = [
+        {"arm": name, **{key: value if isinstance(value, Number) else str(value) for key, value in settings.items()}}
+        for name, settings in replicas.named_arms.items()
+    ]
+    every = columns_of(pd.DataFrame(cells), list(replicas.vary))
     columns = {}
     for title, pairs in thinned(every, MOST_COLUMNS).items():
         styles = zip(pairs, looks(pairs), strict=True)
         columns[title] = {
-            arm_name(arm.settings): {"color": to_hex(look["color"]), "mark": MARKS[place % len(MARKS)]}
+            arm_label(arm.settings): {"color": to_hex(look["color"]), "mark": MARKS[place % len(MARKS)]}
             for place, ((arm, _), look) in enumerate(styles)
         }
     return columns

@@ -14,7 +14,8 @@ from svl.reproduction.outcome import Outcome
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import scores
 from svl.results import statistics
-from svl.results.arms import Arm, short_names
+from svl.results.arm_label import short_names
+from svl.results.arms import Arm
 from svl.results.figure import GREY, clean, fill, looks
 from svl.results.quantity import setting, significant
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import yaml
 
 from svl.command import resolve, run
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.paper_figure import PaperFigure, command, full_name
 from svl.reproduction.tuning import Choice, Settings, choose
 from svl.results import history
-from svl.results.run import content_hash, is_finished
+from svl.results.arms import with_arms
+from svl.results.run import CONFIG, content_hash, is_finished
 from svl.results.summary import SUMMARY
 
 EXPERIMENT = "reproduce/fits"
@@ -144,9 +145,9 @@ def _different(arms: Mapping[str, Settings]) -> dict[str, Settings]:
 
 
 def _rows(path: Path, arms: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The history's rows of each arm: a measurement has a row for each replica, arm after arm."""
-    rows = history.read(path)
-    different = list(_different(arms).values())
-    replicas = int((rows["step"] == rows["step"].iloc[0]).sum())
-    number = np.arange(len(rows)) % replicas // (replicas // len(different))
-    return {name: rows[number == different.index(own)] for name, own in arms.items()}
+    """The history's rows of each arm; arms with equal settings have the rows of the first of them."""
+    trained = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))["replicas"]["arms"]
+    rows = with_arms(history.read(path), list(next(iter(trained.values()))), list(trained))
+    different = _different(arms)
+    names = {name: next(other for other in different if different[other] == own) for name, own in arms.items()}
+    return {name: rows[rows["arm"] == trained_as] for name, trained_as in names.items()}

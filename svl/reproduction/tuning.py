@@ -122,6 +122,6 @@ def choose(rows: pd.DataFrame, metric: str, tuning: Tuning) -> Choice:
 
 def described(settings: Mapping[str, Any]) -> str:
     """``lr = 0.3, qk.lr = 1``."""
-    from svl.results.arms import short_names
+    from svl.results.arm_label import short_names
 
     return ", ".join(f"{n} = {setting(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True))

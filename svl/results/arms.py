@@ -40,6 +40,11 @@ class Arm:
 def arms(history: pd.DataFrame, vary: Sequence[str]) -> list[Arm]:
     """The history's arms in the order in which they were varied.
 
+    Rows are grouped by the column ``arm``; a history without it, from an older svl, by its varied settings.
+
+    Args:
+        vary: names of all varied settings.
+
     Raises:
         SettingError: if the history has no column of one of the names in ``vary``.
     """
@@ -48,8 +53,38 @@ def arms(history: pd.DataFrame, vary: Sequence[str]) -> list[Arm]:
             raise SettingError("replicas.vary", key, f"a column of the history: {', '.join(map(str, history))}")
     if not vary:
         return [Arm({}, history)]
-    groups = history.groupby(list(vary), sort=False, dropna=False)
-    return [Arm(dict(zip(vary, map(_plain, values), strict=True)), rows) for values, rows in groups]
+    groups = history.groupby("arm" if _has_arms(history) else list(vary), sort=False, dropna=False)
+    return [Arm({key: _plain(rows[key].iloc[0]) for key in vary}, rows) for _, rows in groups]
+
+
+def with_arms(history: pd.DataFrame, vary: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """The history with its column ``arm``, which is filled in where an older svl wrote the history without it.
+
+    Args:
+        vary: names of all varied settings.
+        names: of the arms, in the order in which they were varied.
+    """
+    if _has_arms(history):
+        return history
+    if not vary:
+        return history.assign(arm=names[0])
+    places = history.groupby(list(vary), sort=False, dropna=False).ngroup()
+    return history.assign(arm=[names[place] for place in places])
+
+
+def _has_arms(history: pd.DataFrame) -> bool:
+    """Whether every row names its arm; not all do where a newer svl has resumed the fit of an older one."""
+    return "arm" in history and bool(history["arm"].notna().all())
+
+
+def varied(replicas: Mapping[str, Any]) -> list[str]:
+    """Names of the varied settings.
+
+    Args:
+        replicas: that section of a run's config.
+    """
+    arms = replicas.get("arms")
+    return list(next(iter(arms.values())) if arms else replicas.get("vary") or {})
 
 
 def _plain(value: Any) -> Any:
@@ -60,16 +95,6 @@ def metrics(history: pd.DataFrame, vary: Sequence[str]) -> list[str]:
     """Names of the history's metrics: all its numbers but the counters, the settings and ``diverged``."""
     known = {"step", "samples", "seed", "diverged", *vary}
     return [name for name in history.select_dtypes("number") if name not in known]
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """The last component of each dotted name, as many more of them as it takes to tell the names apart."""
-    parts = [name.split(".") for name in names]
-    for length in range(1, max(map(len, parts), default=1) + 1):
-        short = [".".join(part[-length:]) for part in parts]
-        if len(set(short)) == len(short):
-            return short
-    return list(names)
 
 
 def compared_setting(vary: Sequence[str]) -> str | None:

@@ -19,7 +19,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from svl.errors import SettingError
 from svl.results import statistics
-from svl.results.arms import Arm, arms, compared_setting, metrics, references, short_names
+from svl.results.arm_label import short_names
+from svl.results.arms import Arm, arms, compared_setting, metrics, references
 from svl.results.atomic import replacing
 from svl.results.quantity import quantity, ratio, setting, significant
 from svl.results.statistics import Unit

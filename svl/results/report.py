@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 
 from svl.errors import SettingError
 from svl.results import history, panels, summary
-from svl.results.arms import compared_setting, metrics, short_names
+from svl.results.arm_label import short_names
+from svl.results.arms import compared_setting, metrics, varied
 from svl.results.atomic import replacing
 from svl.results.figure import MOST_COLUMNS, columns_of
 from svl.results.inline_svg import inline_svg, palette
@@ -127,7 +128,7 @@ def load(path: Path) -> Run:
             found = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
         else:
             target = settings["target"]
-            vary = list(settings["replicas"]["vary"] or {})
+            vary = varied(settings["replicas"])
             found = summary.summarise(rows, vary, target["metric"], target["value"])
     except FileNotFoundError:
         raise SettingError("RUN", str(path), "a run whose fit has measured something") from None

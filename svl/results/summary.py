@@ -16,7 +16,8 @@ from rich.table import Table
 
 from svl.errors import SettingError
 from svl.results import statistics
-from svl.results.arms import Arm, arms, large, metrics, references, short_names
+from svl.results.arm_label import short_names
+from svl.results.arms import Arm, arms, large, metrics, references
 from svl.results.atomic import replacing
 from svl.results.quantity import quantity, ratio, setting, significant
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from callbacks.checkpoint import SIGNALS
-from svl.results.arms import short_names
+from svl.results.arm_label import short_names
 from svl.results.quantity import setting
 from svl.sweeps.manifest import Manifest, Row
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from svl.results.arm_label import arm_label
+
 
 def learning_curves(vary, onset, seeds=8, steps=2000, every=50, batch=128, spread=0.2, norm_ratio=True):
     """Logistic learning curves from 0.5 to 1; ``onset`` gives the median step of the jump from the settings."""
@@ -19,7 +21,7 @@ def learning_curves(vary, onset, seeds=8, steps=2000, every=50, batch=128, sprea
             metrics = {"val/accuracy": accuracy, "val/loss": np.float32(1.4) * (1 - accuracy), "diverged": False}
             if norm_ratio:
                 metrics["norm_ratio"] = accuracy * 3
-            counters = {"step": step, "samples": step * batch, "seed": seed}
+            counters = {"step": step, "samples": step * batch, "arm": arm_label(settings), "seed": seed}
             replicas.append(pd.DataFrame({**counters, **{k: [v] * len(step) for k, v in settings.items()}, **metrics}))
     return pd.concat(replicas).sort_values("step", kind="stable").reset_index(drop=True)
 

@@ -344,6 +344,25 @@ def test_equal_runs_make_equal_pages_without_torch_and_nothing_else_is_written(p
 # Runs of all kinds --------------------------------------------------------------------------------------------------
 
 
+def test_the_run_of_an_older_svl_whose_history_does_not_name_arms_makes_the_same_page(nine, tmp_path):
+    folder = tmp_path / "nine" / nine.name
+    shutil.copytree(nine, folder)
+    rows = history.read(folder).drop(columns="arm")
+    (folder / "history.parquet").unlink()
+    history.append(folder, rows)
+    history.finish(folder)
+    assert "arm" not in history.read(folder)
+    assert report.render([report.load(folder)]) == report.render([report.load(nine)])
+
+
+def test_arms_given_by_name_are_arms_while_the_fit_runs(two_arms, tmp_path):
+    arms = {"small": {"data.size": 4096}, "large": {"data.size": "online"}}
+    changes = {"replicas": {"seeds": 8, "vary": None, "arms": arms}}
+    rows = two_arms.assign(arm=two_arms["data.size"].map({4096: "small", "online": "large"}))
+    path = make_run(tmp_path / "e" / "r", rows, ["data.size"], finished=False, **changes)
+    assert [arm["settings"]["data.size"] for arm in report.load(path).summary["arms"]] == ["4096", "online"]
+
+
 def test_a_fit_that_is_not_finished_is_reported_so_far(two_arms, tmp_path):
     rows = two_arms[two_arms["step"] <= 1300]
     run = report.load(make_run(tmp_path / "e" / "r", rows, ["data.size"], finished=False))
