@@ -21,7 +21,8 @@ from svl.results import history
 from svl.results.arm_label import arm_label
 from svl.results.arm_means import HIGH, LOW, SUCCESS
 from svl.results.arms import metrics
-from svl.results.figure import MOST_COLUMNS, columns_of, looks, thinned
+from svl.results.columns import MOST_COLUMNS, columns_of, thinned
+from svl.results.learning_curves import looks
 from svl.results.run import CONFIG
 from svl.tracking import Tracking
 

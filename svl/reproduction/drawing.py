@@ -16,8 +16,9 @@ from svl.reproduction.tuning import scores
 from svl.results import statistics
 from svl.results.arm_label import short_names
 from svl.results.arms import Arm
-from svl.results.figure import GREY, clean, fill, looks
+from svl.results.learning_curves import fill, looks
 from svl.results.quantity import setting, significant
+from svl.results.style import GREY, clean
 
 MOST_COLUMNS = 3
 

@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from svl.results import statistics
-from svl.results.figure import GREY, MOST_COLUMNS, arm_names, clean, columns_of, fill, looks, thinned
+from svl.results.columns import MOST_COLUMNS, arm_names, columns_of, thinned
+from svl.results.learning_curves import fill, looks
 from svl.results.statistics import Unit
+from svl.results.style import GREY, clean
 
 WIDTH = 3.9  # inches, at 72 points the width of a phone
 

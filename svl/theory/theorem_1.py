@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from rich.table import Table
 
-from svl.results.figure import GREY, RAMP
+from svl.results.style import GREY, RAMP
 from svl.theory import bounds, experiment
 from svl.theory.experiment import Bound, Exponent, Finding, Size, Track
 from svl.theory.moment import Labels

@@ -16,10 +16,10 @@ import yaml
 from matplotlib.colors import to_rgb
 
 from svl.errors import SettingError
-from svl.results import history, panels, report, summary
-from svl.results.figure import RAMP
+from svl.results import history, panels, report, report_pictures, summary
 from svl.results.inline_svg import palette
 from svl.results.run import provenance
+from svl.results.style import RAMP
 
 LR = "model.optimizer.lr"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -418,7 +418,7 @@ def test_one_arm_of_one_seed_without_accuracy(curves_of, tmp_path):
 
 
 def test_many_metrics_are_drawn_from_every_family_and_the_rest_is_named(two_arms, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "MOST_FIGURES", 4)
+    monkeypatch.setattr(report_pictures, "MOST_FIGURES", 4)
     columns = [f"{family}/{number}" for family in ("qk", "norm") for number in range(6)]
     rows = two_arms.assign(**{name: two_arms["norm_ratio"] * place for place, name in enumerate(columns, 1)})
     run = report.load(make_run(tmp_path / "e" / "r", rows, ["data.size"]))
