@@ -48,7 +48,7 @@ def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
             raise SettingError("metric", metric, f"a metric of the history of {name}")
     arms = [Arm(dict(outcome.settings.get(name, {})), outcome.arms[name], name) for name in _names(outcome, panel)]
     target = outcome.target if metric == outcome.metric else None
-    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, beside=False)
+    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, at_right=False)
     axes.set_ylabel(metric.replace("_", " "))
     if panel.log:
         axes.set_yscale("log")

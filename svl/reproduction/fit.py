@@ -58,8 +58,11 @@ class Fit:
     def rows(self, history: pd.DataFrame) -> dict[str, pd.DataFrame]:
         """The rows of each arm; arms with equal settings have the same rows."""
         trained = self.trained_arms
-        names = {arm: next(name for name in trained if trained[name] == own) for arm, own in self.arms.items()}
-        return {arm: history[history["arm"] == name] for arm, name in names.items()}
+        rows = {}
+        for arm, settings in self.arms.items():
+            name = next(name for name in trained if trained[name] == settings)
+            rows[arm] = history[history["arm"] == name]
+        return rows
 
 
 def command(words: Sequence[str]) -> str:

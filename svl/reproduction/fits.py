@@ -99,21 +99,21 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
         return rows
 
     for name in figure.fits:
-        arms = {arm: dict(own) for arm, own in figure.arms.items()}
+        arms = {arm: dict(chosen) for arm, chosen in figure.arms.items()}
         names = {arm: full_name(name, arm) for arm in arms}
         for number, grid in enumerate(figure.grids):
             rows = histories(figure.tuning_fit(name, number, arms))
-            for arm, own in arms.items():
+            for arm, chosen in arms.items():
                 if not grid.tried_by(arm):
                     continue
                 parts = [rows[f"{arm} {place}"].assign(**point) for place, point in enumerate(grid.points)]
                 grids[names[arm]] = pd.concat(parts)
                 choice = choose(grids[names[arm]], metric, grid)
                 choices.setdefault(names[arm], []).append(choice)
-                own |= choice.best
+                chosen |= choice.best
         rows = histories(figure.reported_fit(name, arms))
-        for arm, own in arms.items():
-            reported[names[arm]], settings[names[arm]] = rows[arm], own
+        for arm, chosen in arms.items():
+            reported[names[arm]], settings[names[arm]] = rows[arm], chosen
     return Trained(Outcome(metric, target, reported, grids, settings), choices, done)
 
 

@@ -139,11 +139,12 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         raise SettingError("replicas.arms", replicas.get("arms"), "the figure's arms by name")
     if theory is not None and theory not in EXPERIMENTS:
         raise SettingError("figure.theory", theory, ", ".join(EXPERIMENTS) + nearest(str(theory), list(EXPERIMENTS)))
-    arms = {str(arm): {**own, **figure.get("arms", {}).get(arm, {})} for arm, own in replicas.get("arms", {}).items()}
-    for arm in figure.get("arms", {}):
+    scaled = figure.get("arms", {})
+    arms = {str(arm): {**settings, **scaled.get(arm, {})} for arm, settings in replicas.get("arms", {}).items()}
+    for arm in scaled:
         if arm not in arms:
-            raise SettingError(f"figure.arms.{arm}", figure["arms"][arm], ", ".join(arms) + nearest(arm, list(arms)))
-    fits = {str(fit): dict(own or {}) for fit, own in (figure.get("fits") or {"": {}}).items()}
+            raise SettingError(f"figure.arms.{arm}", scaled[arm], ", ".join(arms) + nearest(arm, list(arms)))
+    fits = {str(fit): dict(changes or {}) for fit, changes in (figure.get("fits") or {"": {}}).items()}
     settings = dict(figure.get("settings", {}))
     names = {full_name(fit, arm): None for fit in fits for arm in arms}
     grids = tuning.read("figure.tune", figure.get("tune"), arms)

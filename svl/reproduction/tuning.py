@@ -57,9 +57,11 @@ class Tuning:
 
     def arms(self, arms: Mapping[str, Settings]) -> dict[str, Settings]:
         """An arm for each arm that tries this grid and each point: ``small 0``, ``small 1``, ..."""
-        trying = {name: own for name, own in arms.items() if self.tried_by(name)}
+        trying = {name: settings for name, settings in arms.items() if self.tried_by(name)}
         return {
-            f"{name} {place}": own | point for name, own in trying.items() for place, point in enumerate(self.points)
+            f"{name} {place}": settings | point
+            for name, settings in trying.items()
+            for place, point in enumerate(self.points)
         }
 
 

@@ -1,4 +1,4 @@
-"""From histories to statistics, figures and summaries.
+"""Histories of runs, and the statistics, figures, summaries and reports made from them.
 
 A *history* is a table with one row per (logged step, replica): ``step``, ``samples`` (the number of examples that the
 replica has processed so far, the papers' compute), ``arm``, ``seed``, one column per varied setting, the metrics,

@@ -59,7 +59,7 @@ def curves(
     heights = [3, 2][: len(rows)]
     grid = figure.subplots(len(rows), len(picked), squeeze=False, sharex=True, sharey="row", height_ratios=heights)
     for column, (title, pairs) in zip(grid.T, picked.items(), strict=True):
-        fill(list(column), rows, title, pairs, target, against, beside=crowded)
+        fill(list(column), rows, title, pairs, target, against, at_right=crowded)
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name.replace("_", " "))
     for axes in grid.flat:

@@ -30,14 +30,14 @@ def fill(
     pairs: Sequence[Pair],
     target: float | None,
     against: Unit,
-    beside: bool,
+    at_right: bool,
 ) -> None:
     """Draw a metric in each panel of a column; the first panel gets labels and a legend.
 
     Args:
         column: from top to bottom.
         rows: the metric of each panel; the legend's speed-ups are those of the first.
-        beside: whether the legend is to the right of the panel rather than above it.
+        at_right: whether the legend is to the right of the panel rather than above it.
     """
     labels = arm_names(pairs)
     drawn = [
@@ -50,7 +50,7 @@ def fill(
         if target is not None:
             labels = _with_speed_ups(labels, pairs, rows[0], target, against)
             title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
-        _legend(column[0], drawn[0], labels, title, beside)
+        _legend(column[0], drawn[0], labels, title, at_right)
     draw_reference_lines(column[0], [arm for arm, _ in pairs], rows[0], drawn[0])
     column[-1].set_xlabel("samples" if against == "samples" else "steps")
 
@@ -113,14 +113,14 @@ def _label(axes: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
         )
 
 
-def _legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], title: str, beside: bool) -> None:
+def _legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], title: str, at_right: bool) -> None:
     """A legend above the panel, or to the right of it where it is long: never over the curves."""
     axes.legend(
         lines,
         names,
         title=title or None,
-        loc="upper left" if beside else "lower left",
-        bbox_to_anchor=(1, 1) if beside else (0, 1),
+        loc="upper left" if at_right else "lower left",
+        bbox_to_anchor=(1, 1) if at_right else (0, 1),
         alignment="left",
         frameon=False,
         fontsize=9,

@@ -28,10 +28,12 @@ def draw_reference_lines(axes: Axes, arms: Sequence[Arm], metric: str, lines: Se
         return
     suffix = kind.removesuffix("loss").rstrip("_")
     known = [column for column in arms[0].rows if column.startswith("reference/")]
-    measured = [c.removeprefix("val/").removesuffix("_loss") for c in arms[0].rows if c.endswith("_loss")]
+    measured = [name.removeprefix("val/").removesuffix("_loss") for name in arms[0].rows if name.endswith("_loss")]
     # reference/least_squares belongs to the loss, reference/ridge_query to the query_loss.
     columns = [
-        c for c in known if (c.endswith(f"_{suffix}") if suffix else not any(c.endswith(f"_{m}") for m in measured))
+        column
+        for column in known
+        if (column.endswith(f"_{suffix}") if suffix else not any(column.endswith(f"_{loss}") for loss in measured))
     ]
     lowest, highest = axes.get_ylim()
     place = 0.99
