@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
         try:
             record, folder = run(figure, given.runs, given.wandb, ["reproduce", *words])
         except (Stopped, KeyboardInterrupt) as stopped:
-            print("svl: stopped; the same command goes on", file=sys.stderr)
+            print("svl: stopped; the same command resumes it", file=sys.stderr)
             return stopped.status if isinstance(stopped, Stopped) else 130
         if given.gallery:
             gallery.keep(record, folder, given.gallery_folder)
@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def run(figure: PaperFigure, runs: str, tracking: str, words: Sequence[str]) -> tuple[Record, Path]:
-    """Train what is missing, test the claims, print and keep the result; returns it and its folder."""
+    """Train the missing fits, test the claims, print and store the result; returns it and its folder."""
     from svl.reproduction import experiment, record
     from svl.reproduction.drawing import draw
     from svl.reproduction.fits import train
@@ -105,15 +105,15 @@ def table(record: Record) -> Table:
     shown.title = escape(f"{record.name} ({record.scale}): {record.title}")
     for name in ("claim", "effect, 95 % interval", "verdict"):
         shown.add_column(name)
-    for one in record.claims:
-        note = f" ({one['note']})" if one["note"] else ""
-        cells = (one["says"], f"{one['effect']}: {estimate(one)}{note}")
-        style = _STYLES[one["verdict"]]
-        shown.add_row(*map(escape, cells), f"[{style}]{one['verdict']}[/{style}]")
-    seeds = f"{record.reported} seeds an arm, " if record.arms else ""
-    said = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
-    said += [f"at the edge of its grid: {edge}" for edge in record.edges]
-    shown.caption = escape("\n".join(said))
+    for claim in record.claims:
+        note = f" ({claim['note']})" if claim["note"] else ""
+        cells = (claim["says"], f"{claim['effect']}: {estimate(claim)}{note}")
+        style = _STYLES[claim["verdict"]]
+        shown.add_row(*map(escape, cells), f"[{style}]{claim['verdict']}[/{style}]")
+    seeds = f"{record.reported} seeds per arm, " if record.arms else ""
+    lines = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
+    lines += [f"at the edge of its grid: {edge}" for edge in record.edges]
+    shown.caption = escape("\n".join(lines))
     return shown
 
 
@@ -124,7 +124,7 @@ def estimate(claim: dict) -> str:
 
 
 def listing(runs: Path) -> Table:
-    """Every figure with its claim, the minutes that its scales take, and its last verdicts here."""
+    """Every figure with its claim, the duration of each scale, and its last verdicts."""
     from svl.reproduction import paper_figure
 
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
@@ -132,25 +132,26 @@ def listing(runs: Path) -> Table:
         shown.add_column(name, no_wrap=name == "figure")
     for name in paper_figure.known():
         figures = {scale: paper_figure.read(name, scale) for scale in paper_figure.SCALES}
-        found = last(name, runs)
-        took = {one.scale: one.seconds / 60 for one in found}
-        minutes = [_minutes(took.get(scale, one.minutes), scale) for scale, one in figures.items()]
-        said = ", ".join(f"{one.verdict} ({one.scale}, {one.date})" for one in found if one.scale != "smoke")
-        shown.add_row(*map(escape, (name, figures["laptop"].says, *minutes, said or "-")))
+        records = last(name, runs)
+        took = {record.scale: record.seconds / 60 for record in records}
+        minutes = [_minutes(took.get(scale, figure.minutes), scale) for scale, figure in figures.items()]
+        judged = [record for record in records if record.scale != "smoke"]
+        verdicts = ", ".join(f"{record.verdict} ({record.scale}, {record.date})" for record in judged)
+        shown.add_row(*map(escape, (name, figures["laptop"].says, *minutes, verdicts or "-")))
     return shown
 
 
 def last(name: str, runs: Path) -> list[Record]:
-    """The newest record of each scale, from runs here or the gallery that came with svl."""
+    """The newest record of each scale, from local runs or the gallery that is shipped with svl."""
     from svl.arguments import ROOTS
     from svl.reproduction.paper_figure import SCALES
 
-    found = []
+    newest = []
     for scale in SCALES:
         roots = (runs / RECORDS, GALLERY, *(root / GALLERY for root in ROOTS))
         records = [record for record in (read(root / name / scale) for root in roots) if record]
-        found += [max(records, key=lambda record: record.date)] if records else []
-    return found
+        newest += [max(records, key=lambda record: record.date)] if records else []
+    return newest
 
 
 def _minutes(minutes: float | None, scale: str) -> str:

@@ -106,7 +106,7 @@ def _section(record: Record) -> list[str]:
         note = f" ({claim['note']})" if claim["note"] else ""
         lines.append(f"| {claim['says']} | {claim['effect']}: {estimate(claim)}{note} | {claim['verdict']} |")
     tuned = f", rates tuned on {' and '.join(map(str, record.tuned))} others" if record.tuned else ""
-    seeds = f" of training, {record.reported} seeds an arm{tuned}" if record.arms else ""
+    seeds = f" of training, {record.reported} seeds per arm{tuned}" if record.arms else ""
     lines += ["", f"`{record.command}`: {_time(record.seconds)}{seeds}; {record.date}."]
     if record.arms:
         lines += [
