@@ -61,8 +61,7 @@ class Replicas:
         self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]
         self.arm_names = list(map(str, arms or ())) or list(map(arm_label, self.arms))
         if len(set(self.arm_names)) < len(self.arms):
-            key, value = ("replicas.vary", vary) if arms is None else ("replicas.arms", arms)
-            raise SettingError(key, value, "arms whose names differ as text")
+            raise SettingError("replicas.vary", vary, "values that differ as text, since they name the arms")
 
     def __len__(self) -> int:
         return len(self.arms) * self.seeds
