@@ -1,4 +1,4 @@
-"""The clock of measurements: every so many steps, one row per replica."""
+"""Measures all replicas every ``trainer.log_every_n_steps`` steps and writes the history, one row per replica."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from callbacks.measurement import Measurement
-from svl import tracking
-from svl.results import history, statistics
+from svl.results import arm_means, history, statistics
 from svl.results.arms import metrics as metric_names
+from svl.results.arms import with_arms
 from svl.results.quantity import setting
 from svl.training.replica_module import ReplicaModule
 
@@ -23,15 +23,15 @@ from svl.training.replica_module import ReplicaModule
 class History(pl.Callback):
     """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
 
-    It evaluates on the test set, asks every :class:`~callbacks.measurement.Measurement`, and logs each arm's means with
-    their intervals (see :mod:`svl.tracking`), which takes a few milliseconds.
-    Doing all of this at the end of a Lightning batch, before the checkpoint, makes a measurement and its checkpoint
-    one event: no kill can come between an evaluation and the steps it belongs to.
+    It evaluates on the test set, calls every :class:`~callbacks.measurement.Measurement`, and logs each arm's means
+    with their intervals (see :mod:`svl.results.arm_means`), which takes a few milliseconds. Since all of this is done
+    at the end of a Lightning batch and before the checkpoint, a measurement and its checkpoint are one event: a kill
+    cannot separate an evaluation from the steps to which it belongs.
 
     Args:
         run_dir: the run directory.
-        metric: the target's.
-        target: what it has to pass.
+        metric: the target's metric.
+        target: the value that this metric has to pass.
     """
 
     def __init__(self, run_dir: Path, metric: str, target: float) -> None:
@@ -47,9 +47,10 @@ class History(pl.Callback):
             self._measure(trainer, pl_module)
         elif trainer.is_global_zero:
             history.discard_after(self.run_dir, trainer.global_step)
-            rows = history.read(self.run_dir)
+            replicas = pl_module.replicas
+            rows = with_arms(history.read(self.run_dir), list(replicas.vary), replicas.arm_names)
             self.latest = rows[rows["step"] == rows["step"].max()]
-            self._reached = self._passes(rows).reshape(-1, len(self.latest)).max(0)
+            self._reached = arm_means.reached(rows, self.metric, self.target)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if is_measured(trainer):
@@ -76,26 +77,22 @@ class History(pl.Callback):
         self._log(trainer, replicas, frame, list(metrics))
 
     def values(self, module: ReplicaModule) -> dict[str, float]:
-        """All that loggers are given of the latest measurement, by name; see :func:`svl.tracking.values`."""
+        """The numbers of the latest measurement that loggers receive, by name: :func:`svl.results.arm_means.values`."""
         assert self.latest is not None
         replicas = module.replicas
-        return tracking.values(
-            self.latest, metric_names(self.latest, list(replicas.vary)), replicas.arms, self._reached
-        )
+        metrics = metric_names(self.latest, list(replicas.vary))
+        return arm_means.values(self.latest, metrics, replicas.named_arms, self._reached)
 
     def _log(self, trainer: pl.Trainer, replicas: Any, frame: pd.DataFrame, metrics: list[str]) -> None:
-        self._reached = self._reached | self._passes(frame)
+        self._reached = self._reached | statistics.passes(frame[self.metric].to_numpy(), self.metric, self.target)
         if trainer.loggers:
-            for row in tracking.rows(frame, metrics, replicas.arms, self._reached):
+            for row in arm_means.rows(frame, metrics, replicas.named_arms, self._reached):
                 for logger in trainer.loggers:
                     logger.log_metrics(row, step=trainer.global_step)
 
-    def _passes(self, rows: pd.DataFrame) -> Bool[ndarray, "row"]:
-        return statistics.passes(rows[self.metric].to_numpy(), self.metric, self.target)
-
 
 def is_measured(trainer: Any) -> bool:
-    """Whether the step that has just ended is one at which is measured."""
+    """Whether the step that has just ended is measured."""
     return trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps
 
 
@@ -106,6 +103,7 @@ def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, 
     return pd.DataFrame({
         "step": step,
         "samples": record["samples"].cpu().numpy(),
+        "arm": replicas.arm,
         "seed": replicas.seed,
         **{key: [_cell(value) for value in replicas.column(key, None)] for key in replicas.vary},
         **{name: value.cpu().masked_fill(diverged, float("nan")).numpy() for name, value in metrics.items()},
@@ -114,5 +112,5 @@ def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, 
 
 
 def _cell(value: Any) -> Any:
-    """A varied value as it stands in a table: lists as their text."""
+    """A varied value as a cell of the history: lists as text."""
     return setting(value) if isinstance(value, list) else value

@@ -15,14 +15,14 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from callbacks.history import History
-from svl.results.arms import short_names
+from svl.results.arm_label import short_names
 from svl.results.quantity import quantity, setting
 
 _MAX_ARMS = 6
 
 
 class _Bar(RichProgress):
-    """A bar with a line below it: both fit a terminal of 80 columns."""
+    """A progress bar with a status line below it; both fit a terminal of 80 columns."""
 
     status = ""
 
@@ -32,10 +32,10 @@ class _Bar(RichProgress):
 
 
 class Progress(pl.callbacks.ProgressBar):
-    """A bar on a terminal, and a line every tenth of the run elsewhere; both on standard error.
+    """Shows a bar on a terminal; otherwise prints a line every tenth of the run. Both go to standard error.
 
     Args:
-        history: where the latest measurement is read.
+        history: the callback that has the latest measurement.
     """
 
     def __init__(self, history: History) -> None:
@@ -54,7 +54,7 @@ class Progress(pl.callbacks.ProgressBar):
         if self._enabled and sys.stderr.isatty():
             columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
             left = (TextColumn("and"), TimeRemainingColumn(), TextColumn("left"))
-            # Standard output stays as it is: what a program prints there is not the bar's to move.
+            # Rich would otherwise take over standard output, which belongs to the program.
             self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False, expand=True)
             self._bar.status = "preparing"
             self._bar.start()
@@ -89,10 +89,11 @@ class Progress(pl.callbacks.ProgressBar):
             return ""
         metric = "val/accuracy" if "val/accuracy" in frame else "val/loss"
         names = short_names(list(replicas.vary))
-        arms = []
-        for number, arm in enumerate(replicas.arms[:_MAX_ARMS]):
-            mean = frame[metric].iloc[number * replicas.seeds : (number + 1) * replicas.seeds].mean()
-            arms.append(f"{'/'.join(map(setting, arm.values()))} {mean:.3f}".strip())
+        means = frame.groupby("arm", sort=False)[metric].mean()
+        arms = [
+            f"{'/'.join(map(setting, settings.values()))} {means[name]:.3f}".strip()
+            for name, settings in list(replicas.named_arms.items())[:_MAX_ARMS]
+        ]
         by = f" by {'/'.join(names)}:" if names else ""
         more = f" and {len(replicas.arms) - _MAX_ARMS} more" if len(replicas.arms) > _MAX_ARMS else ""
         return f"{quantity(int(frame['samples'].max()))} samples, {metric}{by} {', '.join(arms)}{more}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from svl import random
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
+from svl.results.arm_label import arm_label
 
 
 class Replicas:
@@ -28,6 +29,7 @@ class Replicas:
     Attributes:
         vary: the values of every setting that varies, also where they were given as ``arms``.
         arms: each arm's settings.
+        arm_names: each arm's name: its own where ``arms`` are given, else its settings, ``size=4096, lr=0.3``.
 
     Raises:
         SettingError: for fewer than one seed, an empty or repeated list of values, or arms of unequal settings.
@@ -57,6 +59,9 @@ class Replicas:
         product = itertools.product(*self.vary.values())
         named = [{key: arm[key] for key in self.vary} for arm in (arms or {}).values()]
         self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]
+        self.arm_names = list(map(str, arms or ())) or list(map(arm_label, self.arms))
+        if len(set(self.arm_names)) < len(self.arms):
+            raise SettingError("replicas.vary", vary, "values that differ as text, since they name the arms")
 
     def __len__(self) -> int:
         return len(self.arms) * self.seeds
@@ -65,6 +70,16 @@ class Replicas:
     def seed(self) -> list[int]:
         """Each replica's seed."""
         return [self.first_seed + s for _ in self.arms for s in range(self.seeds)]
+
+    @property
+    def arm(self) -> list[str]:
+        """The name of each replica's arm, which the history has in its column ``arm``."""
+        return [name for name in self.arm_names for _ in range(self.seeds)]
+
+    @property
+    def named_arms(self) -> dict[str, dict[str, Any]]:
+        """Each arm's settings by its name."""
+        return dict(zip(self.arm_names, self.arms, strict=True))
 
     def key(self) -> Int[Tensor, "replica 2"]:
         """Each replica's key."""

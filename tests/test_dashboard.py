@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from svl import tracking
 from svl.replicas import Replicas
-from svl.results import history
+from svl.results import arm_means, history
 
 VARY = {"data.size": [4096, "online"], "model.optimizer.lr": [0.3, 1.0]}
 HEADS = [
@@ -24,7 +23,7 @@ SMALL, LARGE = "#e0a800", "#1b4fa8"
 def frame(metrics, vary=VARY):
     replicas = Replicas(2, 0, vary)
     columns = {key: list(map(str, replicas.column(key, None))) for key in vary}
-    counters = {"step": 50, "samples": 800, "seed": replicas.seed}
+    counters = {"step": 50, "samples": 800, "arm": replicas.arm, "seed": replicas.seed}
     numbers = np.random.default_rng(0).random((len(metrics), len(replicas)))
     return pd.DataFrame({**counters, **columns, **dict(zip(metrics, numbers, strict=True)), "diverged": False})
 
@@ -58,8 +57,8 @@ def drawn(panel, keys):
 
 def logged(metrics, vary=VARY):
     """The names under which a fit logs its metrics."""
-    arms = Replicas(2, 0, vary).arms
-    (row,) = tracking.rows(frame(metrics, vary), metrics, arms, np.arange(2 * len(arms)) % 3 == 0)
+    arms = Replicas(2, 0, vary).named_arms
+    (row,) = arm_means.rows(frame(metrics, vary), metrics, arms, np.arange(2 * len(arms)) % 3 == 0)
     return set(row)
 
 

@@ -42,6 +42,20 @@ def test_arms_can_be_named_where_they_are_no_product():
     assert replicas.arms == list(arms.values())
     assert replicas.column("data.size", None) == [64, 64, "online", "online"]
     assert replicas.vary == {"data.size": [64, "online"], "data.x": [1.0, 0.1]}
+    assert replicas.named_arms == arms
+    assert replicas.arm == ["small", "small", "large", "large"]
+
+
+def test_an_arm_without_a_name_is_named_by_its_settings():
+    replicas = Replicas(2, vary={"data.size": [64, "online"], "model.optimizer.lr": [1.0]})
+    assert replicas.arm_names == ["size=64, lr=1", "size=online, lr=1"]
+    assert replicas.arm == ["size=64, lr=1"] * 2 + ["size=online, lr=1"] * 2
+    assert Replicas(1).arm_names == ["all"]
+
+
+def test_arms_whose_values_read_the_same_are_refused():
+    with pytest.raises(SettingError, match=r"replicas\.vary: .*values that differ as text"):
+        Replicas(1, vary={"data.size": [64, "64"]})
 
 
 def test_settings_of_one_owner_that_fit_together_only_jointly_vary_jointly():

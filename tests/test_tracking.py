@@ -14,8 +14,6 @@ import pytest
 import yaml
 from scipy import stats
 
-from svl import tracking
-
 # In processes of their own: W&B keeps state in the process, and captures its streams.
 PROGRAM = """
 import json, sys
@@ -224,58 +222,6 @@ def test_figure_history_summary_and_config_are_uploaded_at_the_end(fit):
     image = next(record["item"] for record in parts[1]["history"] if "figures/curves.path" in record["item"])
     file = offline_runs(folder)[1].parent / "files" / image["figures/curves.path"]
     assert file.read_bytes() == (path / "figures" / "curves.png").read_bytes()
-
-
-def frame(samples, **columns):
-    return pd.DataFrame({"step": 50, "samples": samples, **columns})
-
-
-def test_arms_with_equal_samples_share_a_row_and_names_are_short():
-    arms = [{"data.size": size, "model.optimizer.lr": lr} for size in (32, "online") for lr in (0.3, 1.0)]
-    found = tracking.rows(frame(640, loss=np.arange(8.0)), ["loss"], arms, np.arange(8) < 3)
-    assert len(found) == 1
-    assert {key: value for key, value in found[0].items() if not key.startswith(("low", "high"))} == {
-        "step": 50,
-        "samples": 640,
-        "loss/size=32, lr=0.3": 0.5,
-        "loss/size=32, lr=1": 2.5,
-        "loss/size=online, lr=0.3": 4.5,
-        "loss/size=online, lr=1": 6.5,
-        "mean/loss": 3.5,
-        "success/size=32, lr=0.3": 1,
-        "success/size=32, lr=1": 0.5,
-        "success/size=online, lr=0.3": 0,
-        "success/size=online, lr=1": 0,
-    }
-
-
-def test_a_seed_that_diverged_is_left_out_and_an_arm_of_such_seeds_has_no_value():
-    loss = np.array([1.0, 2.0, 4.0, np.nan, *[np.nan] * 4])
-    (row,) = tracking.rows(frame(640, loss=loss), ["loss"], [{"a": 1}, {"a": 2}], np.zeros(8, bool))
-    finite = loss[:3]
-    assert row["loss/a=1"] == pytest.approx(finite.mean())
-    interval = stats.t.interval(0.95, 2, finite.mean(), stats.sem(finite))
-    assert (row["low/loss/a=1"], row["high/loss/a=1"]) == pytest.approx(interval)
-    assert not {"loss/a=2", "low/loss/a=2", "high/loss/a=2"} & row.keys()
-    assert row["success/a=2"] == 0
-    # Over replicas, not over arms.
-    assert row["mean/loss"] == pytest.approx(finite.mean())
-
-
-def test_the_mean_over_all_arms_counts_replicas_and_stands_where_the_most_samples_are():
-    found = tracking.rows(
-        frame([64, 64, 32, 32], loss=[1.0, np.nan, 4.0, 7.0], never=np.nan),
-        ["loss", "never"],
-        [{"a": 1}, {"a": 2}],
-        np.zeros(4, bool),
-    )
-    assert [row["samples"] for row in found] == [32, 64]
-    assert [{key: row[key] for key in row if key.startswith("mean/")} for row in found] == [{}, {"mean/loss": 4.0}]
-
-
-def test_a_single_seed_has_no_interval():
-    (row,) = tracking.rows(frame([640], loss=[1.0]), ["loss"], [{}], np.array([True]))
-    assert {key: row[key] for key in row if "loss" in key} == {"loss/all": 1, "mean/loss": 1}
 
 
 @pytest.mark.slow

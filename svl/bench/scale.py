@@ -19,7 +19,7 @@ from svl.data import Online, Subset
 from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
-from svl.results.figure import GREY, RAMP
+from svl.results.style import GREY, RAMP
 from svl.tasks import Parity
 from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings
 

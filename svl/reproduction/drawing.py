@@ -1,4 +1,4 @@
-"""A figure as the paper arranges it: its panels side by side."""
+"""Draws a figure: its panels side by side, as the paper arranges them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from svl.reproduction.outcome import Outcome
 from svl.reproduction.panel import Panel
 from svl.reproduction.tuning import scores
 from svl.results import statistics
-from svl.results.arms import Arm, short_names
-from svl.results.figure import GREY, clean, fill, looks
+from svl.results.arm_label import short_names
+from svl.results.arms import Arm
+from svl.results.learning_curves import fill, looks
 from svl.results.quantity import setting, significant
+from svl.results.style import GREY, clean
 
 MOST_COLUMNS = 3
 
 
 def draw(outcome: Outcome, panels: list[Panel]) -> Figure:
-    """The panels in reading order, at most three in a row."""
+    """The panels from left to right and top to bottom, at most three in a row."""
     columns = min(len(panels), MOST_COLUMNS)
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(0.4 + 4.9 * columns, 4.5 * rows), layout="constrained")
@@ -46,7 +48,7 @@ def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
             raise SettingError("metric", metric, f"a metric of the history of {name}")
     arms = [Arm(dict(outcome.settings.get(name, {})), outcome.arms[name], name) for name in _names(outcome, panel)]
     target = outcome.target if metric == outcome.metric else None
-    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, beside=False)
+    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, at_right=False)
     axes.set_ylabel(metric.replace("_", " "))
     if panel.log:
         axes.set_yscale("log")
@@ -56,7 +58,7 @@ def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
 
 
 def _times(axes: Axes, outcome: Outcome, panel: Panel) -> None:
-    """Median time to the target, arm by arm, with its interval; an open triangle where it was not reached."""
+    """Median time to the target of each arm, with its interval; an open triangle if the target was not reached."""
     names = _names(outcome, panel)
     arms = [Arm({}, outcome.arms[name], name) for name in names]
     for place, (name, look) in enumerate(zip(names, looks([(arm, arms[-1]) for arm in arms]), strict=True)):
@@ -79,7 +81,7 @@ def _times(axes: Axes, outcome: Outcome, panel: Panel) -> None:
 
 
 def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
-    """The mean over the run on the tuning seeds at every point of each arm's grid; of two rates, as a heatmap."""
+    """The mean over the run on the tuning seeds at every point of each arm's grid; a heatmap for two rates."""
     names = [name for name in _names(outcome, panel) if name in outcome.grids]
     frames = [outcome.grids[name] for name in names]
     rates = [key for key in frames[0] if "." in key and frames[0][key].nunique() > 1]
@@ -87,15 +89,15 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10)
     sign = 1 if statistics.is_better_above(outcome.metric) else -1
     if len(tuned) == 2:
-        # of further rates, the best at each point
+        # Where more rates are tuned, each point shows the best value over the others.
         means = scores(frames[0], outcome.metric, rates).mean().groupby(level=tuned).max().unstack()
         image = axes.imshow(means.to_numpy(), origin="lower", aspect="auto", cmap="viridis")
         middle = np.nanmean(image.get_clim())
         for (row, column), value in np.ndenumerate(means.to_numpy(np.float64)):
             shade = "white" if value < middle else "black"
             axes.annotate(f"{sign * value:.2f}", (column, row), ha="center", va="center", fontsize=7, color=shade)
-        axes.set_xticks(range(means.shape[1]), [setting(v) for v in means.columns])
-        axes.set_yticks(range(means.shape[0]), [setting(v) for v in means.index])
+        axes.set_xticks(range(means.shape[1]), [setting(value) for value in means.columns])
+        axes.set_yticks(range(means.shape[0]), [setting(value) for value in means.index])
         vertical, horizontal = short_names(tuned)
         axes.set_xlabel(horizontal)
         axes.set_ylabel(vertical)
@@ -106,8 +108,8 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
         style = {key: look[key] for key in ("color", "marker", "linestyle")}
         axes.plot([point[0] for point in tried.index], sign * tried.to_numpy(), label=name, **style)
     axes.set_xscale("log")
-    every = sorted({value for frame in frames for value in frame[tuned[0]].unique()})
-    axes.set_xticks(every, [setting(value) for value in every])
+    values = sorted({value for frame in frames for value in frame[tuned[0]].unique()})
+    axes.set_xticks(values, [setting(value) for value in values])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(short_names(tuned)[0])
@@ -117,7 +119,7 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
 
 
 def curve(outcome: Outcome, name: str, metric: str, points: int = 50) -> dict[str, list[float | None]]:
-    """The mean over seeds of an arm's metric with its 95 % band, at a few of its measurements; to be kept."""
+    """The mean over seeds of an arm's metric with its 95 % band, at a few measurements, for the stored result."""
     rows = outcome.arms[name]
     table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
     table = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(points, len(table))).astype(int))]
@@ -128,5 +130,5 @@ def curve(outcome: Outcome, name: str, metric: str, points: int = 50) -> dict[st
 
 
 def _short(value: float) -> float | None:
-    """Five digits; None for what JSON cannot say."""
+    """Five digits; None for values that JSON does not have."""
     return float(f"{value:.5g}") if math.isfinite(value) else None

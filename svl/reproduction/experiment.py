@@ -1,4 +1,4 @@
-"""Figures that an experiment of ``svl theory`` makes, not a fit."""
+"""Figures that show an experiment of ``svl theory`` instead of fits."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from svl.reproduction.fit import command
 from svl.reproduction.fits import Done, Trained
 from svl.reproduction.outcome import Outcome
-from svl.reproduction.paper_figure import PaperFigure, command
+from svl.reproduction.paper_figure import PaperFigure
 
 
 def work_out(figure: PaperFigure, seconds: float, numbers: dict[str, Any], runs: str) -> Trained:
-    """What claims are tested on: the experiment's numbers.
+    """The experiment's numbers in the form in which claims are tested.
 
     Args:
-        seconds: that it took.
+        seconds: duration of the experiment.
         runs: the folder of all run directories.
     """
     words = ["theory", str(figure.theory), "--size", size(figure)]
@@ -33,7 +34,7 @@ def run(figure: PaperFigure) -> tuple[dict[str, Any], Figure]:
 
 
 def size(figure: PaperFigure) -> str:
-    """Of the experiment at the figure's scale."""
+    """The experiment's size at the figure's scale."""
     return "smoke" if figure.scale == "smoke" else "default"
 
 

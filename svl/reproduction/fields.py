@@ -1,4 +1,4 @@
-"""Claims and panels from what a config says of them."""
+"""Builds dataclasses (claims, panels, grids) from mappings in a config."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ T = TypeVar("T")
 
 
 def build(key: str, kind: type[T], content: Mapping[str, Any]) -> T:
-    """A dataclass made of a config's mapping.
+    """An instance of a dataclass with the values of a config's mapping.
 
     Args:
-        key: where the mapping stands.
+        key: the mapping's place in the config.
+        kind: the dataclass.
+        content: the mapping.
 
     Raises:
-        SettingError: naming a field that there is not, that is missing, or whose value is of the wrong kind.
+        SettingError: naming a field that does not exist, is missing, or whose value has the wrong type.
     """
-    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     for name, value in content.items():
         if name not in fields:
@@ -29,9 +31,9 @@ def build(key: str, kind: type[T], content: Mapping[str, Any]) -> T:
         allowed = _unlike(value, hints[name])
         if allowed:
             raise SettingError(f"{key}.{name}", value, allowed)
-    for name, one in fields.items():
-        if name not in content and one.default is dataclasses.MISSING:
-            raise SettingError(f"{key}.{name}", None, "given: it is needed here")
+    for name, field in fields.items():
+        if name not in content and field.default is dataclasses.MISSING:
+            raise SettingError(f"{key}.{name}", None, "required")
     try:
         return kind(**content)
     except SettingError as error:
@@ -39,12 +41,13 @@ def build(key: str, kind: type[T], content: Mapping[str, Any]) -> T:
 
 
 def _unlike(value: Any, hint: Any) -> str:
-    """What a hint allows, where a value is something else; else nothing."""
+    """What a type hint allows if the value is not of that type; empty if it is."""
     if hint is Any:
         return ""
     if get_origin(hint) is Literal:
         return "" if value in get_args(hint) else ", ".join(map(str, get_args(hint)))
-    kinds = [get_origin(one) or one for one in (get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,))]
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [get_origin(option) or option for option in options]
     kinds += [int] * (float in kinds)
     is_right = isinstance(value, tuple(kinds)) and (not isinstance(value, bool) or bool in kinds)
-    return "" if is_right else " or ".join(getattr(one, "__name__", str(one)) for one in kinds)
+    return "" if is_right else " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)

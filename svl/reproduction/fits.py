@@ -1,38 +1,39 @@
-"""Runs a figure's fits, those that are not done already, and reads what they came to."""
+"""Trains a figure's fits, except those that are done already, and reads their histories."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
+import yaml
 
 from svl.cli.fit import resolve, run
+from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.outcome import Outcome
-from svl.reproduction.paper_figure import PaperFigure, command, full_name
-from svl.reproduction.tuning import Choice, Settings, choose
+from svl.reproduction.paper_figure import PaperFigure, full_name
+from svl.reproduction.tuning import Choice, choose
 from svl.results import history
+from svl.results.arms import varied, with_arms
 from svl.results.identity import content_hash
-from svl.results.run_directory import is_finished
+from svl.results.run_directory import CONFIG, is_finished
 from svl.results.summary import SUMMARY
 
 EXPERIMENT = "reproduce/fits"
-"""Where all figures' fits are, named by their content: what one has trained, another reuses."""
+"""The experiment of all figures' fits; a fit is named by its content, so that figures share equal fits."""
 
 Say = Callable[[str], None]
 
 
 class Stopped(Exception):
-    """A fit was stopped by a signal; the same command goes on with it.
+    """A signal stopped a fit; the same command resumes it.
 
     Args:
-        status: that it ended with.
+        status: the fit's exit status.
     """
 
     def __init__(self, status: int) -> None:
@@ -42,13 +43,13 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Done:
-    """A fit that is done.
+    """A finished fit.
 
     Attributes:
-        name: the figure's name of it, and what it is for.
-        command: that a user types for it.
+        name: what the fit is for.
+        command: the command that trains it.
         run: its run directory.
-        seconds: that its training took, when it was trained.
+        seconds: the duration of its training.
         git_commit: of the code that trained it, where that is known.
     """
 
@@ -64,9 +65,9 @@ class Trained:
     """All fits of a figure.
 
     Attributes:
-        outcome: what claims are tested on.
-        choices: of each arm, by the grids.
-        fits: in order.
+        outcome: the histories on which claims are tested.
+        choices: of each arm, one for each grid.
+        fits: in the order of their training.
     """
 
     outcome: Outcome
@@ -75,11 +76,11 @@ class Trained:
 
 
 def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") -> Trained:
-    """Tune every arm's rates, then train the arms with the chosen ones on the reported seeds.
+    """Tune every arm's rates, then train the arms with the chosen rates on the reported seeds.
 
     Args:
         runs: the folder of all run directories.
-        say: is told a line for each fit.
+        say: receives a line for each fit.
         tracking: W&B's mode.
 
     Raises:
@@ -92,62 +93,51 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
     settings: dict[str, Settings] = {}
     choices: dict[str, list[Choice]] = {}
     done: list[Done] = []
-    for fit in figure.fits:
-        arms = {arm: dict(own) for arm, own in figure.arms.items()}
-        names = {arm: full_name(fit, arm) for arm in arms}
+
+    def histories(fit: Fit) -> dict[str, pd.DataFrame]:
+        finished, rows = _train(fit, runs, say, tracking)
+        done.append(finished)
+        return rows
+
+    for name in figure.fits:
+        arms = {arm: dict(chosen) for arm, chosen in figure.arms.items()}
+        names = {arm: full_name(name, arm) for arm in arms}
         for number, grid in enumerate(figure.grids):
-            tried = grid.arms(arms)
-            title = f"{fit}{': ' * bool(fit)}rates{f' {number + 1}' * (len(figure.grids) > 1)}"
-            words = figure.words(fit, _different(tried), grid.seeds, grid.first_seed)
-            title += f" ({len(tried)} arms x {grid.seeds} seeds)"
-            rows = _rows(_fit(words, title, runs, say, tracking, done), tried)
-            for arm, own in arms.items():
+            rows = histories(figure.tuning_fit(name, number, arms))
+            for arm, chosen in arms.items():
                 if not grid.tried_by(arm):
                     continue
-                parts = [rows[f"{arm} {i}"].assign(**point) for i, point in enumerate(grid.points)]
+                parts = [rows[f"{arm} {place}"].assign(**point) for place, point in enumerate(grid.points)]
                 grids[names[arm]] = pd.concat(parts)
                 choice = choose(grids[names[arm]], metric, grid)
                 choices.setdefault(names[arm], []).append(choice)
-                own |= choice.best
-        words = figure.words(fit, _different(arms), figure.seeds, figure.first_seed)
-        title = f"{fit or 'arms'} ({len(arms)} arms x {figure.seeds} seeds)"
-        rows = _rows(_fit(words, title, runs, say, tracking, done), arms)
-        for arm, own in arms.items():
-            reported[names[arm]], settings[names[arm]] = rows[arm], own
+                chosen |= choice.best
+        rows = histories(figure.reported_fit(name, arms))
+        for arm, chosen in arms.items():
+            reported[names[arm]], settings[names[arm]] = rows[arm], chosen
     return Trained(Outcome(metric, target, reported, grids, settings), choices, done)
 
 
-def _fit(words: list[str], name: str, runs: str, say: Say, tracking: str, done: list[Done]) -> Path:
-    """The run directory of a fit, trained if it is not done."""
-    path = Path(runs) / EXPERIMENT / content_hash(resolve(words))
+def _train(fit: Fit, runs: str, say: Say, tracking: str) -> tuple[Done, dict[str, pd.DataFrame]]:
+    """Train a fit unless it is done; the rows of its history by arm."""
+    config = resolve(fit.words)
+    path = Path(runs) / EXPERIMENT / content_hash(config)
     was_done = is_finished(path)
     if not was_done:
-        say(name)
+        say(fit.title)
         where = ("--experiment", EXPERIMENT, "--runs", runs, "--run_id", path.name, "--ckpt_path", "auto")
-        # What a fit prints at its end is about itself; its progress goes to standard error.
+        # A fit prints its own results at its end; its progress goes to standard error.
         with contextlib.redirect_stdout(io.StringIO()):
-            status = run([*words, *where, "--wandb.mode", tracking])
+            status = run([*fit.words, *where, "--wandb.mode", tracking])
         if status:
             raise Stopped(status)
     summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
-    say(f"{name}: {summary['wall_seconds']:.0f} s{', done before' * was_done}, {path}")
-    done.append(Done(name, command(words), str(path), summary["wall_seconds"], summary.get("git_commit")))
-    return path
+    say(f"{fit.title}: {summary['wall_seconds']:.0f} s{', done before' * was_done}, {path}")
+    done = Done(fit.title, fit.command, str(path), summary["wall_seconds"], summary.get("git_commit"))
+    return done, fit.rows(_history(path))
 
 
-def _different(arms: Mapping[str, Settings]) -> dict[str, Settings]:
-    """Each of the arms' settings once: two arms whose rates have come out equal are trained as one."""
-    kept: dict[str, Settings] = {}
-    for name, own in arms.items():
-        if own not in kept.values():
-            kept[name] = own
-    return kept
-
-
-def _rows(path: Path, arms: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The history's rows of each arm: a measurement has a row for each replica, arm after arm."""
-    rows = history.read(path)
-    different = list(_different(arms).values())
-    replicas = int((rows["step"] == rows["step"].iloc[0]).sum())
-    number = np.arange(len(rows)) % replicas // (replicas // len(different))
-    return {name: rows[number == different.index(own)] for name, own in arms.items()}
+def _history(path: Path) -> pd.DataFrame:
+    """A run's history with its arms' names, also where an older svl wrote it without them."""
+    replicas = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))["replicas"]
+    return with_arms(history.read(path), varied(replicas), list(replicas["arms"]))

@@ -1,4 +1,4 @@
-"""The gallery: one page with picture, verdict, numbers, command, time and deviations of every figure that was run."""
+"""The gallery: one page with the picture, verdict, numbers, command, time and deviations of every stored figure."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _PAPERS = {
 
 
 def check(gallery: Path) -> None:
-    """Refuse a folder that cannot be written, or whose page is another's.
+    """Check that the folder can be written and that its page, if there is one, is a gallery.
 
     Raises:
-        SettingError: for one of these.
+        SettingError: if not.
     """
     page = gallery / PAGE
     try:
         gallery.mkdir(parents=True, exist_ok=True)
         is_own = not page.exists() or page.read_text(encoding="utf-8").startswith(_HEADING)
         if not os.access(gallery, os.W_OK) or not is_own:
-            raise PermissionError(1, "its README.md is not a gallery's" if not is_own else "it cannot be written")
+            raise PermissionError(1, "its README.md is not a gallery" if not is_own else "it cannot be written")
     except OSError as error:
-        allowed = f"a folder for the gallery alone ({error.strerror})"
+        allowed = f"a folder used only for the gallery ({error.strerror})"
         raise SettingError("--gallery_folder", str(gallery), allowed) from None
 
 
@@ -55,8 +55,8 @@ def keep(record: Record, folder: Path, gallery: Path) -> None:
 
 
 def write(gallery: Path) -> Path:
-    """Write the page of everything that the gallery keeps; returns its path."""
-    records = {name: [one for scale in SCALES if (one := read(gallery / name / scale))] for name in known()}
+    """Write the page of all results in the gallery; returns its path."""
+    records = {name: [record for scale in SCALES if (record := read(gallery / name / scale))] for name in known()}
     path = gallery / PAGE
     with replacing(path) as file:
         file.write_text(_page(records), encoding="utf-8")
@@ -72,46 +72,51 @@ def _page(records: dict[str, list[Record]]) -> str:
         "| figure | claim | verdict | scale | time |",
         "|---|---|---|---|---|",
     ]
-    for name, found in records.items():
-        for one in found:
-            anchor = f"#{name.replace('/', '')}-{one.scale}"
-            verdict = f"{_MARKS.get(one.verdict, '')} {one.verdict}"
-            lines.append(f"| [{name}]({anchor}) | {one.says} | {verdict} | {one.scale} | {_time(one.seconds)} |")
-    missing = [name for name, found in records.items() if not found]
+    for name, stored in records.items():
+        for record in stored:
+            anchor = f"#{name.replace('/', '')}-{record.scale}"
+            verdict = f"{_MARKS.get(record.verdict, '')} {record.verdict}"
+            lines.append(
+                f"| [{name}]({anchor}) | {record.says} | {verdict} | {record.scale} | {_time(record.seconds)} |"
+            )
+    missing = [name for name, stored in records.items() if not stored]
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
     for paper, title in _PAPERS.items():
-        own = [one for name, found in records.items() if name.startswith(paper) for one in found]
-        if own:
+        of_paper = [record for name, stored in records.items() if name.startswith(paper) for record in stored]
+        if of_paper:
             lines += ["", f"## {title}"]
-        for one in own:
-            lines += ["", *_section(one)]
+        for record in of_paper:
+            lines += ["", *_section(record)]
     return "\n".join(lines) + "\n"
 
 
-def _section(one: Record) -> list[str]:
+def _section(record: Record) -> list[str]:
     lines = [
-        f"### {one.name} ({one.scale})",
+        f"### {record.name} ({record.scale})",
         "",
-        f"{one.title}. The paper: {one.says}. **{one.verdict[0].upper()}{one.verdict[1:]}.**",
+        f"{record.title}. The paper: {record.says}. **{record.verdict[0].upper()}{record.verdict[1:]}.**",
         "",
-        f"![{one.name}]({one.folder.as_posix()}/{PICTURE}.png)",
+        f"![{record.name}]({record.folder.as_posix()}/{PICTURE}.png)",
         "",
         "| claim | effect [95 % interval] | verdict |",
         "|---|---|---|",
     ]
-    for claim in one.claims:
+    for claim in record.claims:
         note = f" ({claim['note']})" if claim["note"] else ""
         lines.append(f"| {claim['says']} | {claim['effect']}: {estimate(claim)}{note} | {claim['verdict']} |")
-    tuned = f", rates tuned on {' and '.join(map(str, one.tuned))} others" if one.tuned else ""
-    seeds = f" of training, {one.reported} seeds an arm{tuned}" if one.arms else ""
-    lines += ["", f"`{one.command}`: {_time(one.seconds)}{seeds}; {one.date}."]
-    if one.arms:
-        lines += ["", "Arms: " + "; ".join(f"{name}: {described(own)}" for name, own in one.arms.items()) + "."]
-    if one.edges:
-        lines += ["", f"At the edge of its grid: {'; '.join(one.edges)}."]
-    if one.deviations:
-        lines += ["", "Deviations: " + "; ".join(one.deviations) + "."]
+    tuned = f", rates tuned on {' and '.join(map(str, record.tuned))} others" if record.tuned else ""
+    seeds = f" of training, {record.reported} seeds per arm{tuned}" if record.arms else ""
+    lines += ["", f"`{record.command}`: {_time(record.seconds)}{seeds}; {record.date}."]
+    if record.arms:
+        lines += [
+            "",
+            "Arms: " + "; ".join(f"{name}: {described(settings)}" for name, settings in record.arms.items()) + ".",
+        ]
+    if record.edges:
+        lines += ["", f"At the edge of its grid: {'; '.join(record.edges)}."]
+    if record.deviations:
+        lines += ["", "Deviations: " + "; ".join(record.deviations) + "."]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What a figure's fits came to, arm by arm."""
+"""The histories of a figure's fits by arm, with the times and scores on which claims are tested."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from svl.results.statistics import Estimate, Unit
 
 @dataclass(frozen=True)
 class Outcome:
-    """The histories that claims are tested on.
+    """The histories on which claims are tested.
 
     Attributes:
-        metric: what has to pass the target.
+        metric: the metric that has to pass the target.
         target: its value.
-        arms: by name, ``fit/arm`` where a figure has several fits: the rows of the history, all seeds.
-        grids: likewise, of the fits on tuning seeds: rows with a column for each rate that was tried.
-        settings: of each arm, with the rates that were chosen.
-        numbers: what an experiment of ``svl theory`` has measured.
+        arms: history of each arm by name (``fit/arm`` where a figure has several fits), with all reported seeds.
+        grids: history of each arm on the tuning seeds, with a column for each tuned rate.
+        settings: of each arm, including the chosen rates.
+        numbers: the results of an experiment of ``svl theory``.
     """
 
     metric: str
@@ -38,7 +38,7 @@ class Outcome:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def times(self, arm: str, target: float | None = None) -> pd.DataFrame:
-        """When each seed passes the target (``statistics.time_to_target``); one that diverges does not by the end."""
+        """When each seed passes the target (``statistics.time_to_target``); diverged seeds are censored at the end."""
         rows = self.arms[arm]
         times = statistics.time_to_target(rows, self.metric, self.target if target is None else target)
         gone = times.index.isin(rows.loc[statistics.diverged(rows), "seed"]) & ~times["reached"]
@@ -47,61 +47,63 @@ class Outcome:
     def scores(
         self, arms: Sequence[str], metric: str, higher: bool, at: float | None = None, unit: Unit = "samples"
     ) -> pd.DataFrame:
-        """:func:`scores` of some arms."""
+        """The function :func:`scores` for some of the arms."""
         return scores({name: self.arms[name] for name in arms}, metric, higher, at, unit)
 
 
 def scores(
     histories: Mapping[Any, pd.DataFrame], metric: str, higher: bool, at: float | None = None, unit: Unit = "samples"
 ) -> pd.DataFrame:
-    """A metric of every seed and history, the higher the better; a seed that has diverged has the worst ever measured.
+    """A score for every seed and history, higher is better; a diverged seed gets the worst score of all.
 
     Args:
-        higher: whether more is better.
-        at: budget of ``unit``; the mean over the measurements after the first if ``None``.
+        higher: whether larger values of the metric are better.
+        at: the score is the last value within this budget of ``unit``; if ``None``, it is the mean over all
+            measurements except the first.
 
     Raises:
-        SettingError: if the histories have no such metric.
+        SettingError: if a history does not have the metric.
     """
-    found, worst, sign = {}, np.inf, 1 if higher else -1
+    by_name, worst, sign = {}, np.inf, 1 if higher else -1
     for name, rows in histories.items():
         if metric not in rows:
             raise SettingError("metric", metric, f"a metric of the history of {name}")
         values = _run_means(rows, metric) if at is None else statistics.value_at(rows, metric, at, unit)
-        found[name] = sign * values.astype(np.float64)
+        by_name[name] = sign * values.astype(np.float64)
         worst = min(worst, (sign * rows[metric]).min())
-    return pd.DataFrame(found).fillna(worst if np.isfinite(worst) else 0.0)
+    return pd.DataFrame(by_name).fillna(worst if np.isfinite(worst) else 0.0)
 
 
 def log_times(times: pd.DataFrame, unit: Unit, end: float) -> pd.Series:
-    """Each seed's log of its time to target, or of ``end`` where that is not reached by then: a restricted time."""
+    """The logarithm of each seed's time to target, restricted to ``end`` where the target is not reached by then."""
     known = times[unit].where(times["reached"], end).clip(upper=end)
     return np.log(known.clip(lower=1).astype(np.float64))
 
 
 def mean(values: Float[ndarray, "seed"]) -> Estimate:
-    """The mean with the wider of a bootstrap and Student's interval: of few seeds the bootstrap's is too narrow."""
-    found = statistics.mean(values)
+    """The mean with the wider of the bootstrap and Student's interval; for few seeds the bootstrap is too narrow."""
+    estimate = statistics.mean(values)
     finite = values[np.isfinite(values)]
     if len(finite) < 2:
-        return found
+        return estimate
     reach = float(stats.t.ppf(statistics.HIGH, len(finite) - 1) * stats.sem(finite))
-    return Estimate(found.value, min(found.low, found.value - reach), max(found.high, found.value + reach))
+    low, high = min(estimate.low, estimate.value - reach), max(estimate.high, estimate.value + reach)
+    return Estimate(estimate.value, low, high)
 
 
 def _run_means(rows: pd.DataFrame, metric: str) -> pd.Series:
-    """Each seed's mean of a metric over the measurements after the first; NaN where it has diverged."""
+    """Each seed's mean of a metric over all measurements except the first; NaN for a diverged seed."""
     later = rows[rows["step"] > rows["step"].min()]
-    found = later.groupby("seed")[metric].mean()
+    means = later.groupby("seed")[metric].mean()
     gone = later.loc[statistics.diverged(later), "seed"].unique()
-    return found.mask(found.index.isin(gone))
+    return means.mask(means.index.isin(gone))
 
 
 def check_arm(key: str, name: Any, known: Mapping[str, Any]) -> str:
-    """The name of an arm.
+    """Check that an arm exists, and return its name.
 
     Raises:
-        SettingError: if there is none of that name.
+        SettingError: if there is no arm of that name.
     """
     if not isinstance(name, str) or name not in known:
         raise SettingError(key, name, ", ".join(known) + nearest(str(name), list(known)))

@@ -1,4 +1,4 @@
-"""One panel of a figure: which arms, which metric, against what."""
+"""One panel of a figure: its arms, its metric and its axes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from svl.results.statistics import Unit
 
 @dataclass(frozen=True)
 class Panel:
-    """What a panel shows.
+    """The content of a panel.
 
     Attributes:
-        kind: ``curves`` over the run; ``times`` to the target, arm by arm; ``grid``: how good each arm's rates are on
+        kind: ``curves`` over the run; ``times`` to the target of each arm; ``grid``: the scores of each arm's rates on
             the tuning seeds.
-        arms: those shown; all if ``None``.
-        metric: the figure's if ``None``.
+        arms: the arms shown; all if ``None``.
+        metric: the figure's metric if ``None``.
         against: unit of the horizontal axis or of the times.
-        title: above the panel.
-        log: whether the metric has a logarithmic axis.
+        title: text above the panel.
+        log: whether the axis of the metric is logarithmic.
     """
 
     kind: Literal["curves", "times", "grid"] = "curves"

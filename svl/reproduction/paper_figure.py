@@ -1,48 +1,24 @@
-"""A figure of a paper as a config: a fit's settings, and under ``figure`` what is made of them."""
+"""A figure of a paper, read from its config: the settings of its fits, and under ``figure`` its claims and panels."""
 
 from __future__ import annotations
 
-import json
-import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from svl import config_file
-from svl.checks import check_number, check_whole
+from svl.checks import check_whole
 from svl.errors import SettingError, nearest
 from svl.reproduction import claims, tuning
-from svl.reproduction.claims import BestRatio, Claim, Measured
+from svl.reproduction.claim import Claim
+from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.panel import Panel
-from svl.reproduction.tuning import Settings, Tuning
+from svl.reproduction.scale import SCALES, at_scale
+from svl.reproduction.tuning import Tuning
 from svl.theory.catalogue import NAMES as EXPERIMENTS
 
 PAPERS = ("liu2026", "kotha2025", "yan2025")
-SCALES = ("smoke", "laptop", "paper")
-_KEYS = (
-    "title",
-    "theory",
-    "claim",
-    "fits",
-    "tune",
-    "claims",
-    "panels",
-    "deviations",
-    "minutes",
-    "scales",
-    "settings",
-    "arms",
-)
-# What every figure is at smoke scale, beside its own `scales.smoke`: enough to run through everything.
-_SMOKE = {
-    "trainer.max_steps": 8,
-    "trainer.log_every_n_steps": 4,
-    "model.compile": "never",
-    "replicas.seeds": 2,
-    "data.test_size": 64,
-}
 
 
 @dataclass(frozen=True)
@@ -55,18 +31,18 @@ class PaperFigure:
         scale: ``smoke``, ``laptop`` or ``paper``.
         title: what it shows.
         says: what the paper claims.
-        arms: settings of each, by name.
-        fits: settings that a fit differs in, by name; one without a name where there is one fit.
+        arms: settings of each arm by name.
+        fits: settings of each fit by name; a single fit has the empty name.
         settings: of all fits at this scale.
         grids: rates to tune, one grid after the other.
         claims: to be tested.
         panels: to be drawn.
         deviations: from the paper, in words.
-        minutes: that it takes, where that is known.
-        seeds: replicas of each arm.
-        first_seed: the first of them.
+        minutes: the expected duration, where it is known.
+        seeds: reported replicas of each arm.
+        first_seed: the first of the reported seeds.
         target: metric and value that count as learned.
-        theory: name of the experiment of ``svl theory`` that takes the place of fits.
+        theory: name of an experiment of ``svl theory``, for figures without fits.
     """
 
     name: str
@@ -88,22 +64,30 @@ class PaperFigure:
     theory: str | None = None
 
     def commands(self) -> list[str]:
-        """What a user types for each fit, in order; where rates are tuned before, with those of the config."""
+        """The command of each fit, in order; the reported fits have the config's rates, since none are chosen yet."""
         if self.theory:
             return [f"svl theory {self.theory}"]
-        found = []
-        for fit in self.fits:
-            for grid in self.grids:
-                found.append(command(self.words(fit, grid.arms(self.arms), grid.seeds, grid.first_seed)))
-            found.append(command(self.words(fit, self.arms, self.seeds, self.first_seed)))
-            found[-1] += "  # with the rates that were chosen" * bool(self.grids)
-        return found
+        commands = []
+        for name in self.fits:
+            commands += [self.tuning_fit(name, number, self.arms).command for number in range(len(self.grids))]
+            commands.append(self.reported_fit(name, self.arms).command)
+            commands[-1] += "  # with the rates that the tuning chooses" * bool(self.grids)
+        return commands
 
-    def words(self, fit: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> list[str]:
-        """The command line, after ``svl``, of a fit with some arms."""
-        settings = {**self.fits[fit], **self.settings}
-        replicas = {"replicas.seeds": seeds, "replicas.first_seed": first_seed, "replicas.arms": dict(arms)}
-        return ["fit", "--config", self.path, *_words(settings | replicas)]
+    def tuning_fit(self, name: str, number: int, arms: Mapping[str, Settings]) -> Fit:
+        """The fit that tries a grid of rates: an arm for each arm and each point of the grid, on the tuning seeds."""
+        grid = self.grids[number]
+        tried = grid.arms(arms)
+        purpose = f"{name}{': ' * bool(name)}rates{f' {number + 1}' * (len(self.grids) > 1)}"
+        return self._fit(name, purpose, tried, grid.seeds, grid.first_seed)
+
+    def reported_fit(self, name: str, arms: Mapping[str, Settings]) -> Fit:
+        """The fit of the arms with their final rates, on the reported seeds."""
+        return self._fit(name, name or "arms", arms, self.seeds, self.first_seed)
+
+    def _fit(self, name: str, purpose: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> Fit:
+        title = f"{purpose} ({len(arms)} arms x {seeds} seeds)"
+        return Fit(title, self.path, {**self.fits[name], **self.settings}, dict(arms), seeds, first_seed)
 
     def arm_names(self) -> list[str]:
         """Every arm of every fit, as claims and panels name them."""
@@ -111,7 +95,7 @@ class PaperFigure:
 
 
 def full_name(fit: str, arm: str) -> str:
-    """``fit/arm``, or the name of one of them alone where the other has none."""
+    """``fit/arm``, or only one of the names where the other is empty."""
     return "/".join(filter(None, (fit, arm)))
 
 
@@ -127,11 +111,11 @@ def read(name: str, scale: str = "laptop") -> PaperFigure:
     """A figure at a scale.
 
     Raises:
-        SettingError: for a figure or scale that there is not, or a config with something wrong in it.
+        SettingError: for a figure or scale that does not exist, or an error in the config.
     """
     paths = known()
     if name not in paths:
-        raise SettingError("figure", name, f"one of those that --list shows{nearest(name, list(paths))}")
+        raise SettingError("figure", name, f"a figure that svl reproduce --list shows{nearest(name, list(paths))}")
     if scale not in SCALES:
         raise SettingError("--scale", scale, ", ".join(SCALES))
     content = config_file.read_config(config_file.locate(paths[name]))
@@ -140,8 +124,8 @@ def read(name: str, scale: str = "laptop") -> PaperFigure:
     except SettingError as error:
         raise SettingError(error.key, error.given, f"{error.allowed} (in {paths[name]})") from None
     except (TypeError, ValueError, AttributeError, KeyError) as error:
-        # a list where there should be a mapping, and the like
-        allowed = f"a figure's config with parts of the right kinds ({error})"
+        # For example a list in the place of a mapping.
+        allowed = f"a figure's config with values of the right types ({error})"
         raise SettingError("figure", paths[name], allowed) from None
 
 
@@ -149,17 +133,18 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     figure, replicas = content.get("figure"), content.get("replicas", {})
     if not isinstance(figure, Mapping):
         raise SettingError("figure", figure, "a mapping")
-    figure = _at_scale(figure, scale)
+    figure = at_scale(figure, scale)
     theory = figure.get("theory")
     if theory is None and not replicas.get("arms"):
         raise SettingError("replicas.arms", replicas.get("arms"), "the figure's arms by name")
     if theory is not None and theory not in EXPERIMENTS:
         raise SettingError("figure.theory", theory, ", ".join(EXPERIMENTS) + nearest(str(theory), list(EXPERIMENTS)))
-    arms = {str(arm): {**own, **figure.get("arms", {}).get(arm, {})} for arm, own in replicas.get("arms", {}).items()}
-    for arm in figure.get("arms", {}):
+    scaled = figure.get("arms", {})
+    arms = {str(arm): {**settings, **scaled.get(arm, {})} for arm, settings in replicas.get("arms", {}).items()}
+    for arm in scaled:
         if arm not in arms:
-            raise SettingError(f"figure.arms.{arm}", figure["arms"][arm], ", ".join(arms) + nearest(arm, list(arms)))
-    fits = {str(fit): dict(own or {}) for fit, own in (figure.get("fits") or {"": {}}).items()}
+            raise SettingError(f"figure.arms.{arm}", scaled[arm], ", ".join(arms) + nearest(arm, list(arms)))
+    fits = {str(fit): dict(changes or {}) for fit, changes in (figure.get("fits") or {"": {}}).items()}
     settings = dict(figure.get("settings", {}))
     names = {full_name(fit, arm): None for fit in fits for arm in arms}
     grids = tuning.read("figure.tune", figure.get("tune"), arms)
@@ -167,9 +152,12 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     check_whole("replicas.seeds", seeds, 1)
     for grid in grids:
         if first_seed < grid.first_seed + grid.seeds and grid.first_seed < first_seed + seeds:
-            raise SettingError("figure.tune.first_seed", grid.first_seed, "seeds other than those that are reported")
+            raise SettingError("figure.tune.first_seed", grid.first_seed, "seeds that differ from the reported ones")
     if scale == "smoke":
-        grids = [replace(grid, settings={n: v[:2] for n, v in grid.settings.items()}, seeds=1) for grid in grids]
+        grids = [
+            replace(grid, settings={key: values[:2] for key, values in grid.settings.items()}, seeds=1)
+            for grid in grids
+        ]
     target = {"metric": "val/accuracy", "value": 0.9, **content.get("target", {})}
     for key in ("metric", "value"):
         target[key] = settings.get(f"target.{key}", target[key])
@@ -178,7 +166,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         raise SettingError("figure.deviations", deviations, "a list of texts")
     if not figure.get("claims"):
         raise SettingError("figure.claims", figure.get("claims"), "a list of one or more")
-    found = PaperFigure(
+    paper_figure = PaperFigure(
         name=name,
         path=path,
         scale=scale,
@@ -188,80 +176,47 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         fits=fits,
         settings=settings,
         grids=grids,
-        claims=[claims.read(f"figure.claims.{i}", one, names) for i, one in enumerate(figure.get("claims") or [])],
-        panels=[Panel.read(f"figure.panels.{i}", one, names) for i, one in enumerate(figure.get("panels") or [{}])],
-        deviations=[str(one) for one in deviations],
+        claims=[claims.read(f"figure.claims.{i}", claim, names) for i, claim in enumerate(figure.get("claims") or [])],
+        panels=[Panel.read(f"figure.panels.{i}", panel, names) for i, panel in enumerate(figure.get("panels") or [{}])],
+        deviations=[str(deviation) for deviation in deviations],
         minutes=figure.get("minutes"),
         seeds=seeds,
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
         theory=theory,
     )
-    _check(found)
-    return found
+    _check(paper_figure)
+    return paper_figure
 
 
 def _check(figure: PaperFigure) -> None:
-    """Raise :class:`SettingError` for what would be found out when all is trained."""
+    """Raise :class:`SettingError` for errors that would otherwise appear after the training."""
+    tuned = {name for grid in figure.grids for point in grid.points for name in point}
+    settings = tuned | {name for arm in figure.arms.values() for name in arm}
     for number, claim in enumerate(figure.claims):
         key = f"figure.claims.{number}"
-        if isinstance(claim, Measured) != bool(figure.theory):
-            raise SettingError(key, type(claim).__name__, "measured, of a figure with theory, and of no other")
-        if isinstance(claim, BestRatio):
-            tuned = {name for grid in figure.grids for point in grid.points for name in point}
-            settings = tuned | {name for arm in figure.arms.values() for name in arm}
-            for name, known in (("of", tuned), ("over", settings)):
-                given = getattr(claim, name)
-                if given not in known:
-                    raise SettingError(f"{key}.{name}", given, ", ".join(sorted(known)))
+        if claim.of_theory != bool(figure.theory):
+            allowed = "claims about measured numbers where figure.theory is given, and only there"
+            raise SettingError(key, claim.keyword, allowed)
+        try:
+            claim.check(tuned, settings)
+        except SettingError as error:
+            raise SettingError(f"{key}.{error.key}", error.given, error.allowed) from None
     for number, panel in enumerate(figure.panels):
         if panel.kind == "grid" and not figure.grids:
-            raise SettingError(f"figure.panels.{number}.kind", panel.kind, "curves or times: nothing is tuned")
+            raise SettingError(
+                f"figure.panels.{number}.kind", panel.kind, "curves or times, since the figure tunes nothing"
+            )
     named = {name for claim in figure.claims for name in claim.names()}
     named |= {name for panel in figure.panels for name in panel.arms or figure.arm_names()}
     for fit in figure.fits:
         if not figure.theory and not any(full_name(fit, arm) in named for arm in figure.arms):
-            raise SettingError(f"figure.fits.{fit}", figure.fits[fit], "fits that a claim or a panel names")
-    finals = [
-        set(arm).union(*(p for g in figure.grids if g.tried_by(n) for p in g.points)) for n, arm in figure.arms.items()
-    ]
-    for name, keys in zip(figure.arms, finals, strict=True):
-        if keys != finals[0]:
-            raise SettingError(f"replicas.arms.{name}", sorted(keys), f"the settings of the first: {sorted(finals[0])}")
-
-
-def _at_scale(figure: Mapping[str, Any], scale: str) -> dict[str, Any]:
-    """The figure with what its scale changes: mappings of settings are joined, anything else is replaced."""
-    scales = figure.get("scales") or {}
-    own = dict(scales.get(scale) or {})
-    for part, prefix in ((figure, "figure"), (own, f"figure.scales.{scale}")):
-        for key in part:
-            if key not in _KEYS:
-                raise SettingError(f"{prefix}.{key}", part[key], ", ".join(_KEYS) + nearest(key, _KEYS))
-        if part.get("minutes") is not None:
-            check_number(f"{prefix}.minutes", part["minutes"], 0, math.inf, open_high=True)
-    for other in scales:
-        if other not in SCALES:
-            raise SettingError(f"figure.scales.{other}", scales[other], ", ".join(SCALES) + nearest(other, SCALES))
-    if scale == "smoke":
-        own["settings"] = {**_SMOKE, **own.get("settings", {})}
-    merged = {**figure, **own}
-    for key in ("settings", "fits", "arms"):
-        if key in figure and key in own:
-            merged[key] = {**figure[key], **own[key]}
-    if scale != "laptop" and "minutes" not in own:
-        merged["minutes"] = None
-    return merged
-
-
-def _words(settings: Mapping[str, Any]) -> list[str]:
-    return [word for key, value in settings.items() for word in (f"--{key}", _text(value))]
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, dict | list | bool) or value is None else str(value)
-
-
-def command(words: list[str]) -> str:
-    """Words as a user types them."""
-    return shlex.join(["svl", *words])
+            raise SettingError(f"figure.fits.{fit}", figure.fits[fit], "fits whose arms appear in a claim or a panel")
+    final_keys = {
+        name: set(arm).union(*(point for grid in figure.grids if grid.tried_by(name) for point in grid.points))
+        for name, arm in figure.arms.items()
+    }
+    for name, keys in final_keys.items():
+        first = next(iter(final_keys.values()))
+        if keys != first:
+            raise SettingError(f"replicas.arms.{name}", sorted(keys), f"the settings of the first arm: {sorted(first)}")

@@ -1,4 +1,4 @@
-"""What is kept of a figure that was run: ``result.json`` and its picture, small enough to check in."""
+"""The stored result of a figure: ``result.json`` and a picture, small enough for a git repository."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from svl.reproduction.drawing import curve
+from svl.reproduction.fit import command
 from svl.reproduction.fits import Trained
-from svl.reproduction.paper_figure import PaperFigure, command
+from svl.reproduction.paper_figure import PaperFigure
 from svl.reproduction.verdict import Tested, together
 from svl.results import figure as pictures
 from svl.results.atomic import replacing
@@ -22,7 +23,7 @@ from svl.results.provenance import provenance
 from svl.results.quantity import setting
 
 UNJUDGED = "not judged"
-"""Of a scale that only shows that everything runs."""
+"""The verdict at smoke scale, which only shows that everything runs."""
 RESULT, PICTURE = "result.json", "figure"
 
 
@@ -31,18 +32,18 @@ class Record:
     """A figure's result at one scale.
 
     Attributes:
-        name, scale, title, says: of the figure.
-        verdict: of all claims together.
+        name, scale, title, says: those of the figure.
+        verdict: on all claims together.
         claims: each with its effect, interval and verdict.
-        arms: each arm's settings, with the rates that were chosen.
-        edges: arms whose best rate lies at its grid's edge.
+        arms: each arm's settings, including the chosen rates.
+        edges: arms whose best rate lies at the edge of its grid.
         deviations: from the paper.
-        fits: name, command, run directory and seconds of each.
-        seconds: of all fits' training together.
-        date: when it was done.
-        command: that does it again.
-        versions: of what matters, and the git commit.
-        curves: mean and band of the target's metric, thinned, by arm.
+        fits: name, command, run directory and seconds of each fit.
+        seconds: total duration of the training.
+        date: of the run.
+        command: that repeats it.
+        versions: of the packages, and the git commit.
+        curves: mean and band of the target's metric at a few steps, by arm.
         reported, tuned: numbers of seeds.
     """
 
@@ -66,7 +67,7 @@ class Record:
 
     @property
     def folder(self) -> Path:
-        """Where it is, below ``reproduce``."""
+        """Its folder below ``reproduce``."""
         return Path(self.name) / self.scale
 
 
@@ -84,16 +85,16 @@ def make(figure: PaperFigure, trained: Trained, tested: Sequence[Tested], words:
         scale=figure.scale,
         title=figure.title,
         says=figure.says,
-        verdict=UNJUDGED if figure.scale == "smoke" else str(together(one.verdict for one in tested)),
+        verdict=UNJUDGED if figure.scale == "smoke" else str(together(test.verdict for test in tested)),
         claims=[
             {
-                "says": one.says,
-                "effect": one.effect,
-                **{key: _finite(value) for key, value in one.estimate._asdict().items()},
-                "verdict": str(one.verdict),
-                "note": one.note,
+                "says": test.says,
+                "effect": test.effect,
+                **{key: _finite(value) for key, value in test.estimate._asdict().items()},
+                "verdict": str(test.verdict),
+                "note": test.note,
             }
-            for one in tested
+            for test in tested
         ],
         arms={name: dict(settings) for name, settings in trained.outcome.settings.items()},
         edges=edges,
@@ -119,12 +120,12 @@ def write(record: Record, picture: Figure, root: Path) -> Path:
 
 
 def read(folder: Path) -> Record | None:
-    """The record in a folder, ``None`` where there is none that can be read."""
+    """The record in a folder; ``None`` if there is no readable one."""
     try:
         record = Record(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    hints = {one.name: str(one.type).partition("[")[0] for one in fields(Record)}
+    hints = {attribute.name: str(attribute.type).partition("[")[0] for attribute in fields(Record)}
     kinds: dict[str, Any] = {"str": str, "float": (int, float), "int": int, "list": list, "dict": dict}
     return record if all(isinstance(getattr(record, name), kinds[hint]) for name, hint in hints.items()) else None
 

@@ -1,4 +1,4 @@
-"""Rates are chosen for each arm on seeds of their own: the point of a grid with the best mean over the run."""
+"""Tuning: each arm gets the point of a grid with the best mean over the run, on seeds that are not reported."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from svl.checks import check_whole
 from svl.errors import SettingError
 from svl.reproduction import outcome
 from svl.reproduction.fields import build
+from svl.reproduction.fit import Settings
 from svl.reproduction.outcome import check_arm
 from svl.results import statistics
+from svl.results.arm_label import short_names
 from svl.results.quantity import setting
-
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A grid that arms try.
+    """A grid of rates that arms try.
 
     Attributes:
-        settings: values of each, in order; the grid is their product. Settings that share a value are one entry, with
-            commas between their names.
-        seeds: on which it is tried.
-        first_seed: the first of them; the reported seeds are others.
-        only: the arms that try it; all if ``None``. Another may keep its settings, or have a grid of its own.
+        settings: the values of each setting, in order; the grid is their product. Settings that share a value are one
+            entry, with commas between their names.
+        seeds: number of tuning seeds.
+        first_seed: the first tuning seed; the reported seeds are others.
+        only: the arms that try this grid; all if ``None``. Other arms keep their settings or have another grid.
     """
 
     settings: dict[str, list[Any]]
@@ -45,29 +45,33 @@ class Tuning:
 
     @property
     def points(self) -> list[Settings]:
-        """The grid's points, every setting by its own name."""
+        """The points of the grid, with every setting under its own name."""
         return [
             {name.strip(): value for key, value in zip(self.settings, values, strict=True) for name in key.split(",")}
             for values in itertools.product(*self.settings.values())
         ]
 
     def tried_by(self, arm: str) -> bool:
-        """Whether an arm tries it."""
+        """Whether an arm tries this grid."""
         return self.only is None or arm in self.only
 
     def arms(self, arms: Mapping[str, Settings]) -> dict[str, Settings]:
-        """An arm for each arm that tries it and each point, ``small 0``, ``small 1``, ..."""
-        trying = {name: own for name, own in arms.items() if self.tried_by(name)}
-        return {f"{name} {i}": own | point for name, own in trying.items() for i, point in enumerate(self.points)}
+        """An arm for each arm that tries this grid and each point: ``small 0``, ``small 1``, ..."""
+        trying = {name: settings for name, settings in arms.items() if self.tried_by(name)}
+        return {
+            f"{name} {place}": settings | point
+            for name, settings in trying.items()
+            for place, point in enumerate(self.points)
+        }
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What an arm's grid came to.
+    """The result of an arm's grid.
 
     Attributes:
-        best: the point that was chosen.
-        edges: settings whose best value is the first or last that was tried.
+        best: the chosen point.
+        edges: settings whose best value is the first or the last of the grid.
     """
 
     best: Settings
@@ -78,21 +82,21 @@ def read(key: str, content: Any, arms: Mapping[str, Any]) -> list[Tuning]:
     """One grid or several, one after the other: ``{seeds: 8, settings: {model.optimizer.lr: [0.3, 1, 3]}}``.
 
     Args:
-        key: where it stands.
-        arms: by name, those that there are.
+        key: the grid's place in the config.
+        arms: the figure's arms by name.
 
     Raises:
         SettingError: naming what is wrong.
     """
     grids = []
-    for one in content if isinstance(content, list) else [content] if content else []:
-        settings = one.get("settings") if isinstance(one, Mapping) else None
+    for entry in content if isinstance(content, list) else [content] if content else []:
+        settings = entry.get("settings") if isinstance(entry, Mapping) else None
         if not isinstance(settings, Mapping) or not settings:
-            raise SettingError(key, one, "a mapping with settings: {settings: {model.optimizer.lr: [0.3, 1, 3]}}")
+            raise SettingError(key, entry, "a mapping with settings: {settings: {model.optimizer.lr: [0.3, 1, 3]}}")
         for name, values in settings.items():
             if not isinstance(values, list) or not values:
                 raise SettingError(f"{key}.settings.{name}", values, "a list of values, in order")
-        tuning = build(key, Tuning, one)
+        tuning = build(key, Tuning, entry)
         for name in tuning.only or []:
             check_arm(f"{key}.only", name, arms)
         check_whole(f"{key}.seeds", tuning.seeds, 1)
@@ -101,27 +105,27 @@ def read(key: str, content: Any, arms: Mapping[str, Any]) -> list[Tuning]:
 
 
 def scores(rows: pd.DataFrame, metric: str, settings: Sequence[str]) -> pd.DataFrame:
-    """The mean of ``metric`` over the run, the higher the better: a row each seed, a column each point of the grid.
+    """The mean of ``metric`` over the run, higher is better: one row per seed, one column per point of the grid.
 
     A seed that diverges counts as the worst of the whole grid.
     """
     points = dict(iter(rows.groupby(list(settings), sort=False)))
-    found = outcome.scores(points, metric, statistics.is_better_above(metric))
-    found.columns = pd.MultiIndex.from_tuples([*points], names=list(settings))
-    return found
+    table = outcome.scores(points, metric, statistics.is_better_above(metric))
+    table.columns = pd.MultiIndex.from_tuples([*points], names=list(settings))
+    return table
 
 
 def choose(rows: pd.DataFrame, metric: str, tuning: Tuning) -> Choice:
     """The best point of an arm's grid."""
     means = scores(rows, metric, tuning.names).mean()
-    every = tuning.points
-    best = every[int(np.argmax([means[tuple(point[name] for name in tuning.names)] for point in every]))]
+    points = tuning.points
+    best = points[int(np.argmax([means[tuple(point[name] for name in tuning.names)] for point in points]))]
     tried = zip(tuning.names, tuning.settings.values(), strict=True)
-    return Choice(best, [name for name, v in tried if len(v) > 1 and best[name] in (v[0], v[-1])])
+    edges = [name for name, values in tried if len(values) > 1 and best[name] in (values[0], values[-1])]
+    return Choice(best, edges)
 
 
 def described(settings: Mapping[str, Any]) -> str:
     """``lr = 0.3, qk.lr = 1``."""
-    from svl.results.arms import short_names
-
-    return ", ".join(f"{n} = {setting(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True))
+    named = zip(short_names(list(settings)), settings.values(), strict=True)
+    return ", ".join(f"{name} = {setting(value)}" for name, value in named)

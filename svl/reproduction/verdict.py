@@ -1,4 +1,4 @@
-"""What a claim comes to: an effect with its interval, and one of three verdicts."""
+"""The result of a claim: an effect with its interval, and one of three verdicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from svl.results.statistics import Estimate
 
 
 class Verdict(StrEnum):
-    """Of a claim or a figure."""
+    """The verdict on a claim or a figure."""
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
@@ -18,14 +18,14 @@ class Verdict(StrEnum):
 
 
 class Tested(NamedTuple):
-    """A claim and what the data say.
+    """A claim that has been tested.
 
     Attributes:
         says: the claim in words.
-        effect: what is estimated.
-        estimate: with its 95 % interval.
-        verdict: of this claim.
-        note: what else belongs to it: a p-value, how many were censored.
+        effect: name of the estimated quantity.
+        estimate: of the effect, with its 95 % interval.
+        verdict: on this claim.
+        note: further information: a p-value, the number of censored seeds.
     """
 
     says: str
@@ -36,20 +36,20 @@ class Tested(NamedTuple):
 
 
 def judge(estimate: Estimate, above: float) -> Verdict:
-    """Reproduced where the whole interval lies above a value, not reproduced where it lies below."""
+    """Reproduced if the whole interval lies above a value, not reproduced if it lies below, else undecided."""
     if estimate.low > above:
         return Verdict.REPRODUCED
     return Verdict.NOT_REPRODUCED if estimate.high < above else Verdict.UNDECIDED
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:
-    """That of a figure: reproduced where every claim is, not reproduced where one is not.
+    """The verdict on a figure: reproduced if every claim is, not reproduced if one claim is not, else undecided.
 
-    To find all of several claims by chance is no likelier than to find one, so that 95 % intervals need no correction
-    there (an intersection-union test: Berger 1982). Of m comparisons at their boundary, one is contradicted by chance
-    with a probability of at most 2.5 % m.
+    To reproduce all of several claims by chance is at most as likely as to reproduce one of them, so the 95 % intervals
+    need no correction (an intersection-union test: Berger 1982). Of m comparisons at their boundary, one is
+    contradicted by chance with a probability of at most 2.5 % m.
     """
-    found = list(verdicts)
-    if found and all(one is Verdict.REPRODUCED for one in found):
+    each = list(verdicts)
+    if each and all(verdict is Verdict.REPRODUCED for verdict in each):
         return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if Verdict.NOT_REPRODUCED in found else Verdict.UNDECIDED
+    return Verdict.NOT_REPRODUCED if Verdict.NOT_REPRODUCED in each else Verdict.UNDECIDED

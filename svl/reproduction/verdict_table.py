@@ -22,7 +22,7 @@ def table(record: Record) -> Table:
         cells = (claim["says"], f"{claim['effect']}: {estimate(claim)}{note}")
         style = _STYLES[claim["verdict"]]
         shown.add_row(*map(escape, cells), f"[{style}]{claim['verdict']}[/{style}]")
-    seeds = f"{record.reported} seeds an arm, " if record.arms else ""
+    seeds = f"{record.reported} seeds per arm, " if record.arms else ""
     lines = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
     lines += [f"at the edge of its grid: {edge}" for edge in record.edges]
     shown.caption = escape("\n".join(lines))

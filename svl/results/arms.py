@@ -1,4 +1,4 @@
-"""The arms of a history, and which arm each is compared with."""
+"""The arms of a history, and the reference with which each arm is compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Arm:
     Args:
         settings: value of each varied setting.
         rows: the arm's part of the history.
-        name: where it has one of its own.
+        name: its own name, if it has one.
     """
 
     settings: dict[str, Any]
@@ -31,7 +31,7 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """As on the command line, ``data.size=4096, model.optimizer.lr=0.3``; ``all`` where nothing varies."""
+        """Its name, or its settings as on the command line: ``data.size=4096, model.optimizer.lr=0.3``."""
         if self.name:
             return self.name
         return ", ".join(f"{key}={setting(value)}" for key, value in self.settings.items()) or "all"
@@ -39,6 +39,11 @@ class Arm:
 
 def arms(history: pd.DataFrame, vary: Sequence[str]) -> list[Arm]:
     """The history's arms in the order in which they were varied.
+
+    Rows are grouped by the column ``arm``; a history without it, from an older svl, by its varied settings.
+
+    Args:
+        vary: names of all varied settings.
 
     Raises:
         SettingError: if the history has no column of one of the names in ``vary``.
@@ -48,8 +53,38 @@ def arms(history: pd.DataFrame, vary: Sequence[str]) -> list[Arm]:
             raise SettingError("replicas.vary", key, f"a column of the history: {', '.join(map(str, history))}")
     if not vary:
         return [Arm({}, history)]
-    groups = history.groupby(list(vary), sort=False, dropna=False)
-    return [Arm(dict(zip(vary, map(_plain, values), strict=True)), rows) for values, rows in groups]
+    groups = history.groupby("arm" if _has_arms(history) else list(vary), sort=False, dropna=False)
+    return [Arm({key: _plain(rows[key].iloc[0]) for key in vary}, rows) for _, rows in groups]
+
+
+def with_arms(history: pd.DataFrame, vary: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """The history with its column ``arm``, which is filled in where an older svl wrote the history without it.
+
+    Args:
+        vary: names of all varied settings.
+        names: of the arms, in the order in which they were varied.
+    """
+    if _has_arms(history):
+        return history
+    if not vary:
+        return history.assign(arm=names[0])
+    places = history.groupby(list(vary), sort=False, dropna=False).ngroup()
+    return history.assign(arm=[names[place] for place in places])
+
+
+def _has_arms(history: pd.DataFrame) -> bool:
+    """Whether every row names its arm; not all do where a newer svl has resumed the fit of an older one."""
+    return "arm" in history and bool(history["arm"].notna().all())
+
+
+def varied(replicas: Mapping[str, Any]) -> list[str]:
+    """Names of the varied settings.
+
+    Args:
+        replicas: that section of a run's config.
+    """
+    arms = replicas.get("arms")
+    return list(next(iter(arms.values())) if arms else replicas.get("vary") or {})
 
 
 def _plain(value: Any) -> Any:
@@ -57,28 +92,18 @@ def _plain(value: Any) -> Any:
 
 
 def metrics(history: pd.DataFrame, vary: Sequence[str]) -> list[str]:
-    """Names of the history's metrics: all its numbers but the counters, the settings and ``diverged``."""
+    """Names of the history's metrics: all numeric columns except the counters, the settings and ``diverged``."""
     known = {"step", "samples", "seed", "diverged", *vary}
     return [name for name in history.select_dtypes("number") if name not in known]
 
 
-def short_names(names: Sequence[str]) -> list[str]:
-    """The last component of each dotted name, as many more of them as it takes to tell the names apart."""
-    parts = [name.split(".") for name in names]
-    for length in range(1, max(map(len, parts), default=1) + 1):
-        short = [".".join(part[-length:]) for part in parts]
-        if len(set(short)) == len(short):
-            return short
-    return list(names)
-
-
 def compared_setting(vary: Sequence[str]) -> str | None:
-    """The setting that tells small from large: the first called ``size``, else the first; None where nothing varies."""
+    """The setting that separates small from large: the first named ``size``, else the first, else None."""
     return next((key for key in vary if key.split(".")[-1] == "size"), vary[0] if vary else None)
 
 
 def large(arms: Sequence[Arm]) -> dict[str, Any]:
-    """What makes an arm a reference: ``{"data.size": "online"}`` or ``"population"``, else the last value varied."""
+    """The settings of a reference arm: ``{"data.size": "online"}`` or ``"population"``, else the last varied value."""
     key = compared_setting(list(arms[0].settings))
     if key is None:
         return {}
@@ -87,24 +112,27 @@ def large(arms: Sequence[Arm]) -> dict[str, Any]:
 
 
 def references(arms: Sequence[Arm], reference: Mapping[str, Any] | None = None) -> list[Arm]:
-    """For each arm the one it is compared with: equal in every setting but those that ``reference`` fixes.
+    """For each arm its reference: the arm with equal settings, except those that ``reference`` fixes.
 
-    Where arms are no product there may be none that equal; then it is the only one with the settings of ``reference``.
+    If the arms are not a product, there may be no such arm; the reference is then the only arm with the settings of
+    ``reference``.
 
     Args:
         reference: settings of the reference arms, ``large(arms)`` by default; settings not named are the arm's own.
 
     Raises:
-        SettingError: if there is no such arm; by default such an arm is compared with itself.
+        SettingError: if an arm has no reference; where ``reference`` is left out, it is compared with itself.
     """
     fixed = large(arms) if reference is None else reference
-    found = []
+    chosen = []
     for arm in arms:
         wanted = {**arm.settings, **fixed}
         candidates = [other for other in arms if fixed.items() <= other.settings.items()]
         match = next((other for other in candidates if other.settings == wanted), None)
         match = match or (candidates[0] if len(candidates) == 1 else None)
         if match is None and reference is not None:
-            raise SettingError("reference", dict(fixed), f"settings of an arm: {'; '.join(a.label for a in arms)}")
-        found.append(match or arm)
-    return found
+            raise SettingError(
+                "reference", dict(fixed), f"settings of an arm: {'; '.join(other.label for other in arms)}"
+            )
+        chosen.append(match or arm)
+    return chosen

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writes: a file appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place, synced to disk, when the block ends without an exception.
+    """A temporary path that replaces ``path``, synced to disk, when the block ends without an exception.
 
-    The temporary name starts with a dot and is always the same, so what a killed process leaves is overwritten.
+    It is in the same folder. Its name starts with a dot and is always the same, so the file that a killed process
+    leaves is overwritten.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -26,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Waits until the file's content, or the folder's list of names, is on disk."""
+    """Wait until the file's content, or the folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

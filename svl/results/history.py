@@ -1,7 +1,7 @@
-"""A run directory's history: part files while the fit runs, one table when it is finished.
+"""The history of a run directory: part files while the fit runs, one table when it is finished.
 
-``history.parts/<last step, 12 digits>.parquet`` holds the rows since the part before; every part appears whole or
-not at all. ``finish`` joins them to ``history.parquet`` and ``history.csv``.
+``history.parts/<last step, 12 digits>.parquet`` holds the rows since the previous part; every part appears completely
+or not at all. ``finish`` joins the parts to ``history.parquet`` and ``history.csv``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ PARTS, TABLE, CSV = "history.parts", "history.parquet", "history.csv"
 
 
 def append(run_dir: str | Path, rows: pd.DataFrame) -> None:
-    """Adds rows, whole or not at all, to the history of ``run_dir``.
+    """Add rows to the history of ``run_dir``, all or none.
 
     Args:
-        rows: one per (logged step, replica), in the order of steps, all later than what is there.
+        rows: one per (logged step, replica), in the order of steps, all later than the existing rows.
 
     Raises:
         ValueError: if the history already reaches the first of these steps.
@@ -41,7 +41,7 @@ def append(run_dir: str | Path, rows: pd.DataFrame) -> None:
 
 
 def discard_after(run_dir: str | Path, step: int) -> None:
-    """Forgets the rows later than ``step``, so that a fit resumed there can append; a finished history is reopened."""
+    """Delete the rows later than ``step``, so that a fit resumed there can append; reopens a finished history."""
     run_dir = Path(run_dir)
     _reopen(run_dir)
     for part in _parts(run_dir):
@@ -54,7 +54,7 @@ def discard_after(run_dir: str | Path, step: int) -> None:
 
 
 def finish(run_dir: str | Path) -> None:
-    """Joins the parts to ``history.parquet`` and ``history.csv``; does nothing where all is joined or none is there."""
+    """Join the parts to ``history.parquet`` and ``history.csv``; does nothing if they are joined or there are none."""
     run_dir = Path(run_dir)
     parts = _parts(run_dir)
     if parts and not (run_dir / TABLE).exists():
@@ -66,17 +66,17 @@ def finish(run_dir: str | Path) -> None:
 
 
 def read(run_dir: str | Path) -> pd.DataFrame:
-    """The history so far, of a running, interrupted or finished fit; floats come back bit for bit.
+    """The history so far of a running, interrupted or finished fit; floats are exact to the bit.
 
     Raises:
-        FileNotFoundError: if nothing has been logged under ``run_dir``.
+        FileNotFoundError: if ``run_dir`` has no history.
     """
     run_dir = Path(run_dir)
     if not (run_dir / TABLE).exists():
         try:
             return _joined(_parts(run_dir), run_dir).to_pandas()
         except FileNotFoundError:
-            # the fit may have finished between the listing of its parts and their reading
+            # The fit may have finished after its parts were listed and before they were read.
             if not (run_dir / TABLE).exists():
                 raise
     return pq.read_table(run_dir / TABLE).to_pandas()
@@ -99,7 +99,7 @@ def _greatest(table: pa.Table) -> int:
 
 
 def _joined(parts: list[Path], run_dir: Path) -> pa.Table:
-    """The parts in order; a rewritten part and the one it replaces may both be there after a kill, hence the filter."""
+    """The parts in order; the filter skips rows twice present where a kill left a part and its rewritten version."""
     if not parts:
         raise FileNotFoundError(f"no history under {run_dir}")
     tables, last = [], -1
@@ -110,7 +110,7 @@ def _joined(parts: list[Path], run_dir: Path) -> pa.Table:
 
 
 def _reopen(run_dir: Path) -> None:
-    """Turns a finished history back into a part; parts beside it are what a kill left of its own making."""
+    """Turn a finished history back into a part; any other parts are leftovers of a kill while it was joined."""
     finished, parts = run_dir / TABLE, run_dir / PARTS
     (run_dir / CSV).unlink(missing_ok=True)
     if finished.exists():
@@ -122,14 +122,14 @@ def _reopen(run_dir: Path) -> None:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    # a dictionary may merge 0.0 with -0.0, so only whole numbers and strings get one
+    # A dictionary may merge 0.0 with -0.0, so only integers and strings get one.
     repetitive = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd", use_dictionary=repetitive)
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mixed columns become numbers if all values are, else strings: ``[4096, "online"]`` is ``["4096", "online"]``."""
+    """Mixed columns become numeric if all values are numbers, else text: ``"4096"`` next to ``"online"``."""
     mixed = {name: column for name, column in rows.items() if column.dtype == object}
     return rows.assign(
         **{

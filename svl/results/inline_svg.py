@@ -1,4 +1,4 @@
-"""A figure as SVG inside an HTML page: ids of its own, nothing from elsewhere, the colours left to the page's style."""
+"""A figure as SVG inside an HTML page: unique ids, no external files, colours set by the page's style sheet."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     any other ``#rrggbb`` is the variable ``--rrggbb``, on text ``--rrggbb-text``: see :func:`palette`.
 
     Args:
-        figure: its background is taken away, and outlined text loses its outline to the class ``halo``.
-        name: what the ids begin with, unlike any other's on the page.
-        label: says in words what the figure shows.
+        figure: its background is removed, and the outline of text is replaced by the class ``halo``.
+        name: a prefix of the ids, unique on the page.
+        label: a description of the figure in words.
     """
     figure.patch.set_visible(False)
     for axes in figure.axes:
         axes.patch.set_visible(False)
     for text in figure.findobj(Text):
-        if text.get_path_effects():  # an outline would turn the text into curves
+        if text.get_path_effects():  # matplotlib would draw outlined text as curves
             text.set_path_effects([])
             text.set_gid(_HALO)
     file = io.StringIO()
@@ -46,16 +46,16 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     references = " ".join(element.get(key, "") for element in svg.iter() for key in _REFERENCES)
     used = set(re.findall(r"#([\w.-]+)", references))
     for element in svg.iter():
-        _own(element, name, used)
+        _adapt(element, name, used)
         element.text = element.text if element.tag == "text" else None
         element.tail = None
     return ElementTree.tostring(svg, encoding="unicode")
 
 
 def palette(pages: Iterable[str]) -> dict[str, tuple[str, str, str]]:
-    """The colours of inlined figures, ``rrggbb``: for text on white, for lines on black, and for text on black."""
-    found = sorted({colour for page in pages for colour in re.findall(r"var\(--([0-9a-f]{6})", page)})
-    return {c: (_mixed(c, 0, 0.45), _mixed(c, 1, 0.35), _mixed(c, 1, 0.5)) for c in found}
+    """For each colour ``rrggbb`` of inlined figures: its shade for text on white, lines on black, text on black."""
+    colours = sorted({colour for page in pages for colour in re.findall(r"var\(--([0-9a-f]{6})", page)})
+    return {colour: (_mixed(colour, 0, 0.45), _mixed(colour, 1, 0.35), _mixed(colour, 1, 0.5)) for colour in colours}
 
 
 def _mixed(colour: str, grey: int, share: float) -> str:
@@ -70,8 +70,8 @@ def _without_namespaces(root: ElementTree.Element) -> ElementTree.Element:
     return root
 
 
-def _own(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Ids, beginning with ``name``, only where something refers to them; the page's colours and font; short numbers."""
+def _adapt(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    """Adapt an element to the page: ids only where they are referred to, the page's colours and font, short numbers."""
     kept = {}
     for key, value in element.items():
         if key == "id":
@@ -85,7 +85,7 @@ def _own(element: ElementTree.Element, name: str, used: set[str]) -> None:
             elif key == "style":
                 named = r"var(--\1-text)" if element.tag == "text" else r"var(--\1)"
                 value = re.sub(r"font-family: [^;]*;? ?", "", value)
-                value = _COLOUR.sub(named, _NAMED.sub(lambda found: _NAMES[found[0]], value))
-            value = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
+                value = _COLOUR.sub(named, _NAMED.sub(lambda match: _NAMES[match[0]], value))
+            value = re.sub(r"-?\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), value)
             kept[key] = " ".join(value.split())
     element.attrib = kept

@@ -1,4 +1,4 @@
-"""The figures of a report: one narrow panel for each setting of what is not being compared, legible on a phone."""
+"""The figures of a report: narrow panels, legible on a phone, one for each value of the settings not compared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from svl.results import statistics
-from svl.results.figure import GREY, MOST_COLUMNS, arm_names, clean, columns_of, fill, looks, thinned
+from svl.results.columns import MOST_COLUMNS, arm_names, columns_of, thinned
+from svl.results.learning_curves import fill, looks
 from svl.results.statistics import Unit
+from svl.results.style import GREY, clean
 
 WIDTH = 3.9  # inches, at 72 points the width of a phone
 
@@ -23,16 +25,16 @@ def curves(
     against: Unit = "samples",
     most: int = MOST_COLUMNS,
 ) -> dict[str, Figure]:
-    """The panels of ``figure.curves`` as figures of their own, by title, with equal axes.
+    """The panels of ``figure.curves`` as separate figures by title, with equal axes.
 
     Args:
-        most: more panels than these are thinned out evenly.
+        most: the most panels; if there are more, they are evenly thinned.
     """
     figures = {}
     for title, pairs in thinned(columns_of(history, vary), most).items():
         figure = Figure(figsize=(WIDTH, 2.6 + 0.17 * (len(pairs) + 1)), layout="constrained")
         axes = figure.add_subplot()
-        fill([axes], [metric], title, pairs, target, against, beside=False)
+        fill([axes], [metric], title, pairs, target, against, at_right=False)
         axes.set_ylabel(metric.replace("_", " "))
         clean(axes)
         if target is not None:
@@ -50,23 +52,24 @@ def times(
     against: Unit = "samples",
     most: int = MOST_COLUMNS,
 ) -> dict[str, Figure]:
-    """When each seed passed the target, by title: a filled mark, or an open one at its last measurement if never.
+    """The time at which each seed passed the target, as figures by title.
 
-    A seed has the same height within every arm. Upright lines are medians (Kaplan and Meier's), shaded areas their 95 %
-    intervals; a median that is not reached has no line.
+    A filled mark is a seed that passed; an open mark, at its last measurement, is a seed that did not. A seed has the
+    same height within every arm. Vertical lines are Kaplan-Meier medians, shaded areas their 95 % intervals; a median
+    that is not reached has no line.
     """
     figures = {}
     for title, pairs in thinned(columns_of(history, vary), most).items():
         figure = Figure(figsize=(WIDTH, 0.8 + 0.6 * len(pairs)), layout="constrained")
         axes = figure.add_subplot()
         for row, ((arm, _), look) in enumerate(zip(pairs, looks(pairs), strict=True)):
-            found = statistics.time_to_target(arm.rows, metric, target).sort_index()
-            median = statistics.median_time(found, against)
-            heights = row + np.linspace(-0.3, 0.3, len(found) + 2)[1:-1]
+            passed = statistics.time_to_target(arm.rows, metric, target).sort_index()
+            median = statistics.median_time(passed, against)
+            heights = row + np.linspace(-0.3, 0.3, len(passed) + 2)[1:-1]
             dots = {"linestyle": "none", "color": look["color"], "markersize": 4}
-            reached = found["reached"].to_numpy(bool)
-            axes.plot(found.loc[reached, against], heights[reached], marker=look["marker"], **dots)
-            axes.plot(found.loc[~reached, against], heights[~reached], marker=">", fillstyle="none", **dots)
+            reached = passed["reached"].to_numpy(bool)
+            axes.plot(passed.loc[reached, against], heights[reached], marker=look["marker"], **dots)
+            axes.plot(passed.loc[~reached, against], heights[~reached], marker=">", fillstyle="none", **dots)
             if np.isfinite(median.low):
                 right = median.high if np.isfinite(median.high) else float(history[against].max())
                 axes.fill_betweenx(

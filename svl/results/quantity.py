@@ -1,4 +1,4 @@
-"""Numbers as people write them in tables and on axes."""
+"""Formats numbers for tables and axes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 def quantity(count: float) -> str:
     """A count to three significant digits: ``900``, ``16.4k``, ``1.23M``, ``2G``; infinity is ``∞``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        # 999,950 rounds up to 1M, not to 1000k
+        # 999,950 is rounded to 1M, not to 1000k.
         if 0.9995 * size <= abs(count) < math.inf:
             return f"{significant(count / size)}{unit}"
     return significant(count)
@@ -31,7 +31,7 @@ def setting(value: object) -> str:
 
 
 def ratio(value: float, low: float | None = None, high: float | None = None, bound: str = "=") -> str:
-    """A speed-up with its interval: ``3.1× [2.5, 4]``, ``≥3.1× [2.5, ∞]`` where only a bound of it is known."""
+    """A speed-up with its interval: ``3.1× [2.5, 4]``, ``≥3.1× [2.5, ∞]`` where only a bound is known."""
     relation = {"=": "", ">=": "≥", "<=": "≤"}[bound]
     interval = "" if low is None or high is None or math.isnan(low) else f" [{significant(low)}, {significant(high)}]"
     return f"{relation}{significant(value)}\N{MULTIPLICATION SIGN}{interval}"

@@ -1,9 +1,8 @@
 """Estimates over seeds: means, probabilities of success, times to a target, speed-ups.
 
-Every interval is 95 %. Resamples are drawn with a fixed key, so equal data gives equal intervals, and they draw seeds,
-not values: two arms with equal seeds are resampled together, which makes their comparison a paired one.
-A time to target is right-censored where the target was never passed: all that is known is that it exceeds the last
-finite measurement.
+Every interval is a 95 % interval. Resamples are drawn with a fixed key, so equal data gives equal intervals. They draw
+seeds, not values: two arms with equal seeds are resampled together, so that their comparison is paired. A time to
+target is right-censored if the target was never passed: it is only known to exceed the last finite measurement.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ class Estimate(NamedTuple):
 class SpeedUp(NamedTuple):
     """How many times sooner than its reference an arm reaches the target.
 
-    ``bound`` is ``=`` where both medians are known, ``>=`` where the reference never got there (``value`` is then the
-    ratio for the last time it was seen), ``<=`` where the arm never did, ``?`` (``value`` is NaN) where neither did.
+    ``bound`` is ``=`` if both medians are known, ``>=`` if the reference never reached the target (``value`` is then
+    the ratio for its last measurement), ``<=`` if the arm never did, ``?`` if neither did (``value`` is then NaN).
     """
 
     value: float
@@ -56,7 +55,7 @@ def passes(values: Float[ndarray, "..."], metric: str, value: float) -> Bool[nda
 
 
 def mean(values: Float[ndarray, "seed"]) -> Estimate:
-    """Mean with a BCa bootstrap interval (percentile where BCa is undefined); seeds that are not finite are left out.
+    """Mean over the finite seeds with a BCa bootstrap interval (percentile where BCa is undefined).
 
     Source: Efron and Tibshirani 1993, chapter 14.
     """
@@ -77,7 +76,7 @@ def mean(values: Float[ndarray, "seed"]) -> Estimate:
 
 
 def success(reached: Bool[ndarray, "seed"]) -> Estimate:
-    """Probability that a seed passes the target, with Wilson's interval; a seed that diverged before did not."""
+    """Probability that a seed passes the target, with Wilson's interval; a seed that diverged earlier did not pass."""
     test = stats.binomtest(int(np.sum(reached)), len(reached))
     return Estimate(float(test.statistic), *map(float, test.proportion_ci(method="wilson")))
 
@@ -91,25 +90,25 @@ def resamples(seeds: int) -> Float[ndarray, "resample seed"]:
 
 
 def band(values: Float[ndarray, "seed point"]) -> tuple[Float[ndarray, "point"], Float[ndarray, "point"]]:
-    """Percentile bootstrap interval of the mean over seeds at every point; NaN is left out, a single seed gives NaN."""
+    """Percentile bootstrap interval of the mean over seeds at every point; NaN is ignored, a single seed gives NaN."""
     finite = np.isfinite(values)
     weights = resamples(len(values))
     with np.errstate(invalid="ignore"):
         means = (weights @ np.where(finite, values, 0)) / (weights @ finite.astype(np.float64))
     bounds, known = np.full((2, values.shape[1]), np.nan), finite.sum(0) > 1
     if known.any():
-        # a resample may draw diverged seeds only
+        # A resample may consist of diverged seeds only.
         bounds[:, known] = np.nanquantile(means[:, known], (LOW, HIGH), axis=0)
     return bounds[0], bounds[1]
 
 
 def diverged(rows: pd.DataFrame) -> Bool[ndarray, "row"]:
-    """Which rows belong to a replica that had become non-finite by then."""
+    """Which rows belong to a replica that had diverged by that step."""
     return rows["diverged"].eq(True).to_numpy(bool)
 
 
 def value_at(rows: pd.DataFrame, metric: str, budget: float = np.inf, unit: Unit = "samples") -> pd.Series:
-    """Each seed's last logged value of ``metric`` within a budget of ``unit``; NaN where it had diverged by then."""
+    """Each seed's last logged value of ``metric`` within a budget of ``unit``; NaN if it had diverged by then."""
     logged = (rows[metric].notna() | diverged(rows)) & (rows[unit] <= budget)
     return rows[logged].drop_duplicates("seed", keep="last").set_index("seed")[metric].reindex(rows["seed"].unique())
 
@@ -121,11 +120,11 @@ def paired_difference(arm: pd.DataFrame, reference: pd.DataFrame, metric: str, s
 
 
 def time_to_target(rows: pd.DataFrame, metric: str, target: float) -> pd.DataFrame:
-    """When each seed's ``metric`` first passes ``target``, as it was logged.
+    """The first measurement at which each seed's ``metric`` passes ``target``.
 
     Returns:
-        one row per seed: ``step`` and ``samples`` of the first passing measurement and ``reached`` = True; where there
-        is none, those of the last finite measurement (0 if none is) and ``reached`` = False.
+        one row per seed: ``step`` and ``samples`` of the first passing measurement and ``reached`` = True; without one,
+        those of the last finite measurement (0 if there is none) and ``reached`` = False.
     """
     finite = rows[np.isfinite(rows[metric])]
     passing = finite[passes(finite[metric].to_numpy(), metric, target)]
@@ -138,27 +137,28 @@ def time_to_target(rows: pd.DataFrame, metric: str, target: float) -> pd.DataFra
 def median_times(
     times: Float[ndarray, "seed"], reached: Bool[ndarray, "seed"], weights: Float[ndarray, "resample seed"]
 ) -> Float[ndarray, "resample"]:
-    """Kaplan and Meier's median of right-censored times, for many weightings of the seeds at once.
+    """The Kaplan-Meier median of right-censored times, for many weightings of the seeds at once.
 
-    The first t with S(t) <= 1/2 where S(t) = prod_{t_i <= t} (1 - events_i / at_risk_i); infinite where S stays above.
+    The median is the first t with S(t) <= 1/2, where S(t) = prod_{t_i <= t} (1 - events_i / at_risk_i); it is infinite
+    if S stays above 1/2.
 
     Args:
-        times: of the event, or of the last measurement where there was none.
+        times: time of the event, or of the last measurement if there was no event.
         reached: whether there was an event.
-        weights: how often each seed counts; ones for the sample itself, ``resamples`` for its bootstrap.
+        weights: how often each seed counts: ones for the sample itself, ``resamples`` for its bootstrap.
     """
-    # events come before censorings at the same time: those censored at t were still at risk at t
+    # Events come before censorings at the same time: seeds that are censored at t were still at risk at t.
     order = np.lexsort((~reached, times))
     times, reached, weights = times[order], reached[order], weights[:, order]
     at_risk = weights[:, ::-1].cumsum(1)[:, ::-1]
     survival = np.cumprod(1 - weights * reached / np.maximum(at_risk, 1), axis=1)
-    # 15/16 * 14/15 * ... * 8/9 is one half but for rounding
+    # 15/16 * 14/15 * ... * 8/9 is one half up to rounding.
     passed = survival <= 0.5 + 1e-9
     return np.where(passed.any(1), times[passed.argmax(1)], np.inf)
 
 
 def median_time(times: pd.DataFrame, unit: Unit) -> Estimate:
-    """Kaplan and Meier's median time to target with a bootstrap interval; infinite: not reached by half of the seeds.
+    """The Kaplan-Meier median time to target with a bootstrap interval; infinite if half of the seeds do not reach it.
 
     Args:
         times: as from ``time_to_target``.
@@ -170,11 +170,11 @@ def median_time(times: pd.DataFrame, unit: Unit) -> Estimate:
 def speed_up(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples") -> SpeedUp:
     """Median time of the reference over that of the arm, with a bootstrap interval paired by seed.
 
-    Where a resample's median is not reached, all that is known is that it exceeds the longest time seen in it; bounds
-    are taken at the worst that this leaves open. An infinite upper bound says that the reference may never get there.
+    If the median of a resample is not reached, it is only known to exceed the longest time in it; the bounds are the
+    worst values that this allows. An infinite upper bound means that the reference may never reach the target.
 
     Args:
-        arm, reference: as from ``time_to_target``; seeds that only one of them has are left out.
+        arm, reference: as from ``time_to_target``; seeds that only one of them has are ignored.
 
     Raises:
         ValueError: if they have no seed in common.
@@ -197,7 +197,7 @@ def speed_up(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples")
 
 
 def logrank_p(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples") -> float:
-    """P-value of the log-rank test that two arms reach the target equally soon; NaN where no seed ever does.
+    """P-value of the log-rank test that two arms reach the target equally soon; NaN if no seed does.
 
     Args:
         arm, reference: as from ``time_to_target``; the test does not use the pairing.
@@ -212,12 +212,12 @@ def logrank_p(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples"
 
 
 def _medians(times: pd.DataFrame, unit: Unit) -> Float[ndarray, "resample"]:
-    """The median of the sample, then those of its resamples."""
+    """The median of the sample, followed by the medians of its resamples."""
     return median_times(times[unit].to_numpy(np.float64), times["reached"].to_numpy(bool), _weights(len(times)))
 
 
 def _at_least(medians: Float[ndarray, "resample"], times: pd.DataFrame, unit: Unit) -> Float[ndarray, "resample"]:
-    """The medians, or where they are not reached the longest time that was seen."""
+    """The medians, or the longest observed time where a median is not reached."""
     longest = np.where(_weights(len(times)) > 0, times[unit].to_numpy(np.float64), 0).max(1)
     return np.where(np.isinf(medians), longest, medians)
 

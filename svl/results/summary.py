@@ -1,4 +1,4 @@
-"""What a run came to: ``summary.json``, and the table that ends a fit."""
+"""The results of a run: ``summary.json``, and the tables made from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.table import Table
 
 from svl.errors import SettingError
 from svl.results import statistics
-from svl.results.arms import Arm, arms, large, metrics, references, short_names
+from svl.results.arm_label import short_names
+from svl.results.arms import Arm, arms, large, metrics, references
 from svl.results.atomic import replacing
 from svl.results.quantity import quantity, ratio, setting, significant
 
@@ -31,13 +32,13 @@ def summarise(
     reference: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Statistics of every arm, ready for JSON: what is infinite (never reached) or unknown is None.
+    """Statistics of every arm, ready for JSON; values that are infinite (never reached) or unknown are None.
 
     Args:
         vary: names of the varied settings.
-        metric: what has to pass ``target``; None where the run has no target.
+        metric: the metric that has to pass ``target``; None if the run has no target.
         reference: settings of the arms to compare with, by default the large ones (``arms.large``).
-        extra: what else there is to say of the run: wall seconds, versions, git commit, command.
+        extra: further entries: wall seconds, versions, git commit, command.
 
     Raises:
         SettingError: if ``metric`` is not in the history or no arm is the ``reference``.
@@ -66,7 +67,7 @@ def summarise(
 
 
 def write(run_dir: str | Path, summary: Mapping[str, Any]) -> None:
-    """Writes ``summary.json``, whole or not at all."""
+    """Write ``summary.json``, completely or not at all."""
     with replacing(Path(run_dir) / SUMMARY) as path:
         path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
@@ -76,7 +77,7 @@ Columns = dict[str, list[str]]
 
 
 def table(summary: Mapping[str, Any]) -> Table:
-    """One row an arm: its settings, final metric, samples to the target and speed-up; 80 columns hold one setting."""
+    """One row per arm: its settings, final metric, samples to the target and speed-up; 80 columns fit one setting."""
     caption = f"{each_with(summary)}means and medians with 95 % intervals"
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     columns = arm_columns(summary)
@@ -88,7 +89,7 @@ def table(summary: Mapping[str, Any]) -> Table:
 
 
 def each_with(summary: Mapping[str, Any]) -> str:
-    """``8 seeds each, `` where all arms have as many."""
+    """``8 seeds each, `` if all arms have equally many seeds."""
     seeds = {row["seeds"] for row in summary["arms"]}
     return f"{seeds.pop()} seeds each, " if len(seeds) == 1 else ""
 
@@ -115,7 +116,7 @@ def arm_columns(summary: Mapping[str, Any]) -> Columns:
 
 
 def final_columns(summary: Mapping[str, Any]) -> Columns:
-    """Every metric's mean over seeds at the end, with its interval; one row an arm."""
+    """Every metric's mean over seeds at the end, with its interval; one row per arm."""
     rows = summary["arms"]
     columns = _settings(summary, rows)
     for metric in rows[0]["final"]:
@@ -124,7 +125,7 @@ def final_columns(summary: Mapping[str, Any]) -> Columns:
 
 
 def time_columns(summary: Mapping[str, Any]) -> Columns:
-    """Median times to the target, and how many seeds got there or are censored; one row an arm."""
+    """Median times to the target, and how many seeds reached it or are censored; one row per arm."""
     rows = summary["arms"]
     columns = _settings(summary, rows)
     for unit in ("samples", "steps"):
@@ -141,7 +142,7 @@ def time_columns(summary: Mapping[str, Any]) -> Columns:
 
 
 def verdict_columns(summary: Mapping[str, Any]) -> Columns:
-    """How every arm compares with its reference; in steps too where that is not the same; one row a pair."""
+    """The verdict and speed-up of every arm against its reference, also in steps if they differ; one row per arm."""
     rows = [row for row in summary["arms"] if row.get("speed_up")]
     columns = _settings(summary, rows)
     columns["verdict"] = [verdict(row["speed_up"]["samples"]) for row in rows]
@@ -155,13 +156,13 @@ def verdict_columns(summary: Mapping[str, Any]) -> Columns:
 
 def verdict(speed_up: Mapping[str, Any]) -> str:
     """``faster`` or ``slower`` where the interval of a speed-up excludes 1, else ``undecided``."""
-    if speed_up["low"] is None:  # a single seed
+    if speed_up["low"] is None:  # there is a single seed
         return "undecided"
     return "faster" if speed_up["low"] > 1 else "slower" if _open(speed_up["high"]) < 1 else "undecided"
 
 
 def measured_table(rows: pd.DataFrame, vary: Sequence[str]) -> Table:
-    """One row an arm: the mean of each metric over its seeds, with a 95 % interval.
+    """One row per arm: the mean of each metric over its seeds, with a 95 % interval.
 
     Args:
         rows: one per replica, as in a history.
@@ -219,7 +220,7 @@ def _named(estimate: statistics.Estimate, name: str) -> dict[str, float]:
 
 
 def _jsonable(value: Any) -> Any:
-    """Plain Python values, None for what JSON cannot say: NaN and infinities."""
+    """Plain Python values; None for NaN and infinities, which JSON does not have."""
     if isinstance(value, Mapping):
         return {str(key): _jsonable(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

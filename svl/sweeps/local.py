@@ -15,7 +15,7 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from svl.results.arms import short_names
+from svl.results.arm_label import short_names
 from svl.results.quantity import setting
 from svl.signals import SIGNALS, handled_by
 from svl.sweeps.manifest import Manifest, Row

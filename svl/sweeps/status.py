@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from svl import cluster
-from svl.results.arms import short_names
+from svl.results.arm_label import short_names
 from svl.results.lock import is_held
 from svl.results.quantity import quantity, setting, significant
 from svl.results.run_directory import CONFIG

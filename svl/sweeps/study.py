@@ -16,14 +16,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from callbacks.history import History, is_measured
-from svl import tracking
 from svl.compat.optuna import resumed
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
-from svl.results import history
-from svl.results.arms import metrics
+from svl.results import arm_means, history
+from svl.results.arms import metrics, with_arms
 from svl.results.run_directory import CONFIG
-from svl.results.statistics import passes
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.sweep_file import Settings
 
@@ -123,12 +121,12 @@ class EarlyTermination(pl.Callback):
 def values(run: Path) -> dict[str, float]:
     """A fit's values at its last measurement, by name as on W&B, read from its run directory."""
     config = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
-    vary, target = dict(config["replicas"]["vary"] or {}), config["target"]
-    rows = history.read(run)
-    arms = Replicas(vary=vary).arms
+    replicas, target = Replicas(**config["replicas"]), config["target"]
+    vary = list(replicas.vary)
+    rows = with_arms(history.read(run), vary, replicas.arm_names)
     last = rows[rows["step"] == rows["step"].max()]
-    reached = passes(rows[target["metric"]].to_numpy(), **target).reshape(-1, len(last)).max(0)
-    return tracking.values(last, metrics(rows, list(vary)), arms, reached)
+    reached = arm_means.reached(rows, target["metric"], target["value"])
+    return arm_means.values(last, metrics(rows, vary), replicas.named_arms, reached)
 
 
 def objective(values: dict[str, float], metric: str) -> float:
@@ -138,6 +136,6 @@ def objective(values: dict[str, float], metric: str) -> float:
         SettingError: for a metric that is not measured.
     """
     if metric not in values:
-        known = [name for name in values if name.startswith((tracking.MEAN, tracking.SUCCESS))]
+        known = [name for name in values if name.startswith((arm_means.MEAN, arm_means.SUCCESS))]
         raise SettingError("metric.name", metric, f"{', '.join(known)}, ...{nearest(metric, values)}")
     return values[metric]

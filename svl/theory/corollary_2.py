@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from svl.results.figure import RAMP
 from svl.results.statistics import Estimate
+from svl.results.style import RAMP
 from svl.theory import experiment
 from svl.theory.experiment import Exponent, Finding, Size, Track
 from svl.theory.slope import fit, geometric_mean

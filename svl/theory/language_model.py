@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy import stats
 
-from svl.results.figure import GREY, RAMP
 from svl.results.run_directory import CONFIG
 from svl.results.statistics import Estimate
+from svl.results.style import GREY, RAMP
 from svl.theory import experiment
 from svl.theory.experiment import Finding, Size, Track
 from svl.theory.fitting import fit

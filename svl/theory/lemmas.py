@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from svl.results import statistics
-from svl.results.figure import GREY, RAMP
 from svl.results.statistics import Estimate
+from svl.results.style import GREY, RAMP
 from svl.theory import bounds, experiment, moment, neuron, two_phase
 from svl.theory.experiment import Bound, Finding, Size, Track
 from svl.theory.moment import SUPPORT

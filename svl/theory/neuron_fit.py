@@ -22,8 +22,8 @@ from svl.interventions.labels import as_targets
 from svl.models import QuadraticNeuron
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
-from svl.results.figure import RAMP
 from svl.results.run_directory import CHECKPOINT, CONFIG
+from svl.results.style import RAMP
 from svl.tasks import Parity
 from svl.theory import experiment, moment, neuron
 from svl.theory.experiment import Finding, Size, Track

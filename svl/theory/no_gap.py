@@ -14,8 +14,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from svl.results.figure import RAMP
 from svl.results.statistics import HIGH, LOW, Estimate
+from svl.results.style import RAMP
 from svl.theory import experiment, regression
 from svl.theory.experiment import Finding, Size, Track
 from svl.theory.regression import Problem

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from svl.results.figure import GREY, RAMP
+from svl.results.style import GREY, RAMP
 from svl.theory import experiment
 from svl.theory.experiment import Exponent, Finding, Size, Track
 from svl.theory.slope import fit, geometric_mean

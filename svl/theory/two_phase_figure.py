@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from svl.results.figure import GREY, RAMP
+from svl.results.style import GREY, RAMP
 from svl.theory import bounds, experiment
 from svl.theory.experiment import Exponent
 from svl.theory.moment import Labels

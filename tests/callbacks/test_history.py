@@ -20,7 +20,9 @@ def history(svl, tiny, tmp_path):
 def test_one_row_a_measurement_and_replica_in_the_order_of_arms(history):
     vary = ["--replicas.vary.data.size", "[32, online]", "--replicas.vary.model.optimizer.lr", "[0.5, 0.25]"]
     rows = history(*vary, "--replicas.first_seed", "7", "--trainer.max_steps", "18")
-    assert list(rows) == ["step", "samples", "seed", "data.size", "model.optimizer.lr", *METRICS, "diverged"]
+    assert list(rows) == ["step", "samples", "arm", "seed", "data.size", "model.optimizer.lr", *METRICS, "diverged"]
+    labels = [f"size={size}, lr={lr}" for size in (32, "online") for lr in (0.5, 0.25)]
+    assert rows["arm"].tolist() == np.repeat(labels, 2).tolist() * 5
     # At the start, every five steps, and at the end.
     assert rows["step"].tolist() == np.repeat([0, 5, 10, 15, 18], 8).tolist()
     assert rows["samples"].tolist() == (16 * rows["step"]).tolist()
@@ -48,7 +50,14 @@ def test_samples_are_each_replicas_own(history):
 
 def test_a_fit_without_varied_settings_is_one_arm(history):
     rows = history()
-    assert list(rows) == ["step", "samples", "seed", *METRICS, "diverged"]
+    assert set(rows["arm"]) == {"all"}
+    assert list(rows) == ["step", "samples", "arm", "seed", *METRICS, "diverged"]
+
+
+def test_an_arm_that_has_a_name_is_called_by_it(history):
+    rows = history("--replicas.arms", '{"2": {"data.size": online}, "1": {"data.size": 32}}')
+    assert rows["arm"].tolist() == ["2", "2", "1", "1"] * 5
+    assert rows["data.size"].tolist() == ["online", "online", "32", "32"] * 5
 
 
 def test_lists_that_vary_stand_as_text(history):

@@ -7,7 +7,12 @@ from scipy import stats
 
 from svl.errors import SettingError
 from svl.reproduction import claims
-from svl.reproduction.claims import Ahead, BestRatio, Faster, InteriorOptimum, NoGap, Trend
+from svl.reproduction.claims.ahead import Ahead
+from svl.reproduction.claims.best_ratio import BestRatio
+from svl.reproduction.claims.faster import Faster
+from svl.reproduction.claims.interior_optimum import InteriorOptimum
+from svl.reproduction.claims.no_gap import NoGap
+from svl.reproduction.claims.trend import Trend
 from svl.reproduction.verdict import Verdict, together
 
 YES, NO, OPEN = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.UNDECIDED

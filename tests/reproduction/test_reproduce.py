@@ -4,6 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from PIL import Image
 
 from svl.errors import SettingError
 from svl.reproduction import paper_figure
+from svl.reproduction.fit import Fit
 from svl.reproduction.record import read
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,27 @@ def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
     assert f"![{FIRST}]({FIRST}/smoke/figure.png)" in page
     assert "svl reproduce liu2026/fig02a --scale smoke" in page
     assert {path.name for path in (tmp_path / "shown" / FIRST / "smoke").iterdir()} == {"figure.png", "result.json"}
+
+
+def test_fits_of_an_older_svl_whose_histories_do_not_name_arms_are_reused(svl, tmp_path):
+    first = read(svl(tmp_path, "reproduce", FIRST, "--scale", "smoke").path)
+    for fit in first.fits:
+        table = tmp_path / fit["run"] / "history.parquet"
+        pd.read_parquet(table).drop(columns="arm").to_parquet(table)
+    again = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
+    assert again.err.count("done before") == len(first.fits)
+    second = read(again.path)
+    assert (second.claims, second.arms, second.curves) == (first.claims, first.arms, first.curves)
+
+
+def test_arms_with_equal_settings_are_trained_once_and_have_the_same_rows():
+    arms = {"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 1}}
+    fit = Fit("some", "some.yaml", {}, arms, seeds=2, first_seed=0)
+    assert fit.trained_arms == {"a": {"x": 1}, "b": {"x": 2}}
+    assert json.loads(fit.words[-1]) == fit.trained_arms
+    history = pd.DataFrame({"arm": ["b", "b", "a", "a"] * 2, "loss": range(8)})
+    rows = {name: frame["loss"].tolist() for name, frame in fit.rows(history).items()}
+    assert rows == {"a": [2, 3, 6, 7], "b": [0, 1, 4, 5], "c": [2, 3, 6, 7]}
 
 
 def test_each_fit_of_a_figure_also_runs_by_itself(svl, tmp_path):

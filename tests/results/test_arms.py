@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from svl.errors import SettingError
-from svl.results.arms import arms, metrics, references, short_names
+from svl.results.arm_label import arm_label, short_names
+from svl.results.arms import arms, metrics, references, varied, with_arms
 
 LR = "model.optimizer.lr"
 
@@ -77,3 +78,46 @@ def test_short_names_are_as_long_as_they_must_be():
     assert short_names(["data.size", LR]) == ["size", "lr"]
     assert short_names(["model.query.lr", "model.key.lr"]) == ["query.lr", "key.lr"]
     assert short_names([]) == []
+
+
+def test_an_arms_label_is_its_settings_by_their_short_names():
+    assert arm_label({"data.size": "online", LR: 1.0}) == "size=online, lr=1"
+    assert arm_label({"data.sizes": [16, "online"]}) == "sizes=[16, online]"
+    assert arm_label({}) == "all"
+
+
+def test_rows_belong_to_the_arm_that_they_name(two_arms):
+    """Where values vary that a table cannot tell apart, the column can."""
+    names = {4096: "small", "online": "large"}
+    named = two_arms.assign(arm=two_arms["data.size"].map(names), **{"data.size": "online"})
+    assert [arm.rows["arm"].unique().tolist() for arm in arms(named, ["data.size"])] == [["small"], ["large"]]
+
+
+def resumed(history):
+    """A history that an older svl began, without the column, and a newer one resumed."""
+    return history.assign(arm=history["arm"].where(history["step"] > 500))
+
+
+@pytest.mark.parametrize("older", [lambda history: history.drop(columns="arm"), resumed])
+def test_a_history_without_the_column_has_the_same_arms(nine_arms, older):
+    found, expected = (arms(history, ["data.size", LR]) for history in (older(nine_arms), nine_arms))
+    assert found == expected
+    for arm, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(arm.rows.drop(columns="arm", errors="ignore"), other.rows.drop(columns="arm"))
+    names = [f"number {place}" for place in range(9)]
+    filled = with_arms(older(nine_arms), ["data.size", LR], names)
+    assert [arm.rows["arm"].unique().tolist() for arm in arms(filled, ["data.size", LR])] == [[name] for name in names]
+    assert with_arms(nine_arms, ["data.size", LR], names) is nine_arms
+    assert set(with_arms(older(nine_arms), [], ["all"])["arm"]) == {"all"}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "keys"),
+    [
+        ({"vary": {"data.size": [1, 2], LR: [0.1]}, "arms": None}, ["data.size", LR]),
+        ({"vary": None, "arms": {"a": {LR: 1, "data.size": 2}, "b": {LR: 2, "data.size": 3}}}, [LR, "data.size"]),
+        ({"vary": None}, []),
+    ],
+)
+def test_what_varies_is_read_from_a_config(replicas, keys):
+    assert varied(replicas) == keys

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from svl.errors import SettingError
-from svl.results.figure import arm_names, columns_of, curves, save
+from svl.results.columns import arm_names, columns_of
+from svl.results.figure import curves, save
 
 LR = "model.optimizer.lr"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from svl.errors import SettingError
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome, mean
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
@@ -16,17 +17,19 @@ from svl.results.statistics import Estimate, Unit
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Ahead(Claim):
     """The mean over seeds of ``metric`` is better in ``arm`` than in ``than``, seed by seed.
 
     Args:
-        at: ``run`` for the mean over the whole run; or fractions of the shorter of the two runs, at each of which the
-            claim has to hold.
+        at: ``run`` for the mean over the whole run; or a list of fractions of the shorter of the two runs, at each of
+            which the claim has to hold.
         unit: of these fractions, ``samples`` or ``step``.
-        metric: instead of the figure's.
-        higher: whether more is better, where the metric's name does not tell (it does for accuracies and losses).
-        by: the least difference.
+        metric: the figure's metric by default.
+        higher: whether larger values are better; by default decided by the metric's name (accuracies, losses).
+        by: the least difference that counts.
     """
+
+    keyword: ClassVar[str] = "ahead"
 
     arm: str
     than: str
@@ -38,7 +41,9 @@ class Ahead:
 
     def __post_init__(self) -> None:
         points = self.at if isinstance(self.at, list) else []
-        if self.at != "run" and not (points and all(isinstance(p, int | float) and 0 < p <= 1 for p in points)):
+        if self.at != "run" and not (
+            points and all(isinstance(point, int | float) and 0 < point <= 1 for point in points)
+        ):
             raise SettingError("at", self.at, "run, or a list of fractions above 0 and up to 1")
 
     def names(self) -> list[str]:
@@ -50,10 +55,10 @@ class Ahead:
         end = min(outcome.arms[name][self.unit].max() for name in self.names())
         points: list[Any] = [None] if self.at == "run" else [fraction * end for fraction in self.at]
         tables = [outcome.scores(self.names(), metric, higher, point, self.unit) for point in points]
-        found = [mean((table[self.arm] - table[self.than]).to_numpy()) for table in tables]
-        worst = Estimate(*np.min(found, axis=0).tolist())
+        differences = [mean((table[self.arm] - table[self.than]).to_numpy()) for table in tables]
+        worst = Estimate(*np.min(differences, axis=0).tolist())
         units = "steps" if self.unit == "step" else "samples"
-        where = "over the run" if self.at == "run" else f"after {', '.join(map(quantity, points))} {units}"
+        when = "over the run" if self.at == "run" else f"after {', '.join(map(quantity, points))} {units}"
         by = f" by more than {significant(self.by)}" if self.by else ""
-        says = f"{self.arm} has the {'higher' if higher else 'lower'} {metric} {where}{by}, against {self.than}"
+        says = f"{self.arm} has the {'higher' if higher else 'lower'} {metric} {when}{by}, against {self.than}"
         return Tested(says, f"{'least ' * (self.at != 'run')}difference in {metric}", worst, judge(worst, self.by))

@@ -1,12 +1,15 @@
-"""One tuned rate is best at a larger value than another."""
+"""The best value of one tuned rate is larger than that of another."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from svl.errors import SettingError
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.tuning import scores
 from svl.reproduction.verdict import Tested, Verdict, judge
@@ -16,17 +19,19 @@ from svl.results.statistics import HIGH, LOW, Estimate
 
 
 @dataclass(frozen=True)
-class BestRatio:
-    """Where ``arm`` is best, the rate ``of`` is more than ``above`` times the rate ``over``.
+class BestRatio(Claim):
+    """At the best rates of ``arm``, the rate ``of`` is more than ``above`` times the rate ``over``.
 
-    On the tuning seeds: every bootstrap resample of them chooses its own best point of the grid. The interval is as
-    coarse as the grid is; give both rates the same values, so that chance favours neither.
+    Tested on the tuning seeds: every bootstrap resample of them chooses its own best point of the grid. The interval is
+    as coarse as the grid; give both rates the same values, so that chance favours neither.
 
     Args:
         of: the tuned setting in the numerator.
-        over: that in the denominator; or a setting of the arm that was chosen before and is no longer varied.
-        above: the claimed least ratio.
+        over: the tuned setting in the denominator; or a setting of the arm that an earlier grid has chosen.
+        above: the least ratio that is claimed.
     """
+
+    keyword: ClassVar[str] = "ratio of best rates"
 
     arm: str
     of: str
@@ -35,6 +40,11 @@ class BestRatio:
 
     def names(self) -> list[str]:
         return [self.arm]
+
+    def check(self, tuned: Collection[str], settings: Collection[str]) -> None:
+        for name, given, allowed in (("of", self.of, tuned), ("over", self.over, settings)):
+            if given not in allowed:
+                raise SettingError(name, given, ", ".join(sorted(allowed)))
 
     def test(self, outcome: Outcome) -> Tested:
         grid = outcome.grids.get(self.arm)
@@ -56,4 +66,6 @@ class BestRatio:
         says = f"the best {self.of} of {self.arm} is more than {significant(self.above)} times {self.over}"
         note = "best at " + ", ".join(f"{name} = {setting(value)}" for name, value in best.items())
         verdict = Verdict.UNDECIDED if flat else judge(estimate, self.above)
-        return Tested(says, "ratio of the best rates", estimate, verdict, "all are equal" if flat else note)
+        return Tested(
+            says, "ratio of the best rates", estimate, verdict, "all rates are equally good" if flat else note
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict, judge
 from svl.results import statistics
@@ -12,16 +14,18 @@ from svl.results.statistics import Estimate, Unit
 
 
 @dataclass(frozen=True)
-class Faster:
+class Faster(Claim):
     """The median time to target of ``than`` is more than ``by`` times that of ``arm``.
 
-    Decided by the bootstrap interval of the ratio of Kaplan and Meier's medians, paired by seed and censored where the
-    target is not reached, and for ``by = 1`` by the log-rank test too, both at 5 %.
+    Decided by the bootstrap interval of the ratio of Kaplan-Meier medians, paired by seed and censored where the target
+    is not reached; for ``by = 1`` also by the log-rank test, both at 5 %.
 
     Args:
         unit: of the times, ``samples`` or ``step``.
-        target: instead of the figure's.
+        target: the figure's target by default.
     """
+
+    keyword: ClassVar[str] = "faster"
 
     arm: str
     than: str
@@ -42,7 +46,7 @@ class Faster:
             verdict = Verdict.UNDECIDED
         unit = "steps" if self.unit == "step" else "samples"
         by = f" by more than {significant(self.by)}\N{MULTIPLICATION SIGN}" if self.by != 1 else ""
-        bound = {">=": "at least; ", "<=": "at most; ", "?": "neither gets there; "}.get(gain.bound, "")
+        bound = {">=": "at least; ", "<=": "at most; ", "?": "neither reaches the target; "}.get(gain.bound, "")
         never = ", ".join(
             f"{name}: {int((~times['reached']).sum())}/{len(times)} never"
             for name, times in ((self.arm, arm), (self.than, than))

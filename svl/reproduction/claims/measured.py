@@ -1,28 +1,32 @@
-"""A number that an experiment of ``svl theory`` measures lies where the paper says."""
+"""A number measured by an experiment of ``svl theory`` lies in the range that the paper claims."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from svl.errors import SettingError
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict, judge
 from svl.results.statistics import Estimate
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The number at a place in the experiment's file of numbers is above, below or between.
+class Measured(Claim):
+    """A number of the experiment is above a value, below a value, or between two.
 
     Args:
         says: the claim in words.
-        at: where the number is: keys and places of lists, with dots between them.
-        minus: where another is, that is subtracted; their errors are taken as independent.
-        above: the claimed least value; with ``below``, reproduced where the whole interval lies between.
+        at: the number's place in the experiment's results: keys and positions in lists, separated by dots.
+        minus: the place of another number, which is subtracted; their errors are treated as independent.
+        above: the claimed least value; with ``below``, reproduced if the whole interval lies between both.
         below: the claimed greatest value.
     """
+
+    keyword: ClassVar[str] = "measured"
+    of_theory: ClassVar[bool] = True
 
     says: str
     at: str
@@ -32,15 +36,15 @@ class Measured:
 
     def __post_init__(self) -> None:
         if self.above is None and self.below is None:
-            raise SettingError("above", None, "above, below or both")
+            raise SettingError("above", None, "at least one of above and below")
 
     def names(self) -> list[str]:
         return []
 
     def test(self, outcome: Outcome) -> Tested:
-        estimate = _found(outcome.numbers, self.at)
+        estimate = _number_at(outcome.numbers, self.at)
         if self.minus:
-            other = _found(outcome.numbers, self.minus)
+            other = _number_at(outcome.numbers, self.minus)
             value = estimate.value - other.value
             below = ((estimate.value - estimate.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
             above = ((estimate.high - estimate.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
@@ -58,12 +62,15 @@ class Measured:
         return Verdict.NOT_REPRODUCED if is_outside else Verdict.UNDECIDED
 
 
-def _found(numbers: Any, place: str) -> Estimate:
+def _number_at(numbers: Any, place: str) -> Estimate:
+    """The number at a place, with its interval."""
     for part in place.split("."):
         try:
             numbers = numbers[part if part in numbers else int(part)]
         except (KeyError, IndexError, ValueError, TypeError):
             known = ", ".join(map(str, numbers)) if isinstance(numbers, Mapping) else f"{len(numbers)} places"
-            raise SettingError("at", place, f"{part!r} to be one of {known}") from None
+            raise SettingError("at", place, f"{part!r} as one of {known}") from None
     value = numbers.get("value", numbers.get("exponent", numbers.get("ratio")))
-    return Estimate(*(float("nan") if one is None else float(one) for one in (value, numbers["low"], numbers["high"])))
+    return Estimate(
+        *(float("nan") if bound is None else float(bound) for bound in (value, numbers["low"], numbers["high"]))
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from svl.errors import SettingError
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict
 from svl.results import statistics
@@ -15,17 +17,19 @@ from svl.results.statistics import Estimate, Unit
 
 
 @dataclass(frozen=True)
-class NoGap:
+class NoGap(Claim):
     """The ratio of the median times to target lies within a margin of 1: a test of equivalence.
 
-    Reproduced where the whole interval lies in [1 / within, within], not reproduced where it lies outside. It is
-    widened by what times between two measurements leave open.
+    Reproduced if the whole interval lies in [1 / within, within], not reproduced if it lies outside. The interval is
+    widened by the uncertainty of times that fall between two measurements.
 
     Args:
-        within: the margin, above 1; what is called equal.
-        or_behind: whether ``arm`` may also be the slower one, where the claim is that it is no longer the faster.
+        within: the margin, a factor above 1; ratios within it count as equal.
+        or_behind: whether ``arm`` may also be slower, for the claim that it is no longer faster.
         unit: of the times, ``samples`` or ``step``.
     """
+
+    keyword: ClassVar[str] = "no gap"
 
     arm: str
     than: str

@@ -1,35 +1,38 @@
-"""A quantity grows or shrinks along a row of arms, or the gap along a row of pairs of arms."""
+"""A quantity grows or shrinks along a list of arms, or a gap along a list of pairs of arms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from svl.errors import SettingError
+from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome, log_times, mean
 from svl.reproduction.verdict import Tested, Verdict, judge
 from svl.results.statistics import Unit
 
 
 @dataclass(frozen=True)
-class Trend:
-    """What is measured goes up, or down, along the entries: their slope, and no entry goes significantly back.
+class Trend(Claim):
+    """A quantity goes up, or down, along the entries: the slope does, and no entry goes significantly back.
 
-    An entry is an arm, whose ``metric`` over the run is taken, or a pair ``[small, large]``, whose gap is taken: the
-    logarithm of the ratio of the large one's time to target to the small one's. A seed that has not got there counts
-    with the end of its run, which makes a gap look smaller; so nothing is decided where half of the seeds of an arm do
-    not get there, but for the entry whose gap is claimed to be the largest. The slope by least squares against the
-    entries' places is found for every seed and its mean tested.
+    The quantity of an arm is the mean of ``metric`` over the run. That of a pair ``[small, large]`` is its gap: the
+    logarithm of the ratio of the times to target, large to small. A seed that has not reached the target counts with
+    the end of its run, which makes a gap look smaller; the claim is therefore undecided if half of the seeds of an arm
+    do not reach the target, except in the entry whose gap is claimed to be the largest. For every seed the slope
+    against the entries' positions is fitted by least squares, and the mean of the slopes is tested.
 
     Args:
         along: two or more entries.
         goes: ``up`` or ``down``.
         unit: of the times, ``samples`` or ``step``.
-        metric: of arms; the figure's if left out.
+        metric: of arms; the figure's metric by default.
     """
+
+    keyword: ClassVar[str] = "trend"
 
     along: list[Any]
     goes: Literal["up", "down"]
@@ -37,7 +40,7 @@ class Trend:
     metric: str | None = None
 
     def __post_init__(self) -> None:
-        pairs = [isinstance(one, list) and len(one) == 2 for one in self.along]
+        pairs = [isinstance(entry, list) and len(entry) == 2 for entry in self.along]
         if len(self.along) < 2 or any(pairs) != all(pairs):
             raise SettingError("along", self.along, "two or more arms, or two or more pairs [small, large]")
 
@@ -47,7 +50,7 @@ class Trend:
         return isinstance(self.along[0], list)
 
     def names(self) -> list[str]:
-        return [name for one in self.along for name in one] if self.is_gap else self.along
+        return [name for pair in self.along for name in pair] if self.is_gap else self.along
 
     def test(self, outcome: Outcome) -> Tested:
         values = self._gaps(outcome) if self.is_gap else self._metrics(outcome)
@@ -60,17 +63,17 @@ class Trend:
         if (self.is_gap and not self._is_known(outcome)) or (verdict is Verdict.REPRODUCED and any(back)):
             verdict = Verdict.UNDECIDED
         what = "gap" if self.is_gap else self.metric or outcome.metric
-        along = ", ".join(one[0] if self.is_gap else one for one in self.along)
+        along = ", ".join(entry[0] if self.is_gap else entry for entry in self.along)
         note = f"means {', '.join(f'{level:.3g}' for level in values.mean())}"
-        note += ", of which some are bounds: half of the seeds never get there" * (
+        note += ", some of which are bounds: half of the seeds never reach the target" * (
             self.is_gap and not self._is_known(outcome)
         )
         says = f"the {what} goes {self.goes} along {along}"
-        effect = f"change of the {'log-ratio of times' if self.is_gap else what} a place, {self.goes}"
+        effect = f"change of the {'log-ratio of times' if self.is_gap else what} per place, {self.goes}"
         return Tested(says, effect, estimate, verdict, note)
 
     def _is_known(self, outcome: Outcome) -> bool:
-        """Whether half of the seeds get there in all pairs but that of the largest gap."""
+        """Whether half of the seeds reach the target in all pairs except that of the largest gap."""
         smaller = self.along[:-1] if self.goes == "up" else self.along[1:]
         return all(outcome.times(name)["reached"].mean() > 0.5 for pair in smaller for name in pair)
 

@@ -1,0 +1,142 @@
+"""Learning curves of a column of arms: lines with their bands, labels and legend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from svl.results import statistics
+from svl.results.columns import Pair, arm_names
+from svl.results.quantity import ratio, significant
+from svl.results.reference_lines import draw_reference_lines
+from svl.results.statistics import Unit
+from svl.results.style import MARKERS, RAMP, STYLES
+
+MOST_LABELS, MOST_POINTS = 4, 300
+"""With more of these, labels overlap and points are finer than the print."""
+
+
+def fill(
+    column: Sequence[Axes],
+    rows: Sequence[str],
+    title: str,
+    pairs: Sequence[Pair],
+    target: float | None,
+    against: Unit,
+    at_right: bool,
+) -> None:
+    """Draw a metric in each panel of a column; the first panel gets labels and a legend.
+
+    Args:
+        column: from top to bottom.
+        rows: the metric of each panel; the legend's speed-ups are those of the first.
+        at_right: whether the legend is to the right of the panel rather than above it.
+    """
+    labels = arm_names(pairs)
+    drawn = [
+        [_draw(axes, arm.rows, row, against, **look) for (arm, _), look in zip(pairs, looks(pairs), strict=True)]
+        for axes, row in zip(column, rows, strict=True)
+    ]
+    if len(pairs) > 1:
+        if len(pairs) <= MOST_LABELS:
+            _label(column[0], drawn[0], labels)
+        if target is not None:
+            labels = _with_speed_ups(labels, pairs, rows[0], target, against)
+            title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
+        _legend(column[0], drawn[0], labels, title, at_right)
+    draw_reference_lines(column[0], [arm for arm, _ in pairs], rows[0], drawn[0])
+    column[-1].set_xlabel("samples" if against == "samples" else "steps")
+
+
+def looks(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Colour, line style and marker of each arm of a column: blue for the reference, the others in order before it."""
+    others = [arm for arm, reference in pairs if arm is not reference]
+    shades = {id(arm): place / len(others) for place, arm in enumerate(others)}
+    return [
+        {
+            "color": RAMP(shades.get(id(arm), 1.0)),
+            "linestyle": STYLES[i % len(STYLES)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "stagger": i / len(pairs),
+        }
+        for i, (arm, _) in enumerate(pairs)
+    ]
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, metric: str, against: Unit, stagger: float, **look: Any) -> Line2D:
+    table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
+    table = table.iloc[:: max(1, math.ceil(len(table) / MOST_POINTS))]
+    samples = rows[rows[metric].notna()].groupby("step")["samples"].median()
+    x = (samples.loc[table.index] if against == "samples" else table.index).to_numpy()
+    low, high = statistics.band(table.to_numpy(np.float64).T)
+    axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    # The markers of different arms are at different places, so that coinciding arms can be told apart.
+    apart = max(1, len(x) // 7)
+    markers = (round(stagger * apart), apart)
+    (line,) = axes.plot(x, table.mean(axis=1), linewidth=1.8, markersize=4.5, markevery=markers, **look)
+    return line
+
+
+def _label(axes: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
+    """Write the arms' names next to their lines, each at its own height; above a line that never reaches its height."""
+    means = [np.asarray(line.get_ydata(), float) for line in lines]
+    low, high = axes.get_ylim()
+    right = axes.get_xlim()[1]
+    for i, (line, mean, name) in enumerate(zip(lines, means, names, strict=True)):
+        if not mean.size:
+            continue
+        height = low + (high - low) * (0.75 - 0.45 * i / (len(lines) - 1))
+        crossings = np.flatnonzero(np.diff(mean > height))
+        at = crossings[0] if crossings.size else len(mean) * (i + 1) // (len(lines) + 1)
+        across = np.asarray(line.get_xdata(), float)
+        x, y = across[at], mean[at]
+        if crossings.size:
+            x, y = x + (across[at + 1] - x) * (height - y) / (mean[at + 1] - y), height
+        inside = x < 0.8 * right
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=((10 if inside else -8, -3) if crossings.size else (0, 5)),
+            textcoords="offset points",
+            horizontalalignment="left" if inside else "right",
+            color=line.get_color(),
+            fontsize=9,
+            fontweight="bold",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
+
+
+def _legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], title: str, at_right: bool) -> None:
+    """A legend above the panel, or to the right of it where it is long: never over the curves."""
+    axes.legend(
+        lines,
+        names,
+        title=title or None,
+        loc="upper left" if at_right else "lower left",
+        bbox_to_anchor=(1, 1) if at_right else (0, 1),
+        alignment="left",
+        frameon=False,
+        fontsize=9,
+        title_fontsize=9,
+        handlelength=3.5,
+    )
+
+
+def _with_speed_ups(
+    names: Sequence[str], pairs: Sequence[Pair], metric: str, target: float, against: Unit
+) -> list[str]:
+    """``4096: 3.1× [2.5, 4]`` for every arm except the reference."""
+    times = {id(arm): statistics.time_to_target(arm.rows, metric, target) for pair in pairs for arm in pair}
+    labels = []
+    for name, (arm, reference) in zip(names, pairs, strict=True):
+        gain = statistics.speed_up(times[id(arm)], times[id(reference)], against)
+        text = ratio(*gain) if np.isfinite(gain.value) else "not reached"
+        labels.append(f"{name}: {'reference' if arm is reference else text}")
+    return labels

@@ -1,0 +1,90 @@
+"""A run directory as a report reads it: config, history and summary, also while the fit is running."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from svl.errors import SettingError
+from svl.results import history, summary
+from svl.results.arms import varied
+from svl.results.run_directory import CONFIG
+from svl.results.summary import SUMMARY
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """The contents of a run directory.
+
+    Attributes:
+        name: the experiment and the run's id.
+        config: the text of the resolved config.
+        settings: the resolved config.
+        history: all measurements so far.
+        summary: the run's own, or that of the history so far while the fit is not finished.
+        finished: whether the fit has written its results.
+    """
+
+    name: str
+    config: str
+    settings: dict[str, Any]
+    history: pd.DataFrame
+    summary: dict[str, Any]
+    finished: bool
+
+    @property
+    def step(self) -> int:
+        """The last measured step."""
+        return int(self.history["step"].max())
+
+
+def find(path: Path) -> list[Path]:
+    """The run directories at a path, in the order in which they began; directories without a history are skipped.
+
+    A line on standard error names each that is skipped.
+
+    Raises:
+        SettingError: if there is no run directory with a history.
+    """
+    if (path / CONFIG).is_file():
+        return [path]
+    runs = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
+    measured = [run for run in runs if (run / history.TABLE).exists() or any((run / history.PARTS).glob("*.parquet"))]
+    if not measured:
+        raise SettingError("RUN", str(path), f"a run directory (with a {CONFIG}), or a folder of measured runs")
+    for run in runs:
+        if run not in measured:
+            print(f"skipped {run}: it has no measurements", file=sys.stderr)
+    return measured
+
+
+def load(path: Path) -> ReportedRun:
+    """Read a run directory.
+
+    Raises:
+        SettingError: if it has no measurements or one of its files cannot be read.
+    """
+    try:
+        config = (path / CONFIG).read_text(encoding="utf-8")
+        settings = dict(yaml.safe_load(config))
+        rows = history.read(path)
+        # A resumed fit splits its finished history into parts again but leaves the earlier summary.
+        finished = (path / SUMMARY).exists() and (path / history.TABLE).exists()
+        if finished:
+            loaded = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        else:
+            target = settings["target"]
+            vary = varied(settings["replicas"])
+            loaded = summary.summarise(rows, vary, target["metric"], target["value"])
+    except FileNotFoundError:
+        raise SettingError("RUN", str(path), "a run whose fit has measured something") from None
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingError("RUN", str(path), f"a run whose files can be read ({reason})") from None
+    return ReportedRun("/".join(path.resolve().parts[-2:]), config, settings, rows, loaded, finished)
