@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
-from svl import random
+from svl import native, random
 from svl.checks import check_whole
 from svl.errors import SettingError
+from svl.native.parity import parity_examples
 from svl.tasks.task import Task
 
 _ENUMERABLE_DIM = 40
@@ -53,6 +54,13 @@ class Parity(Task):
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         """Inputs and labels; one random block of 128 bits holds a whole input."""
         return self._label(key, random.bits(random.fold(key, "example")[:, None], index))
+
+    def sign_examples(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Int32[Tensor, "replica batch word"], Float[Tensor, "replica batch"]] | None:
+        if not native.is_available("parity"):
+            return None
+        return parity_examples(random.fold(key, "example"), self.support_mask(key), index)
 
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]

@@ -44,6 +44,9 @@ class Staircase(Parity):
         """The same inputs as those of :class:`~svl.tasks.parity.Parity`, with the staircase's labels."""
         return self._with_steps(*super().examples(key, index))
 
+    def sign_examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> None:
+        """None: the labels are not those of parity."""
+
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:

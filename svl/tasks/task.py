@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
 from svl import random
@@ -85,6 +85,15 @@ class Task(ABC):
             key: the replica's key.
             index: counters of the examples.
         """
+
+    def sign_examples(
+        self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
+    ) -> tuple[Int32[Tensor, "replica batch word"], Float[Tensor, "replica batch"]] | None:
+        """:meth:`examples` with inputs as bits, by a C++ kernel on the CPU; ``None`` for a task without one.
+
+        Bit i % 32 of word i // 32 is set where coordinate i is 1 and not -1.
+        """
+        return None
 
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]

@@ -15,6 +15,7 @@ from svl.training.routes.autograd import Autograd
 from svl.training.routes.factored import FactoredPopulation
 from svl.training.routes.factored_kernel import FactoredKernel
 from svl.training.routes.mlp_kernel import STRIP, MLPKernel
+from svl.training.routes.native_steps import NativeSteps
 from svl.training.routes.route import BatchRoute, GradientRoute, Route, StepRoute
 from svl.training.routes.sample_gradients import SampleGradients
 from svl.training.routes.step_by_step import StepByStep
@@ -24,7 +25,7 @@ from svl.training.spec import StackSpec
 # Of each kind, the first route without an obstacle is taken.
 BATCH_ROUTES: tuple[type[BatchRoute], ...] = (MLPKernel, SampleGradients, Autograd)
 POPULATION_ROUTES: tuple[type[GradientRoute], ...] = (FactoredKernel, FactoredPopulation)
-STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, StepByStep)
+STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, NativeSteps, StepByStep)
 
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
@@ -151,7 +152,8 @@ class Plan:
         # A power of two, so that few sizes of the test set make a ragged end.
         rows = 1 << max(0, (_EVALUATION_NUMBERS // spec.example_size).bit_length() - 1)
         rows = min(1024, rows, data.test_size)
-        compiles_evaluation = compiles_gradients = is_compiled
+        # The C++ loop and the C++ kernel need no compilation, and what is measured is not worth it by itself.
+        compiles_evaluation = compiles_gradients = is_compiled and step_route is not NativeSteps
         if execution.evaluations is not None:
             parts = -(-data.test_size // rows)
             compiles_evaluation &= _is_worth_compiling(spec, execution.evaluations * parts * len(blocks))

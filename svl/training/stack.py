@@ -21,7 +21,6 @@ from svl.training.blocks import Block, BlockRunner, view
 from svl.training.evaluation import Evaluation
 from svl.training.measuring import Measuring
 from svl.training.plan import Plan
-from svl.training.routes import triton
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
@@ -148,9 +147,9 @@ class ReplicaStack(nn.Module):
         tensors = self.state.nest(plan.has_micro_batches or spec.team.divides_batches)
         blocks = [Block(block.rows, view(tensors, block.rows), block.ranges) for block in plan.blocks]
         steps = StepByStep(spec, plan)
-        kernel = triton.checked(spec, steps, blocks) if plan.step_route is triton.TritonSteps else None
+        route = plan.step_route.start(spec, steps, blocks)
         runner = BlockRunner(plan.workers, spec.execution.threads, plan.is_small)
-        return Engine(plan, blocks, steps, kernel or steps, Evaluation(spec, plan, steps), runner)
+        return Engine(plan, blocks, steps, route, Evaluation(spec, plan, steps), runner)
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""

@@ -158,5 +158,5 @@ def test_a_broken_kernel_is_refused_in_one_line(monkeypatch, broken, reason):
     stack = make_stack()
     engine = stack.engine
     with pytest.warns(UserWarning, match=f"Triton kernel is not used.*{reason}") as warned:
-        assert route.checked(stack.spec, engine.steps, engine.blocks) is None
+        assert TritonSteps.start(stack.spec, engine.steps, engine.blocks) is engine.steps
     assert len(warned) == 1 and "\n" not in str(warned[0].message)

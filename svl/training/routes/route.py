@@ -125,6 +125,17 @@ class BatchRoute(GradientRoute):
 class StepRoute(Route):
     """A way to advance a block by several steps."""
 
+    @classmethod
+    @abstractmethod
+    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
+        """The route for these blocks, or the oracle where the route is found not to agree with it.
+
+        Args:
+            spec: what is trained.
+            oracle: takes the same steps one after the other.
+            blocks: to be advanced.
+        """
+
     @abstractmethod
     def advance(self, block: Block, clock: list[Tick]) -> None:
         """Take the steps of the clock, in order; the block's tensors are changed in place."""

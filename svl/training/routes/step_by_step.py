@@ -54,6 +54,10 @@ class StepByStep(StepRoute):
         self.micro = list(torch.arange(most, device=plan.device))
 
     @classmethod
+    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
+        return oracle
+
+    @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
         return None
 

@@ -53,6 +53,19 @@ class TritonSteps(StepRoute):
         self._constants: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
 
     @classmethod
+    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
+        assert isinstance(oracle, StepByStep)
+        kernel = cls(spec, oracle)
+        try:
+            reason = "" if kernel.agrees(blocks[0]) else "it differs from the eager step"
+        except Exception as error:  # a compiler and a driver raise errors of many kinds
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if not reason:
+            return kernel
+        warn(f"the Triton kernel is not used, and training is slower ({reason})")
+        return oracle
+
+    @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
         if not spec.execution.fused:
             return "model.fused is false"
@@ -146,19 +159,6 @@ class TritonSteps(StepRoute):
             FACTOR=tl.bfloat16 if params.is_cuda else tl.float32,
             num_warps=4 if units * inputs <= _MOST_WEIGHTS // 2 else 8,
         )
-
-
-def checked(spec: StackSpec, oracle: StepByStep, blocks: list[Block]) -> TritonSteps | None:
-    """The kernel, if it was seen to do to the first block what the eager step does; else one line says why not."""
-    kernel = TritonSteps(spec, oracle)
-    try:
-        reason = "" if kernel.agrees(blocks[0]) else "it differs from the eager step"
-    except Exception as error:  # a compiler and a driver raise errors of many kinds
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    if reason:
-        warn(f"the Triton kernel is not used, and training is slower ({reason})")
-        return None
-    return kernel
 
 
 def serves(spec: StackSpec) -> bool:

@@ -1,0 +1,136 @@
+"""Several steps of a block in one call of C++, which keeps a replica's weights in the cache and updates them there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, Int32
+from torch import Tensor
+
+from svl import native, random
+from svl.data.draw import Draw
+from svl.data.reuse import ReuseDataModule
+from svl.native import train
+from svl.optim.adamw import AdamW
+from svl.optim.sgd import SGD
+from svl.tasks.parity import Parity
+from svl.training.blocks import Block
+from svl.training.routes.mlp_kernel import supports
+from svl.training.routes.route import StepRoute, Tick
+from svl.training.spec import StackSpec
+
+_RULES = {SGD: "sgd", AdamW: "adamw"}
+_EXAMPLES_AT_ONCE = 2**19  # of one call, whose indices, inputs and targets take some 10 MB
+
+
+class NativeSteps(StepRoute):
+    """The training loop of :mod:`svl.native.train` for MLPs with one output on inputs of signs.
+
+    The strategy gives the indices of all steps of a call, and the task their inputs as bits
+    (:meth:`~svl.tasks.task.Task.sign_examples`). Nothing is compiled but the C++ library, once for a machine.
+
+    Args:
+        spec: what is trained.
+    """
+
+    name = "C++ loop"
+    needs_compilation = True
+
+    def __init__(self, spec: StackSpec) -> None:
+        self.spec = spec
+        self._network: Any = spec.network
+
+    @classmethod
+    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
+        return cls(spec)
+
+    @classmethod
+    def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        data, execution = spec.data, spec.execution
+        if not execution.fused:
+            return "model.fused is false"
+        if device.type != "cpu" or execution.precision != "32-true":
+            return "it computes on the CPU, in float32"
+        if not supports(spec.network, spec.objective.loss):
+            return "it trains MLPs with one output, with the activations and losses of the C++ kernel"
+        if type(spec.rule) not in _RULES or hasattr(spec.network, "project"):
+            return "its optimizers are SGD and AdamW"
+        if spec.interventions or data.interventions or data.streams:
+            return "there are interventions or streams"
+        if spec.team.divides_batches:
+            return "each device has a part of every batch"
+        if type(data).micro_batches is not ReuseDataModule.micro_batches or data.initial_state(spec.settings):
+            return "it serves strategies of one batch a step that do not wait for an accuracy"
+        if data.enumerates(spec.settings) or spec.settings["axes"] or not _draws_signs(spec):
+            return "the task does not draw inputs of signs as bits"
+        if type(data.task).correct is not Parity.correct:
+            return "an output counts as correct where it has the sign of its target"
+        return None if native.is_available("train") else "no C++ compiler built it"
+
+    def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
+        return (self,)
+
+    def advance(self, block: Block, clock: list[Tick]) -> None:
+        replicas = block.rows.stop - block.rows.start
+        at_once = max(1, _EXAMPLES_AT_ONCE // (replicas * self.spec.data.batch_size))
+        for start in range(0, len(clock), at_once):
+            self._train(block, clock[start : start + at_once])
+
+    def _train(self, block: Block, clock: list[Tick]) -> None:
+        tensors, objective = block.tensors, self.spec.objective
+        record = tensors["record"]
+        train.train(
+            self._parameters(tensors),
+            self._batches(tensors, clock),
+            train.Record(record["loss"], record["correct"], record["steps"], record["diverged_at"]),
+            activation=self._network.activation,
+            loss=objective.loss,
+            rule=_RULES[type(self.spec.rule)],
+            first_step=clock[0].number,
+            rates=None if self.spec.rates is None else torch.stack([tick.rate for tick in clock]),
+        )
+
+    def _parameters(self, tensors: dict[str, Any]) -> list[train.Parameter]:
+        """Views of the block's parameters and optimizer states, in the network's order."""
+        packing, rule = self.spec.packing, tensors["rule"]
+        values = packing.unpack(tensors["params"])
+        names = next(iter(rule.values()))
+        states = {part: packing.unpack({label: rule[label][part] for label in packing.names}) for part in names}
+        label_of = {name: label for label, parameters in packing.names.items() for name in parameters}
+        return [
+            train.Parameter(
+                value,
+                {part: states[part][name] for part in names},
+                tensors["hyper"][label_of[name]],
+                tensors["frozen"][label_of[name]],
+            )
+            for name, value in values.items()
+        ]
+
+    def _batches(self, tensors: dict[str, Any], clock: list[Tick]) -> train.Batches:
+        """The examples of all steps of the clock."""
+        data, key, zero = self.spec.data, tensors["key"], torch.zeros((), dtype=torch.int64)
+        settings = tensors["settings"]
+        draws = [Draw(settings, {}, key, tick.step, zero, data.batch_size, has_kernels=True) for tick in clock]
+        indices = [data.indices(draw) for draw in draws]
+        index: Int[Tensor, "replica step batch"] = torch.stack(indices, dim=1)
+        examples = data.bound_task(settings).sign_examples(key, index.flatten(1))
+        assert examples is not None
+        words: Int32[Tensor, "replica step batch word"] = examples[0].unflatten(1, index.shape[1:])
+        targets: Float[Tensor, "replica step batch"] = examples[1].view(index.shape)
+        weights = [data.weights(draw, part) for draw, part in zip(draws, indices, strict=True)]
+        if weights[0] is None:
+            return train.Batches(words, targets)
+        return train.Batches(words, targets, torch.stack([part for part in weights if part is not None], dim=1))
+
+
+def _draws_signs(spec: StackSpec) -> bool:
+    """Whether the task draws its inputs as bits, and as those of its examples: a subclass may change only these."""
+    task, key = spec.data.bound_task(spec.settings), random.key(spec.settings["seed"])
+    index = torch.arange(4).expand(len(key), -1)
+    signs = task.sign_examples(key, index)
+    if signs is None or not native.is_available("train"):
+        return False
+    inputs, targets = task.examples(key, index)
+    return torch.equal(signs[0], train.encode_signs(inputs)) and torch.equal(signs[1], targets)
