@@ -10,8 +10,6 @@
 #include "products.h"
 #include "signs.h"
 
-constexpr int STRIP = 128;
-
 // The shape, and the buffers of one thread. A replica's gradient is begin(), strips, end(). In matrices of units these are
 // padded to whole vectors with zeros.
 template <int ACTIVATION>
