@@ -84,16 +84,31 @@ def library(name: str, processor: tuple[str, ...] | None = None, compiler: str |
     text = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
     parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *map(str, processors))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    for folder in (Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")), Path(tempfile.gettempdir())):
-        path = folder / "svl" / f"{name}-{digest}.so"
+    for folder in _folders():
+        path = folder / f"{name}-{digest}.so"
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_private(folder):
+                continue
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
                 _build(compiler, processors, source, path)
             return ctypes.CDLL(str(path))
         except OSError:
             continue
-    raise BuildError("no folder to build in")
+    raise BuildError("no folder to build in that only this user can write to")
+
+
+def _folders() -> tuple[Path, Path]:
+    """Where built libraries are kept: in the user's cache, else in a folder of this user's for temporary files."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return cache / "svl" / "native", Path(tempfile.gettempdir()) / f"svl-{user}"
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether only this user can put a library there, whose code a fit then runs."""
+    status = folder.stat()
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
 def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, path: Path) -> None:

@@ -4,6 +4,8 @@
 
 #include "activations.h"
 
+constexpr int STRIP = 128;  // examples that are worked on at once
+
 enum Loss { LOGISTIC = 0, HINGE = 1, SQUARED = 2, CORRELATION = 3 };
 
 // The loss's derivative with respect to the output f.

@@ -10,8 +10,6 @@
 #include "products.h"
 #include "signs.h"
 
-constexpr int STRIP = 128;
-
 // The shape, and the buffers of one thread. A replica's gradient is begin(), strips, end(). In matrices of units these are
 // padded to whole vectors with zeros.
 template <int ACTIVATION>
@@ -152,26 +150,31 @@ struct Network {
         }
     }
 
-    // From hidden layer l's activations to the derivatives with respect to what they were made of, a vector of units at a time.
+    // From hidden layer l's activations to the derivatives with respect to what they were made of, some vectors of units at a time.
     void derivatives(int l, int count, float* sum) {
         const int n = width[l + 1];
         const bool is_last = l == hidden - 1;
-        for (int j = 0; j < n; j += LANES) {
+        side_by_side<4>(n, [&, n, is_last](auto vectors, int first) {
             // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
-            float* at = after[l].data() + j;
-            const float *kept = slopes(l) + j, *above = is_last ? at : below.data() + j;
-            vec units = {}, weights = {};
-            const vec outgoing = load(&last[is_last ? j : 0]);
+            float* at = after[l].data() + first;
+            const float *kept = slopes(l) + first, *above = is_last ? at : below.data() + first;
+            vec units[vectors] = {}, weights[vectors] = {}, outgoing[vectors];
+            for (int q = 0; q < vectors; q++) outgoing[q] = load(&last[is_last ? first + q * LANES : 0]);
             for (int b = 0; b < count; b++, at += n, kept += n, above += n) {
-                const vec value = load(at), s = splat(d[b]);
-                const vec v = chained<ACTIVATION>(is_last ? s * outgoing : load(above), value, load(kept));
-                store(at, v);
-                units += v;
-                weights += s * value;
+                const vec s = splat(d[b]);
+                for (int q = 0; q < vectors; q++) {
+                    const vec value = load(at + q * LANES);
+                    const vec v = chained<ACTIVATION>(is_last ? s * outgoing[q] : load(above + q * LANES), value, load(kept + q * LANES));
+                    store(at + q * LANES, v);
+                    units[q] += v;
+                    weights[q] += s * value;
+                }
             }
-            add_to(sum + j, units);
-            if (is_last) add_to(&last_sum[j], weights);
-        }
+            for (int q = 0; q < vectors; q++) {
+                add_to(sum + first + q * LANES, units[q]);
+                if (is_last) add_to(&last_sum[first + q * LANES], weights[q]);
+            }
+        });
     }
 
     // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].

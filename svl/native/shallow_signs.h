@@ -12,7 +12,7 @@
 // Of one thread. Parameters are the first weight, its bias, the last weight and its bias, where either bias may be missing.
 template <int RULE>
 struct ShallowSigns {
-    static constexpr int TENSORS = 4, KEPT = 1 + STATES<RULE>, STRIP = 32;
+    static constexpr int TENSORS = 4, KEPT = 1 + STATES<RULE>;
 
     const int dim, units, width, groups;
     // The parameters, and behind them their optimizer states: [groups GROUP, width], [width], [width], [LANES].

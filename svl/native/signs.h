@@ -4,14 +4,9 @@
 
 #pragma once
 
-#include <type_traits>
-
 #include "activations.h"
 
 constexpr int GROUP = 4, CODES = 1 << GROUP, WORD = 32, GROUPS_OF_WORD = WORD / GROUP;
-// Vectors of units that are worked on side by side: those of a cache line or more, while their sums are in registers.
-constexpr int SIDE_BY_SIDE = std::min(8, 64 / LANES);
-
 static int words_of(int dim) { return (dim + WORD - 1) / WORD; }
 
 // Words [count, words_of(dim)] of inputs x [count, dim]: a coordinate's bit is set where it is positive.
@@ -30,13 +25,6 @@ static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
 static void decode(int64_t count, int dim, const uint32_t* words, float* x) {
     for (int64_t b = 0; b < count; b++, words += words_of(dim))
         for (int i = 0; i < dim; i++) *x++ = words[i / WORD] >> i % WORD & 1 ? 1.0f : -1.0f;
-}
-
-// work(vectors, first unit) for units that have as many vectors of registers, a constant.
-template <int VECTORS = SIDE_BY_SIDE, class Work>
-static inline void side_by_side(int width, Work work, int j = 0) {
-    for (; j + VECTORS * LANES <= width; j += VECTORS * LANES) work(std::integral_constant<int, VECTORS>{}, j);
-    if constexpr (VECTORS > 1) side_by_side<VECTORS / 2>(width, work, j);
 }
 
 // What the sixteen codes of four weights add to as many units as there are lanes.

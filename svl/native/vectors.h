@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -175,4 +176,14 @@ static void transpose(const float* from, int rows, int cols, int from_row, float
                 else memcpy(row, &block[k], height * sizeof(float));
             }
         }
+}
+
+// Vectors of units that are worked on side by side: those of a cache line or more, while their sums are in registers.
+constexpr int SIDE_BY_SIDE = std::min(8, 64 / LANES);
+
+// work(vectors, first unit) for units that have as many vectors of registers, a constant.
+template <int VECTORS = SIDE_BY_SIDE, class Work>
+static inline void side_by_side(int width, Work work, int j = 0) {
+    for (; j + VECTORS * LANES <= width; j += VECTORS * LANES) work(std::integral_constant<int, VECTORS>{}, j);
+    if constexpr (VECTORS > 1) side_by_side<VECTORS / 2>(width, work, j);
 }
