@@ -71,6 +71,15 @@ struct ShallowSigns {
         return sum_of_d;
     }
 
+    // Adds examples to the score, and leaves the sums as they are.
+    void score(int count, const uint32_t* words, const float*, int loss, const float* y, Score& score) {
+        for (int b = 0; b < count; b += STRIP) {
+            const int part = std::min(STRIP, count - b);
+            forward(part, words + (int64_t)b * words_of(dim));
+            slopes_of_loss(part, loss, f, y + b, nullptr, 1.0f, d, &score);
+        }
+    }
+
     // Updates the tensors whose rule is not null.
     void apply(const Update<RULE>* const* rules, float sum_of_d) {
         side_by_side(width, [&](auto vectors, int first) {

@@ -38,9 +38,22 @@ struct Gradients {
         }
         return 0.0f;
     }
+
+    void score(int count, const uint32_t* words, const float* x, int loss, const float* y, Score& score) {
+        network.begin(params.data());
+        const int dim = network.dims[0];
+        for (int b = 0; b < count; b += STRIP) {
+            const int part = std::min(STRIP, count - b);
+            const uint32_t* encoded = words ? words + (int64_t)b * words_of(dim) : nullptr;
+            if (decoded.size()) decode(part, dim, encoded, decoded.data());
+            if (network.signs) network.forward(part, encoded);
+            else network.forward(part, words ? decoded.data() : x + (int64_t)b * dim);
+            slopes_of_loss(part, loss, network.f, y + b, nullptr, 1.0f, network.d, &score);
+        }
+    }
 };
 
-// Training of any network, with the interface of ShallowSigns.
+// The interface of ShallowSigns for any network.
 template <int ACTIVATION, int RULE>
 struct General : Gradients<ACTIVATION> {
     std::vector<Kept<RULE>> tensors;
@@ -141,6 +154,46 @@ static void train_all(const Call& call, Make make) {
     }
 }
 
+// Sums over one replica's examples, to loss_sum and correct_sum.
+template <class Model>
+static void score(const Call& call, int64_t r, Model& model) {
+    std::vector<Kept<SGD>> own(call.tensors);
+    for (int p = 0; p < call.tensors; p++) own[p] = {call.kept[p * (1 + STATES<SGD>)].of(r), nullptr};
+    model.begin(own.data());
+    const uint32_t* words = call.words.of(r);
+    const float *x = call.x.of(r), *y = call.y.of(r);
+    double loss = 0.0, correct = 0.0;
+    for (int first = 0; first < call.batch; first += SEGMENT) {
+        Score part;
+        model.score(std::min(SEGMENT, call.batch - first), words ? words + (int64_t)first * words_of(call.dims[0]) : nullptr,
+                    x ? x + (int64_t)first * call.dims[0] : nullptr, call.loss, y + first, part);
+        loss += total(part.loss);
+        correct += total(part.correct);
+    }
+    call.loss_sum[r] = (float)loss;
+    call.correct_sum[r] = (float)correct;
+}
+
+// The same for all replicas.
+template <class Make>
+static void score_all(const Call& call, Make make) {
+    std::atomic<int64_t> next{0};
+    const int most = (int)std::min<int64_t>(call.threads, call.replicas);
+#pragma omp parallel num_threads(most) if (most > 1)
+    {
+        auto model = make();
+        for (int64_t r; (r = next++) < call.replicas;) score(call, r, model);
+    }
+}
+
+template <int ACTIVATION>
+static void score_activation(const Call& call, int) {
+    std::vector<const float*> params;
+    for (int p = 0; p < call.tensors; p++) params.push_back(call.kept[p * (1 + STATES<SGD>)].data);
+    if (ACTIVATION == RELU && call.dims.size() == 3 && call.words.data) score_all(call, [&] { return ShallowSigns<SGD>(call.dims, params.data()); });
+    else score_all(call, [&] { return General<ACTIVATION, SGD>(call.dims, params.data(), call.words.data); });
+}
+
 template <int ACTIVATION, int RULE>
 static void train_rule(const Call& call) {
     std::vector<const float*> params;
@@ -180,6 +233,21 @@ extern "C" void mlp_train(int replicas, int layers, const int32_t* dims, int act
     constexpr decltype(&train_activation<RELU>) functions[] = {train_activation<RELU>, train_activation<SIGMOID>, train_activation<QUADRATIC>,
                                                                train_activation<GELU>};
     functions[activation](call, rule);
+}
+
+// Sums of losses, and counts of outputs that have the sign of their target, over examples words [replica, count, words_of(dims[0])] or x
+// [replica, count, dims[0]] with targets y [replica, count]; loss_sum and correct_sum [replica] are written. kept is as for mlp_train with SGD,
+// whose states may be null.
+extern "C" void mlp_scores(int replicas, int layers, const int32_t* dims, int activation, int loss, int threads, float* const* kept, const int64_t* strides,
+                           int count, const void* const* examples, const int64_t* example_strides, float* loss_sum, float* correct_sum) {
+    std::vector<Rows<float>> rows;
+    for (int i = 0; i < 2 * layers * (1 + STATES<SGD>); i++) rows.push_back({kept[i], strides[i]});
+    const auto floats = [&](int i) { return Rows<const float>{(const float*)examples[i], example_strides[i]}; };
+    const Call call{replicas, std::vector<int>(dims, dims + layers + 1), loss, threads, 2 * layers, 1, count, 0, rows.data(), nullptr, nullptr, nullptr,
+                    {(const uint32_t*)examples[0], example_strides[0]}, floats(1), floats(2), floats(2), loss_sum, correct_sum, nullptr, nullptr};
+    constexpr decltype(&score_activation<RELU>) functions[] = {score_activation<RELU>, score_activation<SIGMOID>, score_activation<QUADRATIC>,
+                                                               score_activation<GELU>};
+    functions[activation](call, 0);
 }
 
 // Words [count, words_of(dim)] of inputs x [count, dim] that are all -1 or 1.

@@ -149,6 +149,52 @@ def train(
     )
 
 
+def scores(
+    values: Sequence[Float[Tensor, "replica ..."]],
+    inputs: Float[Tensor, "replica count dim"] | Int32[Tensor, "replica count word"],
+    targets: Float[Tensor, "replica count"],
+    *,
+    activation: str,
+    loss: str,
+) -> tuple[Float[Tensor, "replica"], Float[Tensor, "replica"]]:
+    """Sums over examples of each replica's losses, and of 1 for each output that has the sign of its target.
+
+    Args:
+        values: the parameters, as of :func:`train`.
+        inputs: numbers; or signs as bits.
+        targets: of each example.
+        activation: of the hidden layers.
+        loss: one of ``LOSSES``.
+
+    Raises:
+        BuildError: if the library cannot be built.
+    """
+    replicas, count = targets.shape
+    bias = len(values) > 1 and values[1].dim() == 2
+    layers = values[:: 2 if bias else 1]
+    dims = [layers[0].shape[2], *(layer.shape[1] for layer in layers)]
+    kept: list[Tensor | None] = []
+    for value in values:
+        kept += [value, None] if bias else [value, None, None, None]
+    inputs, targets = inputs.contiguous(), targets.contiguous()
+    words, numbers = (inputs, None) if inputs.dtype == torch.int32 else (None, inputs)
+    sums = torch.empty(2, replicas)
+    native.library("train").mlp_scores(
+        replicas,
+        len(layers),
+        (ctypes.c_int32 * len(dims))(*dims),
+        ACTIVATIONS[activation],
+        LOSSES[loss],
+        torch.get_num_threads(),
+        *_rows(kept),
+        count,
+        *_rows([words, numbers, targets]),
+        _pointer(sums[0]),
+        _pointer(sums[1]),
+    )
+    return sums[0], sums[1]
+
+
 def encode_signs(inputs: Float[Tensor, "... dim"]) -> Int32[Tensor, "... word"]:
     """Inputs that are all -1 or 1 as bits: bit i % 32 of word i // 32 is set where coordinate i is 1."""
     inputs = inputs.contiguous()

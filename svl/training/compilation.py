@@ -35,6 +35,7 @@ class BlockFunction:
         is_compiled: whether to compile; the first call for a set of shapes does it, and must be the only call then.
         holds_last: whether values that depend only on constants and the last of ``more`` are computed once for each
             such tensor, and kept.
+        least_nodes: a traced function of fewer operations is run as it is: compiling it takes longer than it saves.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class BlockFunction:
         function: Callable[..., tuple[Tensor, ...]],
         is_compiled: bool,
         holds_last: bool = False,
+        least_nodes: int = 0,
     ) -> None:
         self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
+        self.least_nodes = least_nodes
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
@@ -71,7 +74,9 @@ class BlockFunction:
         fixed = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if fixed]
         inputs = [*changing, *constants(*held, *fixed)]
         if graph is not None:
-            compiled = _compile(graph, [*more, *inputs], torch.get_num_threads())
+            calls = sum(node.op == "call_function" for node in graph.graph.nodes)
+            is_short = calls < self.least_nodes
+            compiled = graph if is_short else _compile(graph, [*more, *inputs], torch.get_num_threads())
             self._by_shapes[block.shapes] = constants, compiled
         return compiled, inputs
 

@@ -195,10 +195,12 @@ class ReplicaStack(nn.Module):
             starts = starts[team.rank :: team.size]
 
         def measure(number: int) -> None:
-            for start in starts:
-                total[engine.blocks[number].rows] += function(engine.blocks[number], start)[0].T
+            block = engine.blocks[number]
+            scores = engine.route.score(block)
+            for sums in [function(block, start)[0] for start in starts] if scores is None else [scores]:
+                total[block.rows] += sums.T
 
-        is_eager = not function.is_compiled
+        is_eager = not function.is_compiled and type(engine.route).score is StepRoute.score
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_evaluated, is_eager=is_eager)
         self._has_evaluated = True
         team.exchange(total)

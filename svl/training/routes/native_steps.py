@@ -15,13 +15,16 @@ from svl.native import train
 from svl.optim.adamw import AdamW
 from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
+from svl.tasks.task import TEST_START, Task
 from svl.training.blocks import Block
+from svl.training.compilation import BlockFunction
 from svl.training.routes.mlp_kernel import supports
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.spec import StackSpec
 
 _RULES = {SGD: "sgd", AdamW: "adamw"}
 _EXAMPLES_AT_ONCE = 2**19  # of one call, whose indices, inputs and targets take some 10 MB
+_LEAST_NODES = 30  # of a strategy's rule that is worth compiling
 
 
 class NativeSteps(StepRoute):
@@ -40,6 +43,8 @@ class NativeSteps(StepRoute):
     def __init__(self, spec: StackSpec) -> None:
         self.spec = spec
         self._network: Any = spec.network
+        self._tests: dict[Block, tuple[Tensor, Tensor]] = {}
+        self._drawn = BlockFunction(self._of_step, is_compiled=True, least_nodes=_LEAST_NODES)
 
     @classmethod
     def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
@@ -64,12 +69,13 @@ class NativeSteps(StepRoute):
             return "it serves strategies of one batch a step that do not wait for an accuracy"
         if data.enumerates(spec.settings) or spec.settings["axes"] or not _draws_signs(spec):
             return "the task does not draw inputs of signs as bits"
-        if type(data.task).correct is not Parity.correct:
+        is_parity = type(data.task).correct is Parity.correct and type(data.task).test_examples is Task.test_examples
+        if not is_parity or spec.measures:
             return "an output counts as correct where it has the sign of its target"
         return None if native.is_available("train") else "no C++ compiler built it"
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
-        return (self,)
+        return self, block.shapes
 
     def advance(self, block: Block, clock: list[Tick]) -> None:
         replicas = block.rows.stop - block.rows.start
@@ -77,12 +83,25 @@ class NativeSteps(StepRoute):
         for start in range(0, len(clock), at_once):
             self._train(block, clock[start : start + at_once])
 
+    def score(self, block: Block) -> Float[Tensor, "metric replica"] | None:
+        if block not in self._tests:
+            self._tests[block] = self._test_set(block)
+        values = self.spec.packing.unpack(block.tensors["params"]).values()
+        activation, loss = self._network.activation, self.spec.objective.loss
+        return torch.stack(train.scores(list(values), *self._tests[block], activation=activation, loss=loss))
+
+    def _test_set(self, block: Block) -> tuple[Int32[Tensor, "replica test word"], Float[Tensor, "replica test"]]:
+        key, index = block.tensors["key"], TEST_START + torch.arange(self.spec.data.test_size)
+        examples = self.spec.data.bound_task(block.tensors["settings"]).sign_examples(key, index.expand(len(key), -1))
+        assert examples is not None
+        return examples
+
     def _train(self, block: Block, clock: list[Tick]) -> None:
         tensors, objective = block.tensors, self.spec.objective
         record = tensors["record"]
         train.train(
             self._parameters(tensors),
-            self._batches(tensors, clock),
+            self._batches(block, clock),
             train.Record(record["loss"], record["correct"], record["steps"], record["diverged_at"]),
             activation=self._network.activation,
             loss=objective.loss,
@@ -108,21 +127,25 @@ class NativeSteps(StepRoute):
             for name, value in values.items()
         ]
 
-    def _batches(self, tensors: dict[str, Any], clock: list[Tick]) -> train.Batches:
+    def _batches(self, block: Block, clock: list[Tick]) -> train.Batches:
         """The examples of all steps of the clock."""
-        data, key, zero = self.spec.data, tensors["key"], torch.zeros((), dtype=torch.int64)
-        settings = tensors["settings"]
-        draws = [Draw(settings, {}, key, tick.step, zero, data.batch_size, has_kernels=True) for tick in clock]
-        indices = [data.indices(draw) for draw in draws]
-        index: Int[Tensor, "replica step batch"] = torch.stack(indices, dim=1)
-        examples = data.bound_task(settings).sign_examples(key, index.flatten(1))
+        drawn = [self._drawn(block, tick.step) for tick in clock]
+        index: Int[Tensor, "replica step batch"] = torch.stack([part[0] for part in drawn], dim=1)
+        task, key = self.spec.data.bound_task(block.tensors["settings"]), block.tensors["key"]
+        examples = task.sign_examples(key, index.flatten(1))
         assert examples is not None
         words: Int32[Tensor, "replica step batch word"] = examples[0].unflatten(1, index.shape[1:])
         targets: Float[Tensor, "replica step batch"] = examples[1].view(index.shape)
-        weights = [data.weights(draw, part) for draw, part in zip(draws, indices, strict=True)]
-        if weights[0] is None:
-            return train.Batches(words, targets)
-        return train.Batches(words, targets, torch.stack([part for part in weights if part is not None], dim=1))
+        weights = torch.stack([part[1] for part in drawn], dim=1) if len(drawn[0]) > 1 else None
+        return train.Batches(words, targets, weights)
+
+    def _of_step(self, tensors: dict[str, Any], step: Int[Tensor, ""]) -> tuple[Tensor, ...]:
+        """Indices of a step's batch and, where they are not all alike, the weights of its examples."""
+        data, settings, key = self.spec.data, tensors["settings"], tensors["key"]
+        draw = Draw(settings, {}, key, step, torch.zeros_like(step), data.batch_size, has_kernels=True)
+        index = data.indices(draw)
+        weights = data.weights(draw, index)
+        return (index,) if weights is None else (index, weights)
 
 
 def _draws_signs(spec: StackSpec) -> bool:

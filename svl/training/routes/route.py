@@ -140,6 +140,10 @@ class StepRoute(Route):
     def advance(self, block: Block, clock: list[Tick]) -> None:
         """Take the steps of the clock, in order; the block's tensors are changed in place."""
 
+    def score(self, block: Block) -> Float[Tensor, "metric replica"] | None:
+        """Sums of loss and accuracy over all test examples, where the route has a way of its own to measure them."""
+        return None
+
     @abstractmethod
     def compiled_unit(self, block: Block, step: int) -> Hashable:
         """What is compiled for a step of the block: the first call of each unit must be the only call then."""
