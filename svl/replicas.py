@@ -13,7 +13,7 @@ from torch import Tensor
 
 from svl import random
 from svl.checks import check_whole
-from svl.errors import SettingError, nearest
+from svl.errors import SettingError, nearest, within
 
 
 class Replicas:
@@ -40,20 +40,20 @@ class Replicas:
         vary: dict[str, Any] | None = None,
         arms: dict[str, Any] | None = None,
     ) -> None:
-        check_whole("replicas.seeds", seeds, 1)
-        check_whole("replicas.first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
+        check_whole("seeds", seeds, 1)
+        check_whole("first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
         if arms is not None:
             if vary:
-                raise SettingError("replicas.vary", vary, "nothing where replicas.arms are given: they say what varies")
+                raise SettingError("vary", vary, "nothing where replicas.arms are given: they say what varies")
             vary = _varied(arms)
         if vary is not None and not (isinstance(vary, dict) and all(isinstance(key, str) for key in vary)):
-            raise SettingError("replicas.vary", vary, "a mapping from settings to lists of values")
+            raise SettingError("vary", vary, "a mapping from settings to lists of values")
         self.seeds, self.first_seed, self.vary = seeds, first_seed, dict(vary or {})
         for key, values in self.vary.items():
             if not isinstance(values, list) or not values:
-                raise SettingError(f"replicas.vary.{key}", values, "a list of one or more values")
+                raise SettingError(f"vary.{key}", values, "a list of one or more values")
             if any(a == b for a, b in itertools.combinations(values, 2)):
-                raise SettingError(f"replicas.vary.{key}", values, "values that differ from each other")
+                raise SettingError(f"vary.{key}", values, "values that differ from each other")
         product = itertools.product(*self.vary.values())
         named = [{key: arm[key] for key in self.vary} for arm in (arms or {}).values()]
         self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]
@@ -88,7 +88,8 @@ class Replicas:
         own = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
         for changes in own:
             if repr(changes) not in owners:
-                owners[repr(changes)] = _changed(owner, prefix, changes)
+                with within(prefix.rstrip(".")):
+                    owners[repr(changes)] = replace(owner, **changes)
         of_arm = [owners[repr(changes)] for changes in own]
         return {
             name: [read(one, name) for one in of_arm for _ in range(self.seeds)] for name in sorted(owner.per_replica)
@@ -123,28 +124,19 @@ def broadcast_to(vector: Tensor, like: Float[Tensor, "replica ..."]) -> Tensor:
 def _varied(arms: Any) -> dict[str, list[Any]]:
     """The different values of each setting of arms that are given by name."""
     if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) and arm for arm in arms.values()):
-        raise SettingError("replicas.arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
+        raise SettingError("arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
     keys = set(next(iter(arms.values())))
     for name, arm in arms.items():
         if set(arm) != keys:
-            raise SettingError(f"replicas.arms.{name}", list(arm), f"the settings of the first arm: {', '.join(keys)}")
+            raise SettingError(f"arms.{name}", list(arm), f"the settings of the first arm: {', '.join(keys)}")
         if any(arm == other for label, other in arms.items() if label != name):
-            raise SettingError(f"replicas.arms.{name}", arm, "arms that differ from each other")
+            raise SettingError(f"arms.{name}", arm, "arms that differ from each other")
     values: dict[str, list[Any]] = {key: [] for key in next(iter(arms.values()))}
     for key, own in values.items():
         for arm in arms.values():
             if arm[key] not in own:
                 own.append(arm[key])
     return values
-
-
-def _changed(owner: Any, prefix: str, changes: dict[str, Any]) -> Any:
-    """A copy of ``owner`` with some settings changed; an error about one gives the name by which it is varied."""
-    try:
-        return replace(owner, **changes)
-    except SettingError as error:
-        name = error.key.rpartition(".")[2]
-        raise SettingError(prefix + name if name in changes else error.key, error.given, error.allowed) from error
 
 
 def settings(owner: Any) -> dict[str, Any]:

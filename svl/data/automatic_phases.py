@@ -57,16 +57,16 @@ class AutomaticPhases(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if not task.has_accuracy:
-            raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
-        check_whole("data.phases", phases, 2)
-        for key, size in (("data.first", first), ("data.last", last)):
+            raise SettingError("task", type(task).__name__, "a task with an accuracy")
+        check_whole("phases", phases, 2)
+        for key, size in (("first", first), ("last", last)):
             if not (isinstance(size, float) and 0 < size < 1):
                 check_size(key, size, task, ())
         if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 < accuracy <= 1:
-            raise SettingError("data.accuracy", accuracy, "above 0, at most 1")
-        check_whole("data.max_epochs", max_epochs, 1)
+            raise SettingError("accuracy", accuracy, "above 0, at most 1")
+        check_whole("max_epochs", max_epochs, 1)
         if reuse not in REUSES:
-            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
+            raise SettingError("reuse", reuse, "'epochs' or 'replacement'")
         self.phases, self.first, self.last, self.accuracy = phases, first, last, float(accuracy)
         self.max_epochs, self.reuse = max_epochs, reuse
 
@@ -74,7 +74,7 @@ class AutomaticPhases(ReuseDataModule):
         columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
         ends = [
-            resolve_fractions("data.first", [f, last], online, self.task)
+            resolve_fractions(f"{self.prefix}first", [f, last], online, self.task)
             for f, last in zip(columns["first"], columns["last"], strict=True)
         ]
         ratio = torch.linspace(0, 1, self.phases, dtype=torch.float64)

@@ -65,7 +65,7 @@ class Axes:
         for name in axes:
             if name not in task.axes:
                 own = ", ".join(task.axes) or f"none: {type(task).__name__} has no axis beside its examples"
-                raise SettingError("data.axes", name, own + nearest(name, task.axes))
+                raise SettingError("axes", name, own + nearest(name, task.axes))
         self.task = task
         self.given = {name: axes.get(name, Axis(_whole(task, name))) for name in task.axes}
         for name, axis in self.given.items():
@@ -135,7 +135,7 @@ class Axes:
         starts = list(accumulate((axis.durations or [])[: len(sizes) - 1], initial=0))
         return sizes + sizes[-1:] * (phases - len(sizes)), starts + starts[-1:] * (phases - len(sizes))
 
-    def _check(self, name: str, axis: Axis, prefix: str = "data.") -> None:
+    def _check(self, name: str, axis: Axis, prefix: str = "") -> None:
         key, total, whole = f"{prefix}axes.{name}.", self.task.axes[name], _whole(self.task, name)
         sizes, durations, allowed = axis.sizes, axis.durations or [], f"1 to {total or '2^62'}, {whole!r}"
         if not sizes:

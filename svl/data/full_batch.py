@@ -51,21 +51,21 @@ class FullBatch(ReuseDataModule):
         **common: Any,
     ) -> None:
         if micro_batch_size is not None:
-            check_whole("data.micro_batch_size", micro_batch_size, 1)
+            check_whole("micro_batch_size", micro_batch_size, 1)
         super().__init__(task, micro_batch_size or _LEAST_MICRO_BATCH, **common)
         sizes: Any = size if isinstance(size, list) else [size]
         if ONLINE in sizes:
-            raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
+            raise SettingError("size", size, "a number of examples or 'population': a full batch is finite")
         for one in sizes or [size]:
-            check_size("data.size", one, task, (POPULATION,))
-        check_increasing("data.size", sizes, task)
+            check_size("size", one, task, (POPULATION,))
+        check_increasing("size", sizes, task)
         allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
         if durations is not None and not isinstance(durations, list):
-            raise SettingError("data.durations", durations, allowed)
+            raise SettingError("durations", durations, allowed)
         if isinstance(size, list) and len(durations or []) not in (len(sizes) - 1, len(sizes)):
-            raise SettingError("data.durations", durations, allowed)
+            raise SettingError("durations", durations, allowed)
         for duration in durations or []:
-            check_whole("data.durations", duration, 1, allowed="whole numbers of steps, at least 1")
+            check_whole("durations", duration, 1, allowed="whole numbers of steps, at least 1")
         self.size, self.durations, self.micro_batch_size = size, durations, micro_batch_size
 
     def prepare(self, replicas: Replicas) -> Settings:

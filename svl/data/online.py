@@ -15,7 +15,7 @@ class Online(ReuseDataModule):
     """Step t trains on examples t B ... t B + B - 1; a subset of size N is the first N of these."""
 
     def prepare(self, replicas: Replicas) -> Settings:
-        check_fresh("data", self.total_steps * self.batch_size, self.task)
+        check_fresh(self.prefix.rstrip("."), self.total_steps * self.batch_size, self.task)
         return {}
 
     def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:

@@ -57,28 +57,28 @@ class Phases(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if not isinstance(sizes, list) or not sizes:
-            raise SettingError("data.sizes", sizes, "a list of one or more sizes")
+            raise SettingError("sizes", sizes, "a list of one or more sizes")
         if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
-            raise SettingError("data.durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
+            raise SettingError("durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
         if unit not in ("steps", "epochs"):
-            raise SettingError("data.unit", unit, "'steps' or 'epochs'")
+            raise SettingError("unit", unit, "'steps' or 'epochs'")
         for duration in durations:
-            check_whole("data.durations", duration, 1, allowed=f"whole numbers of {unit}, at least 1")
+            check_whole("durations", duration, 1, allowed=f"whole numbers of {unit}, at least 1")
         if not isinstance(nested, bool):
-            raise SettingError("data.nested", nested, "true or false")
+            raise SettingError("nested", nested, "true or false")
         if reuse not in REUSES:
-            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
-        self.sizes = [size if _is_fraction(size) else check_size("data.sizes", size, task) for size in sizes]
+            raise SettingError("reuse", reuse, "'epochs' or 'replacement'")
+        self.sizes = [size if _is_fraction(size) else check_size("sizes", size, task) for size in sizes]
         if unit == "epochs" and ONLINE in self.sizes[: len(sizes) - 1]:
-            raise SettingError("data.unit", unit, "'steps' where a phase before the last is online")
+            raise SettingError("unit", unit, "'steps' where a phase before the last is online")
         self.durations, self.unit, self.nested, self.reuse = list(durations), unit, nested, reuse
         if nested:
-            check_increasing("data.sizes", self.sizes, task)
+            check_increasing("sizes", self.sizes, task)
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
-        sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
+        sizes = [resolve_fractions(f"{self.prefix}sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
         counts = [len(own) for own in sizes]
         phases = max(counts)
         # Phases that never begin.
@@ -95,9 +95,9 @@ class Phases(ReuseDataModule):
         together = extent.where(is_own, 0).sum(1)
         fresh_start = extent.max(1).values if self.nested else together
         if not self.nested:
-            check_fresh("data.sizes", int(together.max()), self.task)
+            check_fresh(f"{self.prefix}sizes", int(together.max()), self.task)
         if ONLINE in flat:
-            check_fresh("data.sizes", int(fresh_start.max()) + online, self.task)
+            check_fresh(f"{self.prefix}sizes", int(fresh_start.max()) + online, self.task)
         before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)
         before = before.gather(1, torch.arange(phases).minimum(last))
         return {

@@ -42,12 +42,12 @@ class TwoSets(ReuseDataModule):
         **common: Any,
     ) -> None:
         super().__init__(task, **common)
-        check_size("data.size", size, task, ())
-        self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
+        check_size("size", size, task, ())
+        self.size, self.probability = size, check_number("probability", probability, 0, 1)
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
-        check_fresh("data", max(columns["size"]) + self.total_steps * self.batch_size, self.task)
+        check_fresh(self.prefix.rstrip("."), max(columns["size"]) + self.total_steps * self.batch_size, self.task)
         # 32-bit words below the threshold are those of the small set.
         threshold = torch.tensor(columns["probability"], dtype=torch.float64) * 2**32
         return {"size": torch.tensor(columns["size"]), "threshold": threshold.round().to(torch.int64)}

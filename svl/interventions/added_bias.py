@@ -37,7 +37,7 @@ class AddedBias(DataIntervention):
     changes_inputs = True
 
     def __init__(self, samples: int) -> None:
-        check_whole("data.interventions.samples", samples, 1, 2**24, "1 to 2^24")
+        check_whole("samples", samples, 1, 2**24, "1 to 2^24")
         self.samples = samples
 
     def check(self, key: str, data: ReuseDataModule) -> None:

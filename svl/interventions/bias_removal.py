@@ -48,7 +48,7 @@ class BiasRemoval(DataIntervention):
 
     def __init__(self, kind: Kind = "mean") -> None:
         if kind not in KINDS:
-            raise SettingError("data.interventions.kind", kind, ", ".join(KINDS))
+            raise SettingError("kind", kind, ", ".join(KINDS))
         self.kind = kind
 
     def check(self, key: str, data: ReuseDataModule) -> None:

@@ -25,7 +25,7 @@ class ClipNorm(BatchGradientIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"max_norm"})
 
     def __init__(self, max_norm: float = 1.0) -> None:
-        self.max_norm = check_number("model.interventions.max_norm", max_norm, 0, math.inf)
+        self.max_norm = check_number("max_norm", max_norm, 0, math.inf)
 
     def apply(
         self,

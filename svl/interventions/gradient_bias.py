@@ -30,8 +30,8 @@ class GradientBias(BatchGradientIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"gamma", "every"})
 
     def __init__(self, gamma: float, every: int = 100) -> None:
-        self.gamma = check_number("model.interventions.gamma", gamma, 0, math.inf, open_high=True)
-        check_whole("model.interventions.every", every, 1)
+        self.gamma = check_number("gamma", gamma, 0, math.inf, open_high=True)
+        check_whole("every", every, 1)
         self.every = every
 
     def state(self, gradient: Float[Tensor, "replica number"]) -> dict[str, Tensor]:

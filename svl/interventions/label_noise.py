@@ -31,7 +31,7 @@ class LabelNoise(DataIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"rate"})
 
     def __init__(self, rate: float = 0.1) -> None:
-        self.rate = check_number("data.interventions.rate", rate, 0, 1)
+        self.rate = check_number("rate", rate, 0, 1)
 
     def check(self, key: str, data: ReuseDataModule) -> None:
         if data.task.label_count is None:

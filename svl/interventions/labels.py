@@ -43,11 +43,11 @@ class Labels(DataIntervention):
 
     def __init__(self, kind: Kind = "random", phases: list[int] | None = None) -> None:
         if kind not in KINDS:
-            raise SettingError("data.interventions.kind", kind, ", ".join(KINDS))
+            raise SettingError("kind", kind, ", ".join(KINDS))
         if phases is not None and (not isinstance(phases, list) or not phases):
-            raise SettingError("data.interventions.phases", phases, "a list of phases, of which the first is 1")
+            raise SettingError("phases", phases, "a list of phases, of which the first is 1")
         for phase in phases or []:
-            check_whole("data.interventions.phases", phase, 1, allowed="phases, of which the first is 1")
+            check_whole("phases", phase, 1, allowed="phases, of which the first is 1")
         self.kind, self.phases = kind, phases
 
     def check(self, key: str, data: ReuseDataModule) -> None:

@@ -166,5 +166,5 @@ def test_other_tasks_have_no_population_moment_or_are_refused():
         made.stack.data = Online(task, batch_size=8, test_size=8)
         with pytest.raises(SettingError, match=f"SamplingBias for {type(task).__name__}"):
             SamplingBias().names(made)
-    with pytest.raises(SettingError, match="examples"):
+    with pytest.raises(SettingError, match=r"^examples: got"):
         SamplingBias(0)

@@ -108,7 +108,7 @@ def test_alpha_keeps_the_function_of_a_homogeneous_network():
 def test_an_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(SettingError) as error:
         inspect.unwrap(Alpha.__init__)(Alpha.__new__(Alpha), alpha)
-    assert error.value.key == "model.parameterisation.alpha"
+    assert error.value.key == "alpha"
     assert error.value.given is alpha
 
 
@@ -299,7 +299,7 @@ def test_the_standard_parameterisation_does_not(rule, low, high):
 def test_a_base_width_out_of_range_is_refused(base_width):
     with pytest.raises(SettingError) as error:
         inspect.unwrap(MuP.__init__)(MuP.__new__(MuP), base_width)
-    assert error.value.key == "model.parameterisation.base_width"
+    assert error.value.key == "base_width"
     assert error.value.given is base_width
 
 
