@@ -57,7 +57,5 @@ def test_a_rate_that_is_none_is_refused(rate):
 
 @pytest.mark.parametrize("task", [Facts(), SingleIndex(5)])
 def test_tasks_without_a_discrete_label_are_refused(task):
-    with pytest.raises(
-        SettingError, match=r"data\.interventions\.noise: got 'LabelNoise'; allowed: tasks with discrete"
-    ):
+    with pytest.raises(SettingError, match=r"^interventions\.noise: got 'LabelNoise'; allowed: tasks with discrete"):
         Online(task, interventions={"noise": LabelNoise()})
