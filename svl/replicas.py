@@ -23,7 +23,8 @@ class Replicas:
         seeds: replicas of each arm.
         first_seed: seeds are ``first_seed, first_seed + 1, ...``; tune on some seeds, report on others.
         vary: for each dotted setting the list of its values; arms are the cartesian product, the last key fastest.
-        arms: or each arm's settings by its name, where they are no product: a rate of its own for each size, say.
+        arms: each arm's settings by its name, in place of ``vary``, for arms that are not a product: for example, a
+            learning rate of its own for each size.
 
     Attributes:
         vary: the values of every setting that varies, also where they were given as ``arms``.
@@ -83,16 +84,17 @@ class Replicas:
             read: how a value is read off an owner built with it.
         """
         varied = [name for name in sorted(owner.per_replica) if prefix + name in self.vary]
-        # An owner for each of its own settings, however many arms have them.
+        # One owner for each combination of its own settings, however many arms have it.
         owners: dict[str, Any] = {repr({}): owner}
-        own = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
-        for changes in own:
+        changes_by_arm = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
+        for changes in changes_by_arm:
             if repr(changes) not in owners:
                 with within(prefix.rstrip(".")):
                     owners[repr(changes)] = replace(owner, **changes)
-        of_arm = [owners[repr(changes)] for changes in own]
+        owner_by_arm = [owners[repr(changes)] for changes in changes_by_arm]
         return {
-            name: [read(one, name) for one in of_arm for _ in range(self.seeds)] for name in sorted(owner.per_replica)
+            name: [read(changed, name) for changed in owner_by_arm for _ in range(self.seeds)]
+            for name in sorted(owner.per_replica)
         }
 
     def check_keys(self, variable: Iterable[str], structural: Iterable[str]) -> None:
@@ -132,10 +134,10 @@ def _varied(arms: Any) -> dict[str, list[Any]]:
         if any(arm == other for label, other in arms.items() if label != name):
             raise SettingError(f"arms.{name}", arm, "arms that differ from each other")
     values: dict[str, list[Any]] = {key: [] for key in next(iter(arms.values()))}
-    for key, own in values.items():
+    for key, distinct in values.items():
         for arm in arms.values():
-            if arm[key] not in own:
-                own.append(arm[key])
+            if arm[key] not in distinct:
+                distinct.append(arm[key])
     return values
 
 
@@ -145,17 +147,18 @@ def settings(owner: Any) -> dict[str, Any]:
 
 
 def parameters(owner: type) -> list[str]:
-    """Names of what a class is built with: its constructor's arguments and, behind ``**``, those of its bases'.
+    """Names of the arguments of a class's constructor and, where it takes ``**``, of its bases' constructors.
 
-    What a class decides for its bases' constructors it names in an attribute ``decided``.
+    Arguments that a class chooses for its bases' constructors are excluded: its attribute ``decided`` names them.
     """
     names: dict[str, None] = {}
     for base in owner.__mro__:
         if "__init__" not in vars(base):
             continue
-        own = inspect.signature(vars(base)["__init__"]).parameters.values()
-        names |= {one.name: None for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
-        if all(one.kind != one.VAR_KEYWORD for one in own):
+        arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
+        variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        names |= {argument.name: None for argument in arguments if argument.kind not in variadic}
+        if all(argument.kind != inspect.Parameter.VAR_KEYWORD for argument in arguments):
             break
     return [name for name in names if name != "self" and name not in getattr(owner, "decided", ())]
 

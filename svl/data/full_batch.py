@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on a subset or on the whole population, or first on the one and then on the other."""
+"""Full-batch gradient descent on a subset, on the whole population, or on several of these in phases."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class FullBatch(ReuseDataModule):
 
     Args:
         task: what is learned.
-        size: N, or ``population`` for every input of an enumerable task; or a list of these, a phase each, which
-            contain each other. Can vary by replica.
-        durations: steps of each phase; the last may be left out and lasts to the end, as does one that is alone. Can
-            vary by replica.
-        micro_batch_size: examples whose activations are held at once, as many as a core has cache for if ``None``;
-            changes no value but rounding.
+        size: N, or ``population`` for every input of an enumerable task; or a list of these, one for each
+            phase, where each set contains the one before. Can vary by replica.
+        durations: steps of each phase. The last phase lasts to the end, so its duration may be omitted; so does the
+            only phase. Can vary by replica.
+        micro_batch_size: examples whose activations are in memory at once; if ``None``, as many as fit the cache of a
+            core. It changes results only by rounding.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
@@ -56,8 +56,8 @@ class FullBatch(ReuseDataModule):
         sizes: Any = size if isinstance(size, list) else [size]
         if ONLINE in sizes:
             raise SettingError("size", size, "a number of examples or 'population': a full batch is finite")
-        for one in sizes or [size]:
-            check_size("size", one, task, (POPULATION,))
+        for value in sizes or [size]:
+            check_size("size", value, task, (POPULATION,))
         check_increasing("size", sizes, task)
         allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
         if durations is not None and not isinstance(durations, list):
@@ -70,9 +70,9 @@ class FullBatch(ReuseDataModule):
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
-        given = columns.get("size", [self.size] * len(replicas))
+        values = columns.get("size", [self.size] * len(replicas))
         durations = columns.get("durations", [self.durations] * len(replicas))
-        sizes = [size if isinstance(size, list) else [size] for size in given]
+        sizes = [size if isinstance(size, list) else [size] for size in values]
         phases = max(map(len, sizes))
         starting = [starts(len(row), steps or [], phases) for row, steps in zip(sizes, durations, strict=True)]
         sizes = [row + row[-1:] * (phases - len(row)) for row in sizes]
@@ -100,7 +100,7 @@ class FullBatch(ReuseDataModule):
         subsets = settings["sizes"][~settings["enumerated"]]
         if self.micro_batch_size is not None or not len(subsets):
             return self.batch_size
-        # The smallest, cut evenly: what a larger one has beyond its last micro-batch's end is work for nothing.
+        # The smallest subset is divided evenly: what lies beyond the end of a subset in its last micro-batch is wasted.
         smallest = max(int(subsets.min()), _LEAST_MICRO_BATCH)
         even = -(-smallest // -(-smallest // max(most, _LEAST_MICRO_BATCH)))
         return min(even, int(subsets.max()))

@@ -1,4 +1,4 @@
-"""Fresh data: no example is seen twice."""
+"""Online training on fresh data: no example is used twice."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """Every setting of the data that can differ by replica."""
         names = {*self.per_replica, "batch_ratio"} | {f"axes.{name}" for name in self.pools.variable}
         for name, intervention in self.interventions.items():
-            names |= {f"interventions.{name}.{number}" for number in intervention.per_replica}
+            names |= {f"interventions.{name}.{setting}" for setting in intervention.per_replica}
         names = {self.prefix + name for name in names}
         return names.union(*(branch.variable_settings for branch in self.branches.values()))
 

@@ -28,8 +28,8 @@ class Zipf(ReuseDataModule):
         task: what is learned.
         size: N examples, at most 2^20 of them, or of batches of them. Can vary by replica.
         exponent: 0 is uniform; at least 0. Can vary by replica.
-        over: ``examples``: each is drawn by itself; ``batches``: the N examples are cut into floor(N / batch_size)
-            batches, of which a step draws one.
+        over: ``examples``: each is drawn independently; ``batches``: the N examples are divided into
+            floor(N / batch_size) batches, of which a step draws one.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:

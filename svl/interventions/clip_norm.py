@@ -13,7 +13,7 @@ from svl.interventions.on_gradients import BatchGradientIntervention
 
 
 class ClipNorm(BatchGradientIntervention):
-    """A gradient longer than ``max_norm`` is shortened to it, as by ``torch.nn.utils.clip_grad_norm_``.
+    """Scales gradients of a norm above ``max_norm`` to that norm, as ``torch.nn.utils.clip_grad_norm_`` does.
 
     Args:
         max_norm: Euclidean norm over all parameters of a replica; ``inf`` clips nothing. Can vary by replica.

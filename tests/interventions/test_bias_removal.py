@@ -178,12 +178,12 @@ HERE, KIND = "interventions.bias", "data.interventions.bias.kind"
         (
             lambda rule: rule(Subset(Parity(5, 1), 8, interventions=removed("class_means"))),
             KIND,
-            "no parity",
+            "not the parity",
         ),
         (
             lambda rule: rule(Subset(Staircase(), 8, interventions=removed("class_means"))),
             KIND,
-            "no parity",
+            "not the parity",
         ),
         (
             lambda rule: Subset(Parity(), 8, interventions={"n": LabelNoise(), **removed("mean")}),
@@ -199,17 +199,17 @@ HERE, KIND = "interventions.bias", "data.interventions.bias.kind"
         (
             lambda rule: rule(Subset(Parity(), 9, interventions=removed("mean"))),
             KIND,
-            "2 divides",
+            "divisible by 2",
         ),
         (
             lambda rule: rule(Subset(Parity(), 10, interventions=removed("class_means"))),
             KIND,
-            "4 divides",
+            "divisible by 4",
         ),
         (
             lambda rule: rule(Subset(Parity(9, 3), 12, interventions=removed("class_means"))),
             KIND,
-            "8 divides",
+            "divisible by 8",
         ),
         (
             lambda rule: rule(Subset(SingleIndex(40), 40, interventions=removed("whitening"))),

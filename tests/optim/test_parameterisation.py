@@ -22,6 +22,7 @@ from svl.optim.mup import _growth
 from svl.replicas import Replicas
 from svl.tasks import ModularAddition, Parity
 from svl.training import ParameterGroup, ReplicaStack
+from svl.training.spec import TrainingSettings
 
 BATCH = 16
 TASK = Parity(10, 3)
