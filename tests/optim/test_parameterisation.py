@@ -21,7 +21,7 @@ from svl.optim.initialisation import initial_network
 from svl.optim.mup import _growth
 from svl.replicas import Replicas
 from svl.tasks import ModularAddition, Parity
-from svl.training import ParameterGroup, ReplicaStack, TrainingSettings
+from svl.training import ExecutionSettings, ParameterGroup, ReplicaStack, TrainingSettings
 
 BATCH = 16
 TASK = Parity(10, 3)
