@@ -221,8 +221,8 @@ def test_base_width_1_is_table_3():
     rates = {"layers.0.weight": (width, 1), "layers.1.weight": (1, 1 / width), "layers.2.weight": (1 / width,) * 2}
     rates |= {"layers.0.bias": (width, 1), "layers.1.bias": (width, 1), "layers.2.bias": (1, 1)}
     for name, (lr, adam_lr) in rates.items():
-        assert sgd.hyper.rule[name]["lr"][0].item() == pytest.approx(lr), name
-        assert adam.hyper.rule[name]["lr"][0].item() == pytest.approx(adam_lr), name
+        assert sgd.spec.hyper.rule[name]["lr"][0].item() == pytest.approx(lr), name
+        assert adam.spec.hyper.rule[name]["lr"][0].item() == pytest.approx(adam_lr), name
     # PyTorch draws with a third of these variances.
     variances = {"layers.0.weight": 1 / 10, "layers.1.weight": 1 / width, "layers.2.weight": 1 / width**2}
     variances |= {"layers.0.bias": 1 / 10, "layers.1.bias": 1, "layers.2.bias": 1}
