@@ -45,9 +45,9 @@ class CheckpointInterval:
 
     def __post_init__(self) -> None:
         if not self.every_n_seconds > 0:
-            raise SettingError("checkpoint.every_n_seconds", self.every_n_seconds, "a number above 0")
+            raise SettingError("every_n_seconds", self.every_n_seconds, "a number above 0")
         if self.every_n_steps is not None and self.every_n_steps < 1:
-            raise SettingError("checkpoint.every_n_steps", self.every_n_steps, "a whole number, at least 1, or null")
+            raise SettingError("every_n_steps", self.every_n_steps, "a whole number, at least 1, or null")
 
 
 class Checkpoint(pl.callbacks.Checkpoint):

@@ -47,7 +47,7 @@ class Feature(Measurement):
     """
 
     def __init__(self, examples: int = 64) -> None:
-        check_whole("trainer.callbacks.Feature.examples", examples, 1)
+        check_whole("examples", examples, 1)
         self.examples = examples
         self._known: tuple[Tensor, Tensor] | None = None
         self._predictions: dict[str, Float[Tensor, "replica batch point"]] = {}

@@ -57,9 +57,9 @@ class GradientSimilarity(Measurement):
     metrics = ("gradient_cosine", "gradient_norm", "gradient_noise_scale", "gradient_square", "gradient_variance")
 
     def __init__(self, batches: int = 4, every: int | None = None) -> None:
-        check_whole("trainer.callbacks.GradientSimilarity.batches", batches, 2)
+        check_whole("batches", batches, 2)
         if every is not None:
-            check_whole("trainer.callbacks.GradientSimilarity.every", every, 1)
+            check_whole("every", every, 1)
         self.batches, self.every = batches, every
 
     def names(self, module: ReplicaModule) -> Sequence[str]:

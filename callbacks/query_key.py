@@ -38,7 +38,7 @@ class QueryKey(Measurement):
     statistics = ("logit_max", "logit_mean", "logit_std", "entropy", "q_norm", "k_norm", "qk_norm")
 
     def __init__(self, examples: int = 16) -> None:
-        check_whole("trainer.callbacks.QueryKey.examples", examples, 1)
+        check_whole("examples", examples, 1)
         self.examples = examples
 
     def names(self, module: ReplicaModule) -> Sequence[str]:

@@ -51,7 +51,7 @@ class SamplingBias(Measurement):
     """
 
     def __init__(self, examples: int = 2**16) -> None:
-        check_whole("trainer.callbacks.SamplingBias.examples", examples, 1)
+        check_whole("examples", examples, 1)
         self.examples = examples
         self._known: dict[tuple[object, ...], Float[Tensor, "statistic"]] = {}
         self._present: list[tuple[int, int, int]] = []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -14,17 +14,38 @@ class SettingError(ValueError):
     The command line prints it as one line and exits with status 2.
 
     Args:
-        key: dotted name of the setting as in the config, e.g. ``data.size``.
+        key: name of the setting. A class knows the names of its constructor's arguments, e.g. ``size``, but not where
+            its object stands in a config: what contains the object adds that (:func:`within`), so that the command line
+            prints ``data.size``. Empty for the object itself.
         given: the value.
         allowed: what would be accepted, in words.
+
+    Attributes:
+        origin: the call that raised the error, where the command line made it and its place has still to be found.
     """
+
+    origin: object = None
 
     def __init__(self, key: str, given: Any, allowed: str) -> None:
         self.key, self.given, self.allowed = key, given, allowed
         super().__init__(key, given, allowed)
 
     def __str__(self) -> str:
-        return f"{self.key}: got {self.given!r}; allowed: {self.allowed}"
+        return f"{self.key}{': ' if self.key else ''}got {self.given!r}; allowed: {self.allowed}"
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """A context in which keys are relative to ``place``: the keys of :class:`SettingError` get it as their beginning.
+
+    Args:
+        place: dotted name under which an object stands in what contains it, e.g. ``interventions.noise``.
+    """
+    try:
+        yield
+    except SettingError as error:
+        key = ".".join(part for part in (place, error.key) if part)
+        raise SettingError(key, error.given, error.allowed) from error
 
 
 class StorageError(RuntimeError):
@@ -39,29 +60,6 @@ class StorageError(RuntimeError):
     def __init__(self, path: object, error: OSError, advice: str) -> None:
         reason = error.strerror or " ".join(str(error).split())
         super().__init__(f"{error.filename or path}: {reason}; {advice}")
-
-
-def in_full(error: SettingError, given: Mapping[str, Any]) -> SettingError:
-    """The error with the full key of an intervention's setting: the intervention does not know its own name.
-
-    Args:
-        given: every setting that was given, by dotted name.
-    """
-    part, _, rest = error.key.partition(".")
-    head, _, last = rest.rpartition(".")
-    if error.key in given or head != "interventions":
-        return error
-    name = re.compile(rf"{part}\.(streams\.[^.]+\.)?interventions\.[^.]+\.{last}")
-    fitting = [key for key, value in given.items() if name.fullmatch(key) and _is_same(value, error.given)]
-    return SettingError(fitting[0], error.given, error.allowed) if len(fitting) == 1 else error
-
-
-def _is_same(value: Any, other: Any) -> bool:
-    """Whether two values of a setting are equal, where one of them may still be text."""
-    try:
-        return str(value) == str(other) or float(value) == float(other)
-    except (TypeError, ValueError):
-        return False
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from svl import random
 from svl.checks import check_whole
-from svl.errors import SettingError, nearest
+from svl.errors import SettingError, nearest, within
 from svl.results.arm_label import arm_label
 
 
@@ -24,7 +24,8 @@ class Replicas:
         seeds: replicas of each arm.
         first_seed: seeds are ``first_seed, first_seed + 1, ...``; tune on some seeds, report on others.
         vary: for each dotted setting the list of its values; arms are the cartesian product, the last key fastest.
-        arms: or each arm's settings by its name, where they are no product: a rate of its own for each size, say.
+        arms: each arm's settings by its name, in place of ``vary``, for arms that are not a product: for example, a
+            learning rate of its own for each size.
 
     Attributes:
         vary: the values of every setting that varies, also where they were given as ``arms``.
@@ -42,20 +43,20 @@ class Replicas:
         vary: dict[str, Any] | None = None,
         arms: dict[str, Any] | None = None,
     ) -> None:
-        check_whole("replicas.seeds", seeds, 1)
-        check_whole("replicas.first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
+        check_whole("seeds", seeds, 1)
+        check_whole("first_seed", first_seed, 0, 2**62 - 1, "0 to 2^62 - 1")
         if arms is not None:
             if vary:
-                raise SettingError("replicas.vary", vary, "nothing where replicas.arms are given: they say what varies")
+                raise SettingError("vary", vary, "nothing where replicas.arms are given: they say what varies")
             vary = _varied(arms)
         if vary is not None and not (isinstance(vary, dict) and all(isinstance(key, str) for key in vary)):
-            raise SettingError("replicas.vary", vary, "a mapping from settings to lists of values")
+            raise SettingError("vary", vary, "a mapping from settings to lists of values")
         self.seeds, self.first_seed, self.vary = seeds, first_seed, dict(vary or {})
         for key, values in self.vary.items():
             if not isinstance(values, list) or not values:
-                raise SettingError(f"replicas.vary.{key}", values, "a list of one or more values")
+                raise SettingError(f"vary.{key}", values, "a list of one or more values")
             if any(a == b for a, b in itertools.combinations(values, 2)):
-                raise SettingError(f"replicas.vary.{key}", values, "values that differ from each other")
+                raise SettingError(f"vary.{key}", values, "values that differ from each other")
         product = itertools.product(*self.vary.values())
         named = [{key: arm[key] for key in self.vary} for arm in (arms or {}).values()]
         self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]
@@ -98,15 +99,17 @@ class Replicas:
             read: how a value is read off an owner built with it.
         """
         varied = [name for name in sorted(owner.per_replica) if prefix + name in self.vary]
-        # An owner for each of its own settings, however many arms have them.
+        # One owner for each combination of its own settings, however many arms have it.
         owners: dict[str, Any] = {repr({}): owner}
-        own = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
-        for changes in own:
+        changes_by_arm = [{name: arm[prefix + name] for name in varied} for arm in self.arms]
+        for changes in changes_by_arm:
             if repr(changes) not in owners:
-                owners[repr(changes)] = _changed(owner, prefix, changes)
-        of_arm = [owners[repr(changes)] for changes in own]
+                with within(prefix.rstrip(".")):
+                    owners[repr(changes)] = replace(owner, **changes)
+        owner_by_arm = [owners[repr(changes)] for changes in changes_by_arm]
         return {
-            name: [read(one, name) for one in of_arm for _ in range(self.seeds)] for name in sorted(owner.per_replica)
+            name: [read(changed, name) for changed in owner_by_arm for _ in range(self.seeds)]
+            for name in sorted(owner.per_replica)
         }
 
     def check_keys(self, variable: Iterable[str], structural: Iterable[str]) -> None:
@@ -138,28 +141,19 @@ def broadcast_to(vector: Tensor, like: Float[Tensor, "replica ..."]) -> Tensor:
 def _varied(arms: Any) -> dict[str, list[Any]]:
     """The different values of each setting of arms that are given by name."""
     if not isinstance(arms, dict) or not arms or not all(isinstance(arm, dict) and arm for arm in arms.values()):
-        raise SettingError("replicas.arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
+        raise SettingError("arms", arms, "a mapping from names to settings: {small: {data.size: 4096}, ...}")
     keys = set(next(iter(arms.values())))
     for name, arm in arms.items():
         if set(arm) != keys:
-            raise SettingError(f"replicas.arms.{name}", list(arm), f"the settings of the first arm: {', '.join(keys)}")
+            raise SettingError(f"arms.{name}", list(arm), f"the settings of the first arm: {', '.join(keys)}")
         if any(arm == other for label, other in arms.items() if label != name):
-            raise SettingError(f"replicas.arms.{name}", arm, "arms that differ from each other")
+            raise SettingError(f"arms.{name}", arm, "arms that differ from each other")
     values: dict[str, list[Any]] = {key: [] for key in next(iter(arms.values()))}
-    for key, own in values.items():
+    for key, distinct in values.items():
         for arm in arms.values():
-            if arm[key] not in own:
-                own.append(arm[key])
+            if arm[key] not in distinct:
+                distinct.append(arm[key])
     return values
-
-
-def _changed(owner: Any, prefix: str, changes: dict[str, Any]) -> Any:
-    """A copy of ``owner`` with some settings changed; an error about one gives the name by which it is varied."""
-    try:
-        return replace(owner, **changes)
-    except SettingError as error:
-        name = error.key.rpartition(".")[2]
-        raise SettingError(prefix + name if name in changes else error.key, error.given, error.allowed) from error
 
 
 def settings(owner: Any) -> dict[str, Any]:
@@ -168,17 +162,18 @@ def settings(owner: Any) -> dict[str, Any]:
 
 
 def parameters(owner: type) -> list[str]:
-    """Names of what a class is built with: its constructor's arguments and, behind ``**``, those of its bases'.
+    """Names of the arguments of a class's constructor and, where it takes ``**``, of its bases' constructors.
 
-    What a class decides for its bases' constructors it names in an attribute ``decided``.
+    Arguments that a class chooses for its bases' constructors are excluded: its attribute ``decided`` names them.
     """
     names: dict[str, None] = {}
     for base in owner.__mro__:
         if "__init__" not in vars(base):
             continue
-        own = inspect.signature(vars(base)["__init__"]).parameters.values()
-        names |= {one.name: None for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
-        if all(one.kind != one.VAR_KEYWORD for one in own):
+        arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
+        variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        names |= {argument.name: None for argument in arguments if argument.kind not in variadic}
+        if all(argument.kind != inspect.Parameter.VAR_KEYWORD for argument in arguments):
             break
     return [name for name in names if name != "self" and name not in getattr(owner, "decided", ())]
 

@@ -80,3 +80,46 @@ def test_a_circle_would_be_found():
     edges = {"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}
     assert circle(edges) == ["b", "d"]
     assert circle({**edges, "d": set()}) == []
+
+
+MOST_PARAMETERS = 8
+MANY_PARAMETERS = {
+    "svl.training.replica_module.ReplicaModule.__init__": "a config fills it: each is a setting under model",
+    "svl.training.routes.triton_kernel.sgd_steps": "a Triton kernel, which takes pointers and constants one by one",
+}
+"""Functions of svl.data and svl.training that may have more parameters, and why."""
+
+
+def parameters(function):
+    """The names of a function's parameters, except the object or class that a method belongs to."""
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]
+    return [argument.arg for argument in every if argument and argument.arg not in ("self", "cls")]
+
+
+def functions(node, prefix):
+    """Pairs of a dotted name and a function, also for methods and functions inside of functions."""
+    for child in ast.iter_child_nodes(node):
+        name = f"{prefix}.{child.name}" if hasattr(child, "name") and child.name else prefix
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield name, child
+        yield from functions(child, name)
+
+
+def test_functions_have_few_parameters():
+    modules = [name for name in PATHS if name.startswith(("svl.data", "svl.training"))]
+    counts = {
+        name: len(parameters(function))
+        for module in modules
+        for name, function in functions(ast.parse(PATHS[module].read_text()), module)
+    }
+    assert len(counts) > 100
+    assert {name for name, count in counts.items() if count > MOST_PARAMETERS} == MANY_PARAMETERS.keys()
+
+
+def test_every_kind_of_parameter_is_counted():
+    source = "class A:\n    def f(self, a, /, b, *c, d, e=1, **g):\n        def inner(x): ...\n"
+    assert {name: parameters(function) for name, function in functions(ast.parse(source), "m")} == {
+        "m.A.f": ["a", "b", "c", "d", "e", "g"],
+        "m.A.f.inner": ["x"],
+    }

@@ -1,36 +1,41 @@
-"""The names under which settings of interventions were given."""
+"""An error names its setting relative to the object that refuses it; what contains the object adds its place."""
+
+import pickle
 
 import pytest
 
-from svl.errors import SettingError, in_full
-
-GIVEN = {
-    "data.interventions.noise.class_path": "LabelNoise",
-    "data.interventions.noise.rate": 0.5,
-    "data.streams.fresh.interventions.more.rate": "3",
-    "model.interventions.clip.max_norm": -1,
-    "data.size": 8,
-}
+from svl.data import Subset
+from svl.errors import SettingError, within
+from svl.interventions import LabelNoise
+from svl.tasks import Parity
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "name"),
-    [
-        ("data.interventions.rate", 3.0, "data.streams.fresh.interventions.more.rate"),
-        ("data.interventions.rate", 0.5, "data.interventions.noise.rate"),
-        ("model.interventions.max_norm", -1.0, "model.interventions.clip.max_norm"),
-        # Nothing given fits, or the name is whole.
-        ("data.interventions.rate", 7.0, "data.interventions.rate"),
-        ("model.interventions.rate", 3.0, "model.interventions.rate"),
-        ("data.size", 8, "data.size"),
-        ("data.interventions.noise.rate", 0.5, "data.interventions.noise.rate"),
-    ],
-)
-def test_an_error_names_the_setting_as_it_was_given(key, value, name):
-    error = in_full(SettingError(key, value, "less"), GIVEN)
-    assert (error.key, error.given, error.allowed) == (name, value, "less")
+@pytest.mark.parametrize(("key", "full"), [("rate", "data.interventions.noise.rate"), ("", "data.interventions.noise")])
+def test_what_contains_an_object_adds_its_place(key, full):
+    with pytest.raises(SettingError) as error, within("data"), within("interventions.noise"):
+        raise SettingError(key, 2, "at most 1")
+    assert (error.value.key, error.value.given, error.value.allowed) == (full, 2, "at most 1")
+    assert str(error.value) == f"{full}: got 2; allowed: at most 1"
 
 
-def test_two_that_fit_leave_it_open():
-    given = {f"data.interventions.{name}.rate": 3 for name in "ab"}
-    assert in_full(SettingError("data.interventions.rate", 3, "less"), given).key == "data.interventions.rate"
+def test_other_errors_and_success_pass():
+    with within("data"):
+        pass
+    with pytest.raises(ValueError, match=r"^wrong$"), within("data"):
+        raise ValueError("wrong")
+
+
+def test_an_object_itself_can_be_refused():
+    assert str(SettingError("", "Alpha", "two layers")) == "got 'Alpha'; allowed: two layers"
+
+
+def test_in_python_an_error_names_the_argument():
+    with pytest.raises(SettingError, match=r"^size: got -1; allowed: 1 to 1048576"):
+        Subset(Parity(20, 6), size=-1)
+    with pytest.raises(SettingError, match=r"^rate: got 2; allowed: a number, at least 0 and at most 1$"):
+        LabelNoise(2)
+
+
+def test_an_error_can_be_sent_to_another_process():
+    error = pickle.loads(pickle.dumps(SettingError("size", -1, "more")))
+    assert (error.key, error.given, error.allowed) == ("size", -1, "more")

@@ -73,11 +73,11 @@ def test_settings_of_one_owner_that_fit_together_only_jointly_vary_jointly():
 @pytest.mark.parametrize(
     ("wrong", "key"),
     [
-        ({"arms": {"a": {"x": 1}}, "vary": {"x": [1]}}, "replicas.vary"),
-        ({"arms": {"a": {}}}, "replicas.arms"),
-        ({"arms": {"a": 1}}, "replicas.arms"),
-        ({"arms": {"a": {"x": 1}, "b": {"y": 1}}}, "replicas.arms.b"),
-        ({"arms": {"a": {"x": 1}, "b": {"x": 1}}}, "replicas.arms.a"),
+        ({"arms": {"a": {"x": 1}}, "vary": {"x": [1]}}, "vary"),
+        ({"arms": {"a": {}}}, "arms"),
+        ({"arms": {"a": 1}}, "arms"),
+        ({"arms": {"a": {"x": 1}, "b": {"y": 1}}}, "arms.b"),
+        ({"arms": {"a": {"x": 1}, "b": {"x": 1}}}, "arms.a"),
     ],
 )
 def test_arms_that_cannot_be_compared_are_refused(wrong, key):

@@ -22,11 +22,12 @@ from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
 from svl.cli.checks import check_checkpoint, check_experiment, check_target, check_trainer
 from svl.cli.explanation import causes
+from svl.cli.places import in_full
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
 from svl.compat.lightning_cli import CommandLine
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError, StorageError, in_full
+from svl.errors import SettingError, StorageError
 from svl.replicas import Replicas
 from svl.results.provenance import provenance
 from svl.results.run_directory import CHECKPOINT, CKPT_PATH, RunDirectory, check_name
@@ -36,6 +37,9 @@ from svl.training.team import rank
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, interventions, optim, tasks)
+_GROUPS = {Replicas: "replicas", Target: "target", CheckpointInterval: "checkpoint", Tracking: "wandb"}
+"""Settings that every fit has, in addition to those of the trainer, the model and the data."""
+_PLACES = {**_GROUPS, TrainerSettings: "trainer", ReplicaModule: "model"}
 
 
 class Session(CommandLine):
@@ -85,10 +89,8 @@ class Session(CommandLine):
         # Written by svl reproduce into its configs; not meant for a command line.
         parser.add_argument("--figure", type=dict | None, default=None, help=SUPPRESS)
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"checkpoint to resume: {CKPT_PATH}")
-        parser.add_class_arguments(Replicas, "replicas")
-        parser.add_class_arguments(Target, "target")
-        parser.add_class_arguments(CheckpointInterval, "checkpoint")
-        parser.add_class_arguments(Tracking, "wandb")
+        for kind, group in _GROUPS.items():
+            parser.add_class_arguments(kind, group)
         parser.link_arguments("replicas", "model.replicas", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -120,7 +122,7 @@ class Session(CommandLine):
         except BaseException as error:
             self.discard_run_directory()
             cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
-            raise (in_full(cause, self.given) if cause else error) from None
+            raise (in_full(cause, self.config[self.subcommand], _PLACES) if cause else error) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""

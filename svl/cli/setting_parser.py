@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from svl.cli.explanation import NestedError, explain
+from svl.cli.places import construct
 from svl.compat.jsonargparse import LISTED_SUBCLASSES, setting_names
 from svl.errors import SettingError
 
@@ -25,6 +27,11 @@ class SettingParser(LightningArgumentParser):
         if not self.exit_on_error:
             raise NestedError(str(message), self) from ex
         raise explain(str(message), ex, self, self.given) from ex
+
+    def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **_: Any) -> Namespace:
+        """Make the objects; a :class:`SettingError` that one raises knows which (:func:`svl.cli.places.construct`)."""
+        # Also in place of Lightning's instantiators, which save hyperparameters that nothing reads.
+        return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
 
     def format_help(self, *formatter: Any) -> str:
         """The help page, without the dozens of Lightning's own classes that a setting could be."""

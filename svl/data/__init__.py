@@ -1,4 +1,4 @@
-"""How data is reused: one LightningDataModule a strategy."""
+"""Data-reuse strategies: one LightningDataModule per strategy."""
 
 from svl.data.automatic_phases import AutomaticPhases
 from svl.data.axes import Axis

@@ -1,4 +1,4 @@
-"""Automatic phases: each replica moves to its next, larger set when it has learned the one it has."""
+"""Automatic phases: each replica moves to its next, larger set once it has learned the present one."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ class AutomaticPhases(ReuseDataModule):
 
     Source: Liu et al. 2026, figure 19.
 
-    It does so when its mean train accuracy over that epoch, each batch measured before the step that uses it, reaches
-    ``accuracy``, or when ``max_epochs`` epochs of the phase have elapsed. An epoch is ceil(size / batch_size) steps.
+    It advances when its mean train accuracy over that epoch reaches ``accuracy``, where each batch is measured before
+    the step that trains on it; or when ``max_epochs`` epochs of the phase have elapsed. An epoch is
+    ceil(size / batch_size) steps.
 
     Args:
         task: what is learned; must have an accuracy.
         phases: number of phases.
         first: size of the first phase: examples, or a fraction of the data an online run of this length sees.
-        last: size of the last phase, likewise.
+        last: size of the last phase, given in the same way.
         accuracy: train accuracy at which a replica advances, in (0, 1].
-        max_epochs: epochs after which it advances all the same.
+        max_epochs: epochs of a phase after which it advances whatever its accuracy.
         reuse: ``epochs`` or ``replacement`` within a phase.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
@@ -57,16 +58,16 @@ class AutomaticPhases(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if not task.has_accuracy:
-            raise SettingError("data.task", type(task).__name__, "a task with an accuracy")
-        check_whole("data.phases", phases, 2)
-        for key, size in (("data.first", first), ("data.last", last)):
+            raise SettingError("task", type(task).__name__, "a task with an accuracy")
+        check_whole("phases", phases, 2)
+        for key, size in (("first", first), ("last", last)):
             if not (isinstance(size, float) and 0 < size < 1):
                 check_size(key, size, task, ())
         if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 < accuracy <= 1:
-            raise SettingError("data.accuracy", accuracy, "above 0, at most 1")
-        check_whole("data.max_epochs", max_epochs, 1)
+            raise SettingError("accuracy", accuracy, "above 0, at most 1")
+        check_whole("max_epochs", max_epochs, 1)
         if reuse not in REUSES:
-            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
+            raise SettingError("reuse", reuse, "'epochs' or 'replacement'")
         self.phases, self.first, self.last, self.accuracy = phases, first, last, float(accuracy)
         self.max_epochs, self.reuse = max_epochs, reuse
 
@@ -74,8 +75,8 @@ class AutomaticPhases(ReuseDataModule):
         columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
         ends = [
-            resolve_fractions("data.first", [f, last], online, self.task)
-            for f, last in zip(columns["first"], columns["last"], strict=True)
+            resolve_fractions(f"{self.prefix}first", [first, last], online, self.task)
+            for first, last in zip(columns["first"], columns["last"], strict=True)
         ]
         ratio = torch.linspace(0, 1, self.phases, dtype=torch.float64)
         first, last = torch.tensor(ends, dtype=torch.float64).unbind(1)
@@ -119,17 +120,17 @@ class AutomaticPhases(ReuseDataModule):
         step = state["step_in_phase"] + 1
         total = state["epoch_accuracy"] + accuracy
         ended = step % epoch_steps == 0
-        # A few correct answers lost to rounding must not keep a replica that is exactly at the threshold.
+        # Rounding must not keep a replica that is exactly at the threshold from advancing.
         learned = total >= (settings["accuracy"] - 1e-6) * epoch_steps
-        tired = step // epoch_steps >= settings["max_epochs"]
-        go = ended & (learned | tired) & (state["phase"] < self.phases - 1)
+        is_overdue = step // epoch_steps >= settings["max_epochs"]
+        advances = ended & (learned | is_overdue) & (state["phase"] < self.phases - 1)
         number = torch.arange(self.phases, device=step.device)
-        left = go[:, None] & (number == state["phase"][:, None])
-        entered = go[:, None] & (number == state["phase"][:, None] + 1)
+        left = advances[:, None] & (number == state["phase"][:, None])
+        entered = advances[:, None] & (number == state["phase"][:, None] + 1)
         return {
-            "phase": state["phase"] + go,
+            "phase": state["phase"] + advances,
             "step": state["step"] + 1,
-            "step_in_phase": torch.where(go, 0, step),
+            "step_in_phase": torch.where(advances, 0, step),
             "epoch_accuracy": torch.where(ended, 0.0, total),
             "began": torch.where(entered, state["step"][:, None] + 1, state["began"]),
             "learned": torch.where(left, (total / epoch_steps)[:, None], state["learned"]),

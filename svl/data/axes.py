@@ -33,8 +33,8 @@ class Axis:
     Args:
         size: k; or ``online`` for a new value with every example, or ``population`` for all of a finite axis. A list
             is a curriculum: one pool after the other, each the beginning of the next.
-        durations: steps of each pool of a curriculum; the last may be left out and lasts to the end, as does a pool
-            that is alone.
+        durations: steps of each pool of a curriculum. The last pool lasts to the end, so its duration may be omitted;
+            so does the only pool outside of a curriculum.
         exponent: value number r of the pool is drawn with probability proportional to r^(-exponent); 0 is uniform.
     """
 
@@ -64,17 +64,17 @@ class Axes:
     def __init__(self, axes: Mapping[str, Axis], task: Task) -> None:
         for name in axes:
             if name not in task.axes:
-                own = ", ".join(task.axes) or f"none: {type(task).__name__} has no axis beside its examples"
-                raise SettingError("data.axes", name, own + nearest(name, task.axes))
+                allowed = ", ".join(task.axes) or f"none: {type(task).__name__} has no axis besides its examples"
+                raise SettingError("axes", name, allowed + nearest(name, task.axes))
         self.task = task
-        self.given = {name: axes.get(name, Axis(_whole(task, name))) for name in task.axes}
-        for name, axis in self.given.items():
+        self.axes = {name: axes.get(name, Axis(_whole(task, name))) for name in task.axes}
+        for name, axis in self.axes.items():
             self._check(name, axis)
 
     @property
     def variable(self) -> set[str]:
         """Settings that can vary by replica, after ``axes.``."""
-        return {f"{name}.{number}" for name in self.given for number in Axis.per_replica}
+        return {f"{name}.{setting}" for name in self.axes for setting in Axis.per_replica}
 
     def prepare(self, replicas: Replicas, prefix: str = "data.") -> dict[str, dict[str, Tensor]]:
         """The settings of each restricted axis, as tensors ``[replica, ...]``.
@@ -83,13 +83,13 @@ class Axes:
         comes into use; ``weights``: the cumulative weights of Zipf's law, and its ``exponent``.
         """
         settings = {}
-        for name, axis in self.given.items():
+        for name, axis in self.axes.items():
             key, whole = f"{prefix}axes.{name}.", _whole(self.task, name)
-            columns = {number: replicas.column(key + number, getattr(axis, number)) for number in Axis.per_replica}
+            columns = {setting: replicas.column(key + setting, getattr(axis, setting)) for setting in Axis.per_replica}
             rows = [copy.copy(axis) for _ in range(len(replicas))]
-            for number, column in columns.items():
+            for setting, column in columns.items():
                 for row, value in zip(rows, column, strict=True):
-                    setattr(row, number, value)
+                    setattr(row, setting, value)
             for row in rows:
                 self._check(name, row, prefix)
             if all(row == Axis(whole) for row in rows):
@@ -115,7 +115,7 @@ class Axes:
                 continue
             settings = draw.settings["axes"][name]
             size = _pool_size(settings, draw.step)[:, None]
-            # Without end, the whole axis is a value for each example.
+            # On an axis without end, each example has a value of its own.
             extent = torch.where(size > 0, size, total or 1)
             drawn = axis_index(key, name, index, extent)
             if "weights" in settings:
@@ -135,7 +135,7 @@ class Axes:
         starts = list(accumulate((axis.durations or [])[: len(sizes) - 1], initial=0))
         return sizes + sizes[-1:] * (phases - len(sizes)), starts + starts[-1:] * (phases - len(sizes))
 
-    def _check(self, name: str, axis: Axis, prefix: str = "data.") -> None:
+    def _check(self, name: str, axis: Axis, prefix: str = "") -> None:
         key, total, whole = f"{prefix}axes.{name}.", self.task.axes[name], _whole(self.task, name)
         sizes, durations, allowed = axis.sizes, axis.durations or [], f"1 to {total or '2^62'}, {whole!r}"
         if not sizes:

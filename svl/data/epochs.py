@@ -1,4 +1,4 @@
-"""The orders in which epochs go through pools, by a C++ kernel where a compiled step asks for them."""
+"""The orders in which epochs go through pools, drawn by a C++ kernel where a compiled step asks for them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MAX_SCHEDULES = 3
 
 
 class Epochs:
-    """Each epoch of a pool in a fresh pseudorandom order, of which nothing is stored.
+    """Each epoch of a pool in a new pseudorandom order, which is computed and not stored.
 
     Args:
-        sizes: every number of examples that a pool has in the fit.
+        sizes: all sizes of pools in the fit.
         batch_size: examples of one step.
     """
 
@@ -41,7 +41,7 @@ class Epochs:
         position: Int[Tensor, "replica batch"],
         has_kernels: bool = False,
     ) -> Int[Tensor, "replica batch"]:
-        """Indices of the examples at positions that are counted through the epochs.
+        """Indices of the examples at positions that are counted across epochs.
 
         Args:
             key: each replica's.
@@ -58,7 +58,7 @@ class Epochs:
         return random.permutation(self._round_keys(key[:, None], epoch), position - epoch * pool, pool, grid, self.walk)
 
     def _round_keys(self, key: Tensor, epoch: Int[Tensor, "replica batch"]) -> list[Tensor]:
-        # Drawing once an epoch is cheaper than once an example, but its code grows with the epochs in a batch.
+        # Drawing keys once per epoch is cheaper than once per example, but needs code for each epoch in a batch.
         if self._spanned > _MAX_SCHEDULES:
             return random.round_keys(random.fold(key, epoch))
         first = epoch[..., :1]
@@ -80,8 +80,8 @@ def _like_position(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -
 @native.operator("epoch_indices(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor", _like_position)
 def epoch_indices(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
     """:meth:`Epochs.indices` by the kernel."""
-    given = [one.contiguous() for one in (key, size, sides, position)]
-    found = torch.empty(position.shape, dtype=torch.int64)
-    pointers = (ctypes.c_void_p(one.data_ptr()) for one in (*given, found))
+    inputs = [tensor.contiguous() for tensor in (key, size, sides, position)]
+    indices = torch.empty(position.shape, dtype=torch.int64)
+    pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (*inputs, indices))
     native.library("epochs").epoch_indices(*map(ctypes.c_int64, position.shape), *pointers)
-    return found
+    return indices

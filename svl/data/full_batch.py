@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on a subset or on the whole population, or first on the one and then on the other."""
+"""Full-batch gradient descent on a subset, on the whole population, or on several of these in phases."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class FullBatch(ReuseDataModule):
 
     Args:
         task: what is learned.
-        size: N, or ``population`` for every input of an enumerable task; or a list of these, a phase each, which
-            contain each other. Can vary by replica.
-        durations: steps of each phase; the last may be left out and lasts to the end, as does one that is alone. Can
-            vary by replica.
-        micro_batch_size: examples whose activations are held at once, as many as a core has cache for if ``None``;
-            changes no value but rounding.
+        size: N, or ``population`` for every input of an enumerable task; or a list of these, one for each
+            phase, where each set contains the one before. Can vary by replica.
+        durations: steps of each phase. The last phase lasts to the end, so its duration may be omitted; so does the
+            only phase. Can vary by replica.
+        micro_batch_size: examples whose activations are in memory at once; if ``None``, as many as fit the cache of a
+            core. It changes results only by rounding.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
@@ -51,28 +51,28 @@ class FullBatch(ReuseDataModule):
         **common: Any,
     ) -> None:
         if micro_batch_size is not None:
-            check_whole("data.micro_batch_size", micro_batch_size, 1)
+            check_whole("micro_batch_size", micro_batch_size, 1)
         super().__init__(task, micro_batch_size or _LEAST_MICRO_BATCH, **common)
         sizes: Any = size if isinstance(size, list) else [size]
         if ONLINE in sizes:
-            raise SettingError("data.size", size, "a number of examples or 'population': a full batch is finite")
-        for one in sizes or [size]:
-            check_size("data.size", one, task, (POPULATION,))
-        check_increasing("data.size", sizes, task)
+            raise SettingError("size", size, "a number of examples or 'population': a full batch is finite")
+        for value in sizes or [size]:
+            check_size("size", value, task, (POPULATION,))
+        check_increasing("size", sizes, task)
         allowed = f"a list of {len(sizes) - 1} or {len(sizes)} numbers of steps"
         if durations is not None and not isinstance(durations, list):
-            raise SettingError("data.durations", durations, allowed)
+            raise SettingError("durations", durations, allowed)
         if isinstance(size, list) and len(durations or []) not in (len(sizes) - 1, len(sizes)):
-            raise SettingError("data.durations", durations, allowed)
+            raise SettingError("durations", durations, allowed)
         for duration in durations or []:
-            check_whole("data.durations", duration, 1, allowed="whole numbers of steps, at least 1")
+            check_whole("durations", duration, 1, allowed="whole numbers of steps, at least 1")
         self.size, self.durations, self.micro_batch_size = size, durations, micro_batch_size
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
-        given = columns.get("size", [self.size] * len(replicas))
+        values = columns.get("size", [self.size] * len(replicas))
         durations = columns.get("durations", [self.durations] * len(replicas))
-        sizes = [size if isinstance(size, list) else [size] for size in given]
+        sizes = [size if isinstance(size, list) else [size] for size in values]
         phases = max(map(len, sizes))
         starting = [starts(len(row), steps or [], phases) for row, steps in zip(sizes, durations, strict=True)]
         sizes = [row + row[-1:] * (phases - len(row)) for row in sizes]
@@ -100,7 +100,7 @@ class FullBatch(ReuseDataModule):
         subsets = settings["sizes"][~settings["enumerated"]]
         if self.micro_batch_size is not None or not len(subsets):
             return self.batch_size
-        # The smallest, cut evenly: what a larger one has beyond its last micro-batch's end is work for nothing.
+        # The smallest subset is divided evenly: what lies beyond the end of a subset in its last micro-batch is wasted.
         smallest = max(int(subsets.min()), _LEAST_MICRO_BATCH)
         even = -(-smallest // -(-smallest // max(most, _LEAST_MICRO_BATCH)))
         return min(even, int(subsets.max()))

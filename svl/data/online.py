@@ -1,4 +1,4 @@
-"""Fresh data: no example is seen twice."""
+"""Online training on fresh data: no example is used twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Online(ReuseDataModule):
     """Step t trains on examples t B ... t B + B - 1; a subset of size N is the first N of these."""
 
     def prepare(self, replicas: Replicas) -> Settings:
-        check_fresh("data", self.total_steps * self.batch_size, self.task)
+        check_fresh(self.prefix.rstrip("."), self.total_steps * self.batch_size, self.task)
         return {}
 
     def indices(self, draw: Draw) -> Int[Tensor, "replica batch"]:

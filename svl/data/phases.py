@@ -1,4 +1,4 @@
-"""T phases: first a small subset, then larger ones."""
+"""Training in phases: first on a small subset, then on larger ones."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class Phases(ReuseDataModule):
     Args:
         task: what is learned.
         sizes: for each phase: examples; or a fraction of the data an online run of this length sees; or ``online`` or
-            ``population``. Can vary by replica, in number too: one phase is as :class:`Subset`.
-        durations: length of each phase; the last may be left out and in any case lasts to the end. Can vary by replica.
-        unit: of the durations: ``steps``, or ``epochs`` of the phase's own size.
-        nested: whether each phase's examples contain those of the phase before; else they are disjoint.
+            ``population``. Can vary by replica, also in number; a single phase is the same as :class:`Subset`.
+        durations: length of each phase; the last phase lasts to the end, so its duration is ignored and may be omitted.
+            Can vary by replica.
+        unit: whether durations are numbers of ``steps`` or of ``epochs``, of the phase's own size.
+        nested: whether each phase's examples contain those of the phase before; otherwise they are disjoint.
         reuse: ``epochs`` or ``replacement`` within a phase.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
@@ -57,47 +58,49 @@ class Phases(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if not isinstance(sizes, list) or not sizes:
-            raise SettingError("data.sizes", sizes, "a list of one or more sizes")
+            raise SettingError("sizes", sizes, "a list of one or more sizes")
         if not isinstance(durations, list) or len(durations) not in (len(sizes) - 1, len(sizes)):
-            raise SettingError("data.durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
+            raise SettingError("durations", durations, f"a list of {len(sizes) - 1} or {len(sizes)} durations")
         if unit not in ("steps", "epochs"):
-            raise SettingError("data.unit", unit, "'steps' or 'epochs'")
+            raise SettingError("unit", unit, "'steps' or 'epochs'")
         for duration in durations:
-            check_whole("data.durations", duration, 1, allowed=f"whole numbers of {unit}, at least 1")
+            check_whole("durations", duration, 1, allowed=f"whole numbers of {unit}, at least 1")
         if not isinstance(nested, bool):
-            raise SettingError("data.nested", nested, "true or false")
+            raise SettingError("nested", nested, "true or false")
         if reuse not in REUSES:
-            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
-        self.sizes = [size if _is_fraction(size) else check_size("data.sizes", size, task) for size in sizes]
+            raise SettingError("reuse", reuse, "'epochs' or 'replacement'")
+        self.sizes = [size if _is_fraction(size) else check_size("sizes", size, task) for size in sizes]
         if unit == "epochs" and ONLINE in self.sizes[: len(sizes) - 1]:
-            raise SettingError("data.unit", unit, "'steps' where a phase before the last is online")
+            raise SettingError("unit", unit, "'steps' where a phase before the last is online")
         self.durations, self.unit, self.nested, self.reuse = list(durations), unit, nested, reuse
         if nested:
-            check_increasing("data.sizes", self.sizes, task)
+            check_increasing("sizes", self.sizes, task)
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
         online = self.total_steps * self.batch_size
-        sizes = [resolve_fractions("data.sizes", s, online, self.task, self.nested) for s in columns["sizes"]]
-        counts = [len(own) for own in sizes]
+        sizes = [
+            resolve_fractions(f"{self.prefix}sizes", row, online, self.task, self.nested) for row in columns["sizes"]
+        ]
+        counts = [len(row) for row in sizes]
         phases = max(counts)
-        # Phases that never begin.
-        sizes = [own + own[-1:] * (phases - len(own)) for own in sizes]
-        flat = [size for own in sizes for size in own]
+        # Rows are padded with phases that never begin.
+        sizes = [row + row[-1:] * (phases - len(row)) for row in sizes]
+        flat = [size for row in sizes for size in row]
         extent = extents(flat, self.task).view(len(sizes), -1)
         last = torch.tensor(counts)[:, None] - 1
-        is_own = torch.arange(phases) <= last
+        is_phase = torch.arange(phases) <= last
         self.pool = Pool(extent.flatten(), self.batch_size, self.reuse)
         self._enumerates = POPULATION in flat
         rows = zip(extent.tolist(), columns["durations"], counts, strict=True)
-        begins = torch.tensor([self._starts(own, steps, count) for own, steps, count in rows])
+        begins = torch.tensor([self._starts(row, steps, count) for row, steps, count in rows])
         enumerated = torch.tensor([size == POPULATION for size in flat]).view_as(extent)
-        together = extent.where(is_own, 0).sum(1)
+        together = extent.where(is_phase, 0).sum(1)
         fresh_start = extent.max(1).values if self.nested else together
         if not self.nested:
-            check_fresh("data.sizes", int(together.max()), self.task)
+            check_fresh(f"{self.prefix}sizes", int(together.max()), self.task)
         if ONLINE in flat:
-            check_fresh("data.sizes", int(fresh_start.max()) + online, self.task)
+            check_fresh(f"{self.prefix}sizes", int(fresh_start.max()) + online, self.task)
         before = torch.zeros_like(extent) if self.nested else (extent.cumsum(1) - extent).where(~enumerated, 0)
         before = before.gather(1, torch.arange(phases).minimum(last))
         return {
@@ -112,7 +115,7 @@ class Phases(ReuseDataModule):
     def _starts(self, extent: list[int], durations: list[int], count: int) -> list[int]:
         steps = durations[: count - 1]
         if self.unit == "epochs":
-            steps = [d * -(-n // self.batch_size) for d, n in zip(steps, extent, strict=False)]
+            steps = [epochs * -(-size // self.batch_size) for epochs, size in zip(steps, extent, strict=False)]
         return starts(count, steps, len(extent))
 
     def enumerated(self, settings: Settings, state: State, step: Int[Tensor, ""]) -> Tensor | None:
@@ -136,9 +139,9 @@ class Phases(ReuseDataModule):
 
 
 def starts(phases: int, durations: list[int], count: int) -> list[int]:
-    """First steps of ``count`` phases, of which those after the first ``phases`` never begin."""
-    own = [min(start, _NEVER) for start in accumulate(durations[: phases - 1], initial=0)]
-    return own + [_NEVER] * (count - len(own))
+    """The first step of each of ``count`` phases, of which only the first ``phases`` ever begin."""
+    first_steps = [min(start, _NEVER) for start in accumulate(durations[: phases - 1], initial=0)]
+    return first_steps + [_NEVER] * (count - len(first_steps))
 
 
 def at(table: Tensor, phase: Int[Tensor, "replica"]) -> Tensor:
@@ -170,7 +173,8 @@ def resolve_fractions(
     Raises:
         SettingError: if they exceed the population or do not increase.
     """
-    counts = [check_size(key, max(round(s * online), 1) if isinstance(s, float) else s, task) for s in sizes]
+    numbers = [max(round(size * online), 1) if isinstance(size, float) else size for size in sizes]
+    counts = [check_size(key, size, task) for size in numbers]
     if nested:
         check_increasing(key, counts, task)
     return counts
@@ -180,6 +184,7 @@ def check_increasing(key: str, sizes: list[Any], task: Task) -> None:
     """Raise :class:`SettingError` unless sizes of one kind increase, with ``population`` and ``online`` last."""
     ranks = {ONLINE: (3, 0), POPULATION: (2, 0)}
     for kind in (int, float):
-        some = [ranks[s] if isinstance(s, str) else (1, s) for s in sizes if isinstance(s, str | kind)]
-        if any(a >= b for a, b in pairwise(some)):
+        comparable = [size for size in sizes if isinstance(size, str | kind)]
+        order = [ranks[size] if isinstance(size, str) else (1, size) for size in comparable]
+        if any(first >= second for first, second in pairwise(order)):
             raise SettingError(key, sizes, "sizes that increase from phase to phase (or nested: false)")

@@ -27,10 +27,10 @@ class Pool:
     """The rule for one pool per replica; ``size`` 0 stands for fresh data.
 
     Args:
-        sizes: every size that occurs in the fit (it fixes how much code the rule needs).
+        sizes: every size that occurs in the fit; they determine the code that a compiled rule needs.
         batch_size: examples of one step.
-        reuse: ``epochs``: a fresh pseudorandom permutation of [0, N) per epoch, each example exactly once; the next
-            epoch starts in the middle of a batch where N is no multiple of it. ``replacement``: uniform on [0, N).
+        reuse: ``epochs``: a new pseudorandom permutation of [0, N) per epoch, each example exactly once; an epoch can
+            end in the middle of a batch. ``replacement``: uniform on [0, N).
     """
 
     def __init__(self, sizes: Int[Tensor, "pool"], batch_size: int, reuse: Reuse) -> None:

@@ -63,9 +63,9 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         streams: dict[str, Callable[[Task], ReuseDataModule]] | None = None,
     ) -> None:
         super().__init__()
-        check_whole("data.batch_size", batch_size, 1)
-        check_whole("data.test_size", test_size, 1)
-        check_ratio("data.batch_ratio", batch_ratio)
+        check_whole("batch_size", batch_size, 1)
+        check_whole("test_size", test_size, 1)
+        check_ratio("batch_ratio", batch_ratio)
         self.task, self.batch_size, self.axes = task, batch_size, axes or {}
         self.test_size = task.test_size or test_size
         self.batch_ratio, self.interventions, self.streams = batch_ratio, interventions or {}, streams or {}
@@ -74,7 +74,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         self.total_steps = 0
         self.steps_per_batch = 1
         for place, (name, intervention) in enumerate(self.interventions.items()):
-            key, kind = f"data.interventions.{name}", type(intervention).__name__
+            key, kind = f"interventions.{name}", type(intervention).__name__
             if place and intervention.changes_inputs:
                 allowed = f"the first place: it gives the task's own labels to the inputs that {kind} changes"
                 raise SettingError(key, kind, allowed)
@@ -169,7 +169,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         """Every setting of the data that can differ by replica."""
         names = {*self.per_replica, "batch_ratio"} | {f"axes.{name}" for name in self.pools.variable}
         for name, intervention in self.interventions.items():
-            names |= {f"interventions.{name}.{number}" for number in intervention.per_replica}
+            names |= {f"interventions.{name}.{setting}" for setting in intervention.per_replica}
         names = {self.prefix + name for name in names}
         return names.union(*(branch.variable_settings for branch in self.branches.values()))
 

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl.data.draw import Settings
-from svl.errors import SettingError
+from svl.errors import SettingError, within
 from svl.replicas import Replicas
 from svl.tasks.task import Task
 
@@ -28,14 +28,12 @@ def make_stream(name: str, make: Callable[[Task], ReuseDataModule], task: Task, 
         prefix: where the settings of the strategy that has the stream stand in the config.
 
     Raises:
-        SettingError: naming the setting below ``data.streams``.
+        SettingError: naming the setting below ``streams``.
     """
-    try:
+    with within(f"streams.{name}"):
         stream = make(task)
-    except SettingError as error:
-        raise SettingError(f"data.streams.{name}.{error.key[5:]}", error.given, error.allowed) from error
-    if stream.branches:
-        raise SettingError(f"data.streams.{name}.streams", [*stream.branches], "null: a stream has no streams")
+        if stream.branches:
+            raise SettingError("streams", [*stream.branches], "null: a stream has no streams")
     stream.prefix = f"{prefix}streams.{name}."
     return stream
 

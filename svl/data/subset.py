@@ -39,13 +39,13 @@ class Subset(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if reuse not in REUSES:
-            raise SettingError("data.reuse", reuse, "'epochs' or 'replacement'")
-        self.size, self.reuse = check_size("data.size", size, task), reuse
+            raise SettingError("reuse", reuse, "'epochs' or 'replacement'")
+        self.size, self.reuse = check_size("size", size, task), reuse
 
     def prepare(self, replicas: Replicas) -> Settings:
         sizes = replicas.columns(self.prefix, self)["size"]
         if ONLINE in sizes:
-            check_fresh("data.size", self.total_steps * self.batch_size, self.task)
+            check_fresh(f"{self.prefix}size", self.total_steps * self.batch_size, self.task)
         extent = extents(sizes, self.task)
         self.pool = Pool(extent, self.batch_size, self.reuse)
         self._enumerates = POPULATION in sizes

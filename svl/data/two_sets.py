@@ -1,4 +1,4 @@
-"""Two sets: some of each batch from a small set, the rest fresh."""
+"""Two sets: part of each batch comes from a small set, the rest is fresh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from svl.tasks.task import Task
 
 
 class TwoSets(ReuseDataModule):
-    """Each example is with probability p from the first ``size``, uniform with replacement; else it is a fresh one.
+    """Each example is drawn with probability p from the first ``size``, with replacement; otherwise it is fresh.
 
     Source: Charton and Kempe 2024, as Liu et al. 2026, section 2, describe it.
 
@@ -42,13 +42,13 @@ class TwoSets(ReuseDataModule):
         **common: Any,
     ) -> None:
         super().__init__(task, **common)
-        check_size("data.size", size, task, ())
-        self.size, self.probability = size, check_number("data.probability", probability, 0, 1)
+        check_size("size", size, task, ())
+        self.size, self.probability = size, check_number("probability", probability, 0, 1)
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)
-        check_fresh("data", max(columns["size"]) + self.total_steps * self.batch_size, self.task)
-        # 32-bit words below the threshold are those of the small set.
+        check_fresh(self.prefix.rstrip("."), max(columns["size"]) + self.total_steps * self.batch_size, self.task)
+        # An example whose 32-bit word is below the threshold comes from the small set.
         threshold = torch.tensor(columns["probability"], dtype=torch.float64) * 2**32
         return {"size": torch.tensor(columns["size"]), "threshold": threshold.round().to(torch.int64)}
 

@@ -28,8 +28,8 @@ class Zipf(ReuseDataModule):
         task: what is learned.
         size: N examples, at most 2^20 of them, or of batches of them. Can vary by replica.
         exponent: 0 is uniform; at least 0. Can vary by replica.
-        over: ``examples``: each is drawn by itself; ``batches``: the N examples are cut into floor(N / batch_size)
-            batches, of which a step draws one.
+        over: ``examples``: each is drawn independently; ``batches``: the N examples are divided into
+            floor(N / batch_size) batches, of which a step draws one.
         **common: what every strategy has: see :class:`~svl.data.reuse.ReuseDataModule`.
 
     Raises:
@@ -48,14 +48,14 @@ class Zipf(ReuseDataModule):
     ) -> None:
         super().__init__(task, **common)
         if over not in ("examples", "batches"):
-            raise SettingError("data.over", over, "'examples' or 'batches'")
-        check_size("data.size", size, task, ())
+            raise SettingError("over", over, "'examples' or 'batches'")
+        check_size("size", size, task, ())
         low, high = (
             (1, zipf_law.LARGEST) if over == "examples" else (self.batch_size, zipf_law.LARGEST * self.batch_size)
         )
-        check_whole("data.size", size, low, high, f"{low} to {high}, of {over}")
+        check_whole("size", size, low, high, f"{low} to {high}, of {over}")
         self.size, self.over = size, over
-        self.exponent = check_number("data.exponent", exponent, 0, float("inf"), open_high=True)
+        self.exponent = check_number("exponent", exponent, 0, float("inf"), open_high=True)
 
     def prepare(self, replicas: Replicas) -> Settings:
         columns = replicas.columns(self.prefix, self)

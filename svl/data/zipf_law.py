@@ -9,7 +9,7 @@ from torch import Tensor
 from svl import random
 
 LARGEST = 2**20
-"""Ranks that a table holds: one number each, for every replica."""
+"""The largest pool: a table of weights has a number for each rank and replica."""
 
 
 def cumulative_weights(
@@ -26,7 +26,7 @@ def rank(
     counter: Int[Tensor, "replica draw"],
     size: Int[Tensor, "replica 1"],
 ) -> Int[Tensor, "replica draw"]:
-    """Ranks from 0 on of pools of ``size``, drawn by inversion with 53 random bits each."""
+    """Ranks, counted from 0, in pools of ``size``; each is drawn by inversion with 53 random bits."""
     high, low, _, _ = random.bits(random.fold(key, "zipf")[:, None], counter)
     uniform = ((high >> 5) * 2**26 + (low >> 6)).to(torch.float64) * 2.0**-53
     drawn = torch.searchsorted(weights, uniform * weights.gather(1, size - 1), right=True)

@@ -1,4 +1,4 @@
-"""What is done to the data or the gradients beside the strategy: one intervention a file."""
+"""Interventions: changes of the training data or of the gradients, one per file."""
 
 from svl.interventions.added_bias import AddedBias
 from svl.interventions.bias_removal import BiasRemoval

@@ -1,4 +1,4 @@
-"""Input coordinates with the means of a few samples."""
+"""Added bias: input coordinates get the means of a few samples."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _CHUNK = 2**14
 
 
 class AddedBias(DataIntervention):
-    """Training inputs whose coordinates have the means of the replica's first ``samples`` examples.
+    """Gives the coordinates of training inputs the means of the replica's first ``samples`` examples.
 
-    A coordinate in {-1, 1} is 1 with probability (1 + mean) / 2; a Gaussian one is moved by the mean. Labels are the
-    task's own for the new input. Source: Liu et al. 2026, section 4.1.3, figures 3b and 17 (online data, 2^m samples).
+    A coordinate in {-1, 1} is 1 with probability (1 + mean) / 2; a Gaussian one is shifted by the mean. Labels are
+    those that the task gives to the new input. Source: Liu et al. 2026, section 4.1.3, figures 3b
+    and 17 (online data, 2^m samples).
 
     Args:
         samples: how many examples the means are taken from. Can vary by replica.
@@ -37,7 +38,7 @@ class AddedBias(DataIntervention):
     changes_inputs = True
 
     def __init__(self, samples: int) -> None:
-        check_whole("data.interventions.samples", samples, 1, 2**24, "1 to 2^24")
+        check_whole("samples", samples, 1, 2**24, "1 to 2^24")
         self.samples = samples
 
     def check(self, key: str, data: ReuseDataModule) -> None:
@@ -56,14 +57,14 @@ class AddedBias(DataIntervention):
                 parts = [torch.arange(start, min(start + _CHUNK, count))[None] for start in starts]
                 sums = [data.task.examples(key[replica][None], part)[0].double().sum(1) for part in parts]
                 means[seed, count] = (sum(sums) / count)[0].float()
-        return {"mean": torch.stack([means[one] for one in zip(replicas.seed, samples, strict=True)])}
+        return {"mean": torch.stack([means[replica] for replica in zip(replicas.seed, samples, strict=True)])}
 
     def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         mean, inputs = settings["mean"][:, None], batch.inputs
         if batch.task.input_law == "signs":
-            # A coin of the right bias turns a coordinate that points against the mean.
-            coin = random.uniforms(random.fold(batch.key, "added bias")[:, None], batch.index, inputs.shape[-1])
-            inputs = torch.where((inputs * mean < 0) & (coin < mean.abs()), -inputs, inputs)
+            # Coordinates of the other sign than the mean are flipped with probability |mean|.
+            uniform = random.uniforms(random.fold(batch.key, "added bias")[:, None], batch.index, inputs.shape[-1])
+            inputs = torch.where((inputs * mean < 0) & (uniform < mean.abs()), -inputs, inputs)
         else:
             inputs = inputs + mean
         return inputs, batch.task.labels(batch.key, inputs, batch.index)

@@ -13,7 +13,7 @@ from svl.interventions.on_gradients import BatchGradientIntervention
 
 
 class ClipNorm(BatchGradientIntervention):
-    """A gradient longer than ``max_norm`` is shortened to it, as by ``torch.nn.utils.clip_grad_norm_``.
+    """Scales gradients of a norm above ``max_norm`` to that norm, as ``torch.nn.utils.clip_grad_norm_`` does.
 
     Args:
         max_norm: Euclidean norm over all parameters of a replica; ``inf`` clips nothing. Can vary by replica.
@@ -25,7 +25,7 @@ class ClipNorm(BatchGradientIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"max_norm"})
 
     def __init__(self, max_norm: float = 1.0) -> None:
-        self.max_norm = check_number("model.interventions.max_norm", max_norm, 0, math.inf)
+        self.max_norm = check_number("max_norm", max_norm, 0, math.inf)
 
     def apply(
         self,

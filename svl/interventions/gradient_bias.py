@@ -1,4 +1,4 @@
-"""Gradients with a share of an old one."""
+"""Gradient bias: a multiple of an earlier gradient is added to each gradient."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from svl.interventions.on_gradients import BatchGradientIntervention
 class GradientBias(BatchGradientIntervention):
     """g <- g + gamma g', where g' is the batch gradient of an earlier step, a new one every ``every`` steps.
 
-    At steps 0, ``every``, 2 ``every``, ... g becomes the g' of the steps that follow; step 0 has none. Source: Kotha et
-    al. 2025, section 3 and figure 2 (every 100 steps; facts every 25).
+    The g of steps 0, ``every``, 2 ``every``, ... is the g' of the steps that follow; at step 0, g' is 0. Source: Kotha
+    et al. 2025, section 3 and figure 2 (every 100 steps; facts every 25).
 
     Args:
-        gamma: share of the old gradient. Can vary by replica.
-        every: steps that an old gradient stays in use. Can vary by replica.
+        gamma: factor on the old gradient. Can vary by replica.
+        every: number of steps for which an old gradient is used. Can vary by replica.
 
     Raises:
         SettingError: for a ``gamma`` below 0 or an ``every`` below 1.
@@ -30,8 +30,8 @@ class GradientBias(BatchGradientIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"gamma", "every"})
 
     def __init__(self, gamma: float, every: int = 100) -> None:
-        self.gamma = check_number("model.interventions.gamma", gamma, 0, math.inf, open_high=True)
-        check_whole("model.interventions.every", every, 1)
+        self.gamma = check_number("gamma", gamma, 0, math.inf, open_high=True)
+        check_whole("every", every, 1)
         self.every = every
 
     def state(self, gradient: Float[Tensor, "replica number"]) -> dict[str, Tensor]:

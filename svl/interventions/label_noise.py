@@ -1,4 +1,4 @@
-"""Label noise."""
+"""Label noise: a fraction of the training examples has a wrong label."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class LabelNoise(DataIntervention):
-    """A share of the training examples has a wrong label, uniform among the others: a sign is flipped.
+    """Gives a fraction of the training examples a wrong label, drawn uniformly from the others; signs are flipped.
 
-    An example keeps its label whenever it comes again.
+    An example has the same label each time it is used.
 
     Args:
         rate: probability of a wrong label, 0 to 1; (c - 1) / c makes c labels uniform. Can vary by replica.
@@ -31,7 +31,7 @@ class LabelNoise(DataIntervention):
     per_replica: ClassVar[frozenset[str]] = frozenset({"rate"})
 
     def __init__(self, rate: float = 0.1) -> None:
-        self.rate = check_number("data.interventions.rate", rate, 0, 1)
+        self.rate = check_number("rate", rate, 0, 1)
 
     def check(self, key: str, data: ReuseDataModule) -> None:
         if data.task.label_count is None:

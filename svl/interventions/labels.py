@@ -1,4 +1,4 @@
-"""Other labels than the task's: random, permuted, or of a random teacher."""
+"""Labels in place of the task's: random, permuted, or of a random teacher."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 class Labels(DataIntervention):
-    """Labels that say nothing about the task, the same whenever an example comes again in a phase.
+    """Replaces labels by ones without information about the task, the same each time an example is used in a phase.
 
     Source: Liu et al. 2026, section 5.1, figures 4 (``random`` for parity, ``teacher`` for single-index models) and 20
     (``permuted``), and corollary 2.
 
     Args:
-        kind: ``task``: as they are; ``random``: uniform among the labels that there are; ``permuted``: the labels of
-            the phase's set in a random order (of fresh examples: those of others); ``teacher``: those of another draw
-            of the task's teacher. Can vary by replica.
-        phases: the phases in which it happens, the first is 1; all if left out.
+        kind: ``task``: the task's own; ``random``: uniform among the task's labels; ``permuted``: the labels of the
+            phase's set in a random order (for fresh examples: those of other fresh ones); ``teacher``: those of another
+            draw of the task's teacher. Can vary by replica.
+        phases: the phases in which labels are replaced, counted from 1; all if omitted.
 
     Raises:
         SettingError: for an unknown kind, a phase below 1, or a task that has no such labels.
@@ -43,11 +43,11 @@ class Labels(DataIntervention):
 
     def __init__(self, kind: Kind = "random", phases: list[int] | None = None) -> None:
         if kind not in KINDS:
-            raise SettingError("data.interventions.kind", kind, ", ".join(KINDS))
+            raise SettingError("kind", kind, ", ".join(KINDS))
         if phases is not None and (not isinstance(phases, list) or not phases):
-            raise SettingError("data.interventions.phases", phases, "a list of phases, of which the first is 1")
+            raise SettingError("phases", phases, "a list of phases, of which the first is 1")
         for phase in phases or []:
-            check_whole("data.interventions.phases", phase, 1, allowed="phases, of which the first is 1")
+            check_whole("phases", phase, 1, allowed="phases, of which the first is 1")
         self.kind, self.phases = kind, phases
 
     def check(self, key: str, data: ReuseDataModule) -> None:
@@ -64,15 +64,15 @@ class Labels(DataIntervention):
             allowed = f"phases 1 to {sets.shape[1]}, as many as {type(data).__name__} has here"
             raise SettingError(f"{prefix}phases", self.phases, allowed)
         self._kinds = [kind for kind in KINDS[1:] if kind in kinds]
-        found = {"kind": torch.tensor([KINDS.index(kind) for kind in kinds])}
+        columns = {"kind": torch.tensor([KINDS.index(kind) for kind in kinds])}
         active = [self.phases is None or phase + 1 in self.phases for phase in range(sets.shape[1])]
-        found["active"] = torch.tensor(active).expand(len(kinds), -1)
+        columns["active"] = torch.tensor(active).expand(len(kinds), -1)
         if "permuted" in kinds:
             plans = [random.permutation_plan([max(size, 1)]) for size in sets[..., 1].flatten().tolist()]
             self._walk = max(walk for _, _, walk in plans)
             sides = torch.tensor([[int(a), int(b)] for a, b, _ in plans])
-            found |= {"sets": sets, "sides": sides.view(sets.shape)}
-        return found
+            columns |= {"sets": sets, "sides": sides.view(sets.shape)}
+        return columns
 
     def apply(self, settings: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         phase, targets = batch.phase()[:, None], batch.targets
@@ -111,5 +111,5 @@ def _check_kind(key: str, kind: str, task: Task) -> None:
 
 
 def as_targets(number: Int[Tensor, "replica batch"], like: Shaped[Tensor, "replica batch"]) -> Tensor:
-    """Labels by number as a task has them: classes, or signs for the numbers 0 and 1."""
+    """Numbers of labels in the form of a task's targets: classes, or signs 1 and -1 for the numbers 0 and 1."""
     return 1.0 - 2.0 * number.to(like.dtype) if like.is_floating_point() else number

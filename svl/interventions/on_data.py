@@ -1,4 +1,4 @@
-"""What an intervention on the data is: a change of training examples, between the strategy and the network."""
+"""The base class of interventions on the data: changes of training examples between strategy and network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from svl.data.reuse import ReuseDataModule
 
 FRESH = 2**61
-"""Counters from here on are those of no training example: beyond every step's, and below the test set's."""
+"""Counters from here on belong to no training example: they are above every step's and below the test set's."""
 
 
 @dataclass
@@ -30,9 +30,9 @@ class Batch:
         task: with the settings that vary by replica.
         draw: the micro-batch for which the strategy was asked.
         index: counters of the examples.
-        inputs: as the interventions before this one left them.
-        targets: likewise.
-        applied: how many interventions came before.
+        inputs: inputs after the interventions before this one.
+        targets: targets after the interventions before this one.
+        applied: number of interventions before this one.
     """
 
     data: ReuseDataModule
@@ -53,7 +53,7 @@ class Batch:
         return self.data.phase(self.draw.settings, self.draw.state, self.draw.step)
 
     def examples(self, index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of other examples, after the interventions that came before."""
+        """Inputs and targets of other examples, after the interventions before this one."""
         return self.data.learned(self.draw, index, self.applied)
 
     def enumerated(self) -> Tensor | None:
@@ -62,22 +62,22 @@ class Batch:
 
 
 class DataIntervention(ABC):
-    """A pure function of examples and their counters, the same at each repetition of an example in a phase.
+    """A pure function of examples and their counters, with the same result each time an example is used in a phase.
 
     Its attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica. The test
-    set stays as it is.
+    set is not changed.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
-    changes_inputs: ClassVar[bool] = False  # and so asks the task for the labels: it stands first, and alone
+    changes_inputs: ClassVar[bool] = False  # it then asks the task for new labels, so it must be the first
 
-    def check(self, key: str, data: ReuseDataModule) -> None:  # noqa: B027 - most tasks and strategies will do
-        """Raise :class:`SettingError` for ``key`` where the intervention makes no sense for a task or strategy."""
+    def check(self, key: str, data: ReuseDataModule) -> None:  # noqa: B027 - by default every task and strategy is allowed
+        """Raise :class:`SettingError` for ``key`` where the intervention does not apply to the task or the strategy."""
 
     def prepare(self, data: ReuseDataModule, settings: Settings, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
         """The settings that :meth:`apply` needs, as tensors ``[replica, ...]``; called once, before training.
 
-        What all replicas share is kept on the intervention here and nowhere else.
+        Only this method sets attributes: those that all replicas share.
 
         Args:
             data: the strategy.

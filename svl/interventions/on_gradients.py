@@ -1,4 +1,4 @@
-"""What an intervention on the gradients is: a change between the batch's gradient and the optimizer's update."""
+"""The base classes of interventions on the gradients, which act between the gradient and the optimizer's update."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from svl.replicas import Replicas
 
 
-class GradientIntervention(ABC):  # noqa: B024 - its two kinds have nothing in common that they would write
-    """What stands under ``model.interventions``; it acts on each replica by itself.
+class GradientIntervention(ABC):  # noqa: B024 - its two kinds share no method that a subclass must define
+    """An intervention under ``model.interventions``, which acts on each replica independently.
 
-    All parameters of a replica lie in one row of numbers; the gradients of frozen ones are 0. Its attributes have the
-    names of its constructor's arguments; those in ``per_replica`` can vary by replica.
+    The gradients of all parameters of a replica are one row of numbers; those of frozen parameters are 0. Its
+    attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica.
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset()
@@ -27,10 +27,10 @@ class GradientIntervention(ABC):  # noqa: B024 - its two kinds have nothing in c
 
 
 class BatchGradientIntervention(GradientIntervention):
-    """A pure function of a step's gradient and of what it remembers."""
+    """A pure function of a step's gradient and of a state that is kept from step to step."""
 
     def state(self, gradient: Float[Tensor, "replica number"]) -> dict[str, Tensor]:
-        """What is remembered from step to step, as tensors ``[replica, ...]``, before the first."""
+        """The state before the first step, as tensors ``[replica, ...]``."""
         return {}
 
     @abstractmethod
@@ -41,11 +41,11 @@ class BatchGradientIntervention(GradientIntervention):
         state: dict[str, Tensor],
         step: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "replica number"], dict[str, Tensor]]:
-        """The gradient to use instead, and the state after the step."""
+        """The gradient that replaces it, and the state after the step."""
 
 
 class SampleGradientIntervention(GradientIntervention):
-    """A pure function of the gradients of a step's samples, which makes one gradient of them."""
+    """A pure function that combines the gradients of a step's samples into one gradient."""
 
     @abstractmethod
     def combine(

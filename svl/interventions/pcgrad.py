@@ -1,4 +1,4 @@
-"""PCGrad: gradients of samples that are projected away from each other's."""
+"""PCGrad: conflicting gradients of samples are projected onto each other's normal plane."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from svl.interventions.on_gradients import SampleGradientIntervention
 
 
 class PCGrad(SampleGradientIntervention):
-    """Of each sample's gradient g_i, the part against another's g_j is removed, for all j in a random order.
+    """Removes the part of each sample's gradient g_i that conflicts with another's g_j, for all j in random order.
 
     Where g_i . g_j < 0, g_i becomes g_i - (g_i . g_j / |g_j|^2) g_j. The g_j are the original ones, and the step's
-    gradient is the mean of the g_i. The order is drawn anew for each sample and step from the replica's key. It costs
-    a gradient for each sample. Source: Yu et al. 2020, algorithm 1, over the samples of a batch as in Kotha et al.
+    gradient is the mean of the g_i. The order is drawn anew for each sample and step from the replica's key. It needs
+    the gradient of each sample. Source: Yu et al. 2020, algorithm 1, over the samples of a batch as in Kotha et al.
     2025, section 3 and figure 3.
     """
 
@@ -40,8 +40,9 @@ class PCGrad(SampleGradientIntervention):
     def _order(
         self, replicas: int, batch: int, key: Int[Tensor, "replica 2"], step: Int[Tensor, ""]
     ) -> Int[Tensor, "replica batch others"]:
-        """For each sample all others, in the order in which their gradients are taken."""
+        """For each sample all others, in the order in which it is projected."""
         pair = torch.arange(batch * batch, device=key.device).expand(replicas, -1)
         words = random.bits(random.fold(random.fold(key, "pcgrad"), step)[:, None], pair)[0]
-        own = torch.eye(batch, dtype=torch.int64, device=key.device).flatten() << 32
-        return (words | own).unflatten(1, (batch, batch)).argsort(dim=-1, stable=True)[..., :-1]
+        # Behind all 32-bit words, so that each sample itself comes last.
+        last = torch.eye(batch, dtype=torch.int64, device=key.device).flatten() << 32
+        return (words | last).unflatten(1, (batch, batch)).argsort(dim=-1, stable=True)[..., :-1]

@@ -28,10 +28,10 @@ class ConvNet(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], output_dim: int, channels: int = 8) -> None:
         super().__init__()
-        check_whole("model.network.channels", channels, 1)
+        check_whole("channels", channels, 1)
         if len(input_shape) != 3:
             allowed = "a task whose inputs are images (channel, height, width); for a Dataset, set shape"
-            raise SettingError("data.task", f"inputs {tuple(input_shape)}", allowed)
+            raise SettingError("input_shape", f"inputs {tuple(input_shape)}", allowed)
         colours, height, width = input_shape
         self.first = nn.Conv2d(colours, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)

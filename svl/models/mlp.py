@@ -60,10 +60,10 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if width < 1:
-            raise SettingError("model.network.width", width, "at least 1")
+            raise SettingError("width", width, "at least 1")
         if depth < 1:
-            raise SettingError("model.network.depth", depth, "at least 1")
-        check_choice("model.network.activation", activation, ACTIVATIONS)
+            raise SettingError("depth", depth, "at least 1")
+        check_choice("activation", activation, ACTIVATIONS)
         dims = [math.prod(input_shape), *[width] * (depth - 1), output_dim]
         self.activation = activation
         self.input_axes = len(input_shape)

@@ -31,8 +31,8 @@ class QuadraticNeuron(nn.Module):
 
     def __init__(self, input_shape: tuple[int, ...], output_dim: int, width: int = 1024) -> None:
         super().__init__()
-        check_whole("model.network.width", width, 1)
-        check_whole("data.task", output_dim, 1, 1, "a task with one output: the network is one neuron")
+        check_whole("width", width, 1)
+        check_whole("output_dim", output_dim, 1, 1, "a task with one output: the network is one neuron")
         self.input_axes = len(input_shape)
         direction = torch.randn(math.prod(input_shape))
         self.w = nn.Parameter(direction / direction.norm())

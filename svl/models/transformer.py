@@ -113,13 +113,13 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("depth", depth), ("heads", heads)):
-            check_whole(f"model.network.{name}", value, 1)
+            check_whole(name, value, 1)
         if width % heads:
-            raise SettingError("model.network.heads", heads, f"a divisor of width = {width}")
+            raise SettingError("heads", heads, f"a divisor of width = {width}")
         if not (math.isfinite(feed_forward_ratio) and round(feed_forward_ratio * width) >= 1):
-            raise SettingError("model.network.feed_forward_ratio", feed_forward_ratio, "a number above 0")
-        check_choice("model.network.qk_norm", qk_norm, QK_NORMS)
-        check_choice("model.network.readout", readout, READOUTS)
+            raise SettingError("feed_forward_ratio", feed_forward_ratio, "a number above 0")
+        check_choice("qk_norm", qk_norm, QK_NORMS)
+        check_choice("readout", readout, READOUTS)
         self.readout = readout
         self.is_discrete = vocabulary is not None
         self.is_vector = len(input_shape) == 1 and not self.is_discrete

@@ -34,11 +34,11 @@ class AdamW(UpdateRule):
     def __init__(
         self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01
     ) -> None:
-        self.lr = check_number("model.optimizer.lr", lr, 0, math.inf, open_high=True)
-        self.beta1 = check_number("model.optimizer.beta1", beta1, 0, 1, open_high=True)
-        self.beta2 = check_number("model.optimizer.beta2", beta2, 0, 1, open_high=True)
-        self.eps = check_number("model.optimizer.eps", eps, 0, math.inf, open_high=True)
-        self.weight_decay = check_number("model.optimizer.weight_decay", weight_decay, 0, math.inf, open_high=True)
+        self.lr = check_number("lr", lr, 0, math.inf, open_high=True)
+        self.beta1 = check_number("beta1", beta1, 0, 1, open_high=True)
+        self.beta2 = check_number("beta2", beta2, 0, 1, open_high=True)
+        self.eps = check_number("eps", eps, 0, math.inf, open_high=True)
+        self.weight_decay = check_number("weight_decay", weight_decay, 0, math.inf, open_high=True)
 
     def state(self, parameter: Float[Tensor, "replica ..."]) -> dict[str, Tensor]:
         return zeros(parameter, "exp_avg", "exp_avg_sq")

@@ -32,7 +32,7 @@ class Alpha(Parameterisation):
 
     def __init__(self, alpha: float = 1.0) -> None:
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < math.inf:
-            raise SettingError("model.parameterisation.alpha", alpha, "a number above 0")
+            raise SettingError("alpha", alpha, "a number above 0")
         self.alpha = float(alpha)
 
     def factors(
@@ -44,7 +44,7 @@ class Alpha(Parameterisation):
     ) -> dict[str, Factors]:
         names, alpha = list(layers(network)), numbers["alpha"]
         if len(names) < 2:
-            raise SettingError("model.parameterisation", "Alpha", "networks of two or more layers")
+            raise SettingError("", "Alpha", "networks of two or more layers")
         scales = {names[0]: 1 / alpha, names[-1]: alpha}
         parameters = ((name, name.rpartition(".")[0]) for name, _ in network.named_parameters())
         return {name: Factors(scale=scales[layer]) for name, layer in parameters if layer in scales}

@@ -46,7 +46,7 @@ class MuP(Parameterisation):
     """
 
     def __init__(self, base_width: int = 1) -> None:
-        check_whole("model.parameterisation.base_width", base_width, 1)
+        check_whole("base_width", base_width, 1)
         self.base_width = base_width
 
     def factors(
@@ -60,7 +60,7 @@ class MuP(Parameterisation):
             base = make(width=self.base_width)
         except SettingError as error:
             allowed = f"a width that {type(network).__name__} can have ({error.allowed})"
-            raise SettingError("model.parameterisation.base_width", self.base_width, allowed) from error
+            raise SettingError("base_width", self.base_width, allowed) from error
         owners = {name: network.get_submodule(name.rpartition(".")[0]) for name, _ in network.named_parameters()}
         return {
             name: self._of_parameter(owners[name], name, _growth(base, network, name), base, network, rule.is_adaptive)

@@ -31,9 +31,9 @@ class SGD(UpdateRule):
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "momentum", "weight_decay"})
 
     def __init__(self, lr: float = 0.1, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
-        self.lr = check_number("model.optimizer.lr", lr, 0, math.inf, open_high=True)
-        self.momentum = check_number("model.optimizer.momentum", momentum, 0, 1, open_high=True)
-        self.weight_decay = check_number("model.optimizer.weight_decay", weight_decay, 0, math.inf, open_high=True)
+        self.lr = check_number("lr", lr, 0, math.inf, open_high=True)
+        self.momentum = check_number("momentum", momentum, 0, 1, open_high=True)
+        self.weight_decay = check_number("weight_decay", weight_decay, 0, math.inf, open_high=True)
 
     def state(self, parameter: Float[Tensor, "replica ..."]) -> dict[str, Tensor]:
         return zeros(parameter, "momentum_buffer")

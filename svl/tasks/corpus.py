@@ -18,7 +18,7 @@ from torch import Tensor
 
 from svl.errors import SettingError
 
-PATHS = "data.task.paths"
+PATHS = "paths"
 _SEPARATOR = b"\0"
 _HIDDEN = (".*",)
 # Left out of the standard library: installed packages, tests, example programs, and files made when Python is built.
@@ -63,7 +63,7 @@ def read(places: tuple[str, ...] | None, pattern: str, held_out: float, max_byte
             files.append((name, path))
             total += size
     if len(files) < 2:
-        key, value = (PATHS, places and list(places)) if max_bytes is None else ("data.task.max_bytes", max_bytes)
+        key, value = (PATHS, places and list(places)) if max_bytes is None else ("max_bytes", max_bytes)
         raise SettingError(
             key, value, f"two files or more of the pattern {pattern!r} that are not empty: some are held out"
         )

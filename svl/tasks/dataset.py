@@ -63,20 +63,20 @@ class Dataset(Task):
         test_arguments: dict[str, Any] | None = None,
     ) -> None:
         if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
-            raise SettingError("data.task.held_out", held_out, "a share of the items, above 0 and below 1")
+            raise SettingError("held_out", held_out, "a share of the items, above 0 and below 1")
         if not isinstance(standardise, bool):
-            raise SettingError("data.task.standardise", standardise, "true or false")
+            raise SettingError("standardise", standardise, "true or false")
         if vocabulary is not None:
-            check_whole("data.task.vocabulary", vocabulary, 1, allowed="a whole number, at least 1, or null")
+            check_whole("vocabulary", vocabulary, 1, allowed="a whole number, at least 1, or null")
         if columns is not None and not (_is_list(columns, str) and len(columns) == 2):
-            raise SettingError("data.task.columns", columns, "two names, of inputs and targets, or null")
+            raise SettingError("columns", columns, "two names, of inputs and targets, or null")
         if shape is not None and not (_is_list(shape, int) and all(side >= 1 for side in shape)):
-            raise SettingError("data.task.shape", shape, "a list of whole numbers, at least 1, or null")
+            raise SettingError("shape", shape, "a list of whole numbers, at least 1, or null")
         for name, value in (("arguments", arguments), ("test_arguments", test_arguments)):
             if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
-                raise SettingError(f"data.task.{name}", value, "a mapping from names to values, or null")
+                raise SettingError(name, value, "a mapping from names to values, or null")
         if test is None and test_arguments is not None:
-            raise SettingError("data.task.test_arguments", test_arguments, "null without test")
+            raise SettingError("test_arguments", test_arguments, "null without test")
         self.dataset, self.arguments, self.columns, self.shape = dataset, arguments, columns, shape
         self.standardise, self.vocabulary, self.held_out = standardise, vocabulary, held_out
         self.test, self.test_arguments = test, test_arguments
@@ -88,11 +88,11 @@ class Dataset(Task):
             held = dataset_source.read("test", test, test_arguments, columns)
             kinds = [f"inputs {part.inputs.shape[1:]}, targets {_kind(part)}" for part in (held, train)]
             if kinds[0] != kinds[1]:
-                raise SettingError("data.task.test", kinds[0], f"{kinds[1]}, as in dataset")
+                raise SettingError("test", kinds[0], f"{kinds[1]}, as in dataset")
         stored = train.inputs.shape[1:] or (1,)
         self.input_shape = stored if shape is None else tuple(shape)
         if math.prod(self.input_shape) != math.prod(stored):
-            raise SettingError("data.task.shape", shape, f"{math.prod(stored)} numbers: inputs are {stored}")
+            raise SettingError("shape", shape, f"{math.prod(stored)} numbers: inputs are {stored}")
         self.losses: tuple[str, ...] = ("squared",)
         if _kind(train) == "classes":
             self.losses = ("cross_entropy",)
@@ -114,13 +114,13 @@ class Dataset(Task):
                 if part.ndim != 2 or part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= self.vocabulary:
                     inputs = f"{part.dtype} from {part.min()} to {part.max()} of shape {self.input_shape}"
                     allowed = f"null, or inputs that are rows of tokens from 0 to vocabulary - 1; they are {inputs}"
-                    raise SettingError("data.task.vocabulary", self.vocabulary, allowed)
+                    raise SettingError("vocabulary", self.vocabulary, allowed)
             return [torch.from_numpy(part.astype(np.int64)) for part in parts]
         mean, deviation = 0.0, 1.0
         if self.standardise:
             mean, deviation = (float(value(parts[0], dtype=np.float64)) for value in (np.mean, np.std))
             if deviation == 0:
-                raise SettingError("data.task.standardise", True, "false: all numbers of the inputs are the same")
+                raise SettingError("standardise", True, "false: all numbers of the inputs are the same")
         # Bytes and half floats are too coarse for the subtraction and the division.
         exact = (part.astype(np.promote_types(part.dtype, np.float32), copy=False) for part in parts)
         return [torch.from_numpy(((part - mean) / deviation).astype(np.float32)) for part in exact]
@@ -170,7 +170,7 @@ def _hold_out(items: Items, share: float) -> tuple[Items, Items]:
     """The training items and a random fraction of test items, at least one, both in their stored order."""
     count = len(items.targets)
     if count < 2:
-        raise SettingError("data.task.dataset", f"{count} item", "two items or more: some are held out")
+        raise SettingError("dataset", f"{count} item", "two items or more: some are held out")
     # All replicas have the same test items, so the order does not depend on their seeds.
     key = random.fold(random.key(torch.zeros(1, dtype=torch.int64)), "held out")
     order = Table(torch.arange(count)).shuffled(key, torch.arange(count)[None])[0]
@@ -182,6 +182,6 @@ def _number_classes(train: Items, held: Items) -> tuple[Items, Items, int]:
     """Both sets of items with their classes numbered from 0 in sorted order, and the number of classes."""
     classes, number = np.unique(np.concatenate([train.targets, held.targets]), return_inverse=True)
     if len(classes) < 2:
-        raise SettingError("data.task.dataset", f"one class, {classes[0]}", "targets of two classes or more, or floats")
+        raise SettingError("dataset", f"one class, {classes[0]}", "targets of two classes or more, or floats")
     first, second = np.split(number, [len(train.targets)])
     return train._replace(targets=first), held._replace(targets=second), len(classes)

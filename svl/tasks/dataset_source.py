@@ -38,11 +38,10 @@ def read(setting: str, dataset: Any, arguments: Mapping[str, Any] | None, column
     Raises:
         SettingError: for a dataset that cannot be imported, made or read, or whose items do not fit together.
     """
-    key = f"data.task.{setting}"
-    arguments_key = "data.task.arguments" if setting == "dataset" else f"data.task.{setting}_arguments"
+    arguments_key = "arguments" if setting == "dataset" else f"{setting}_arguments"
     label = dataset if isinstance(dataset, str) else getattr(dataset, "__name__", type(dataset).__name__)
     is_file = isinstance(dataset, str | Path) and Path(dataset).suffix == ".npz"
-    source = _import(key, dataset) if isinstance(dataset, str) and not is_file else dataset
+    source = _import(setting, dataset) if isinstance(dataset, str) and not is_file else dataset
     # An object that can be both called and indexed is a dataset; a class is always called.
     is_made = isinstance(source, type) or (callable(source) and not hasattr(source, "__getitem__"))
     if arguments is not None and not is_made:
@@ -51,12 +50,12 @@ def read(setting: str, dataset: Any, arguments: Mapping[str, Any] | None, column
     if is_file:
         path = Path(dataset).expanduser().absolute()
         if not path.is_file():
-            raise SettingError(key, str(dataset), "an .npz file that exists")
-        return _made(key, str(dataset), _load, _Arguments(path=path, changed=path.stat().st_mtime_ns), names)
+            raise SettingError(setting, str(dataset), "an .npz file that exists")
+        return _made(setting, str(dataset), _load, _Arguments(path=path, changed=path.stat().st_mtime_ns), names)
     if is_made:
-        return _made(key, label, source, _Arguments(arguments or {}), names)
+        return _made(setting, label, source, _Arguments(arguments or {}), names)
     with _seeded():
-        return collect(key, label, source, names)  # not cached, because the object may have changed
+        return collect(setting, label, source, names)  # not cached, because the object may have changed
 
 
 def _import(key: str, name: str) -> Any:

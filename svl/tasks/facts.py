@@ -57,10 +57,10 @@ class Facts(Task):
     ) -> None:
         counts = {"subjects": subjects, "relations": relations, "answers": answers, "noise_tokens": noise_tokens}
         for name, count in counts.items():
-            check_whole(f"data.task.{name}", count, 1, _LARGEST, "1 to 2^20")
-        check_whole("data.task.noise_length", noise_length, 0, _LARGEST, "0 to 2^20")
+            check_whole(name, count, 1, _LARGEST, "1 to 2^20")
+        check_whole("noise_length", noise_length, 0, _LARGEST, "0 to 2^20")
         if objective not in ("all", "answer"):
-            raise SettingError("data.task.objective", objective, "'all' or 'answer'")
+            raise SettingError("objective", objective, "'all' or 'answer'")
         self.subjects, self.relations, self.answers = subjects, relations, answers
         self.noise_tokens, self.noise_length, self.objective = noise_tokens, noise_length, objective
         self._first_answer = subjects + relations

@@ -48,12 +48,12 @@ class InContextRegression(Task):
     def __init__(
         self, dim: int = 4, points: int = 16, noise: float = 0.0, beta: float = 0.0, objective: Objective = "query"
     ) -> None:
-        check_whole("data.task.dim", dim, 1)
-        check_whole("data.task.points", points, 1)
+        check_whole("dim", dim, 1)
+        check_whole("points", points, 1)
         if objective not in ("query", "prefixes"):
-            raise SettingError("data.task.objective", objective, "'query' or 'prefixes'")
-        self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
-        self.beta = check_number("data.task.beta", beta, 0, 1)
+            raise SettingError("objective", objective, "'query' or 'prefixes'")
+        self.noise = check_number("noise", noise, 0, math.inf, open_high=True)
+        self.beta = check_number("beta", beta, 0, 1)
         self.dim, self.points, self.objective = dim, points, objective
         self.input_shape = (2 * points - 1, dim)
         self.per_position = objective == "prefixes"

@@ -63,7 +63,7 @@ def _column_names(names: list[Any], columns: tuple[str, ...] | None) -> tuple[An
     listed = ", ".join(map(str, names))
     if columns is not None:
         if not set(columns) <= set(names):
-            raise SettingError("data.task.columns", list(columns), f"two of {listed}")
+            raise SettingError("columns", list(columns), f"two of {listed}")
         return columns
     target = next((name for name in _TARGETS if name in names), None)
     inputs = next((name for name in _INPUTS if name in names), None)
@@ -71,7 +71,7 @@ def _column_names(names: list[Any], columns: tuple[str, ...] | None) -> tuple[An
         target = target or next(name for name in reversed(names) if name != inputs)
         inputs = next(name for name in names if name != target)
     if inputs is None or target is None:
-        raise SettingError("data.task.columns", None, f"two of {listed}, since their names are not the usual ones")
+        raise SettingError("columns", None, f"two of {listed}, since their names are not the usual ones")
     return inputs, target
 
 
@@ -92,14 +92,14 @@ def _rows(source: Any, columns: tuple[str, ...] | None, refuse: Callable[[str], 
                 names = names or _column_names(list(item), None)
                 item = item[names[0]], item[names[1]]
             elif columns is not None:
-                raise SettingError("data.task.columns", list(columns), "null, because the items are not mappings")
+                raise SettingError("columns", list(columns), "null, because the items are not mappings")
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise refuse(f"items that are pairs (input, target) or mappings; number {number} is neither")
             rows.append((_array(item[0]), _array(item[1])))
         except SettingError:
             raise
         except KeyError as error:
-            raise SettingError("data.task.columns", columns, f"names that item {number} has, not {error}") from error
+            raise SettingError("columns", columns, f"names that item {number} has, not {error}") from error
         except Exception as error:  # a dataset may raise anything
             raise refuse(f"items that can be read; number {number} raises {reason(error)}") from error
     if not rows:

@@ -36,10 +36,10 @@ class LinearRegression(Task):
     per_replica: ClassVar[frozenset[str]] = frozenset({"exponent", "noise"})
 
     def __init__(self, dim: int = 32, exponent: float = 0.0, noise: float = 1.0) -> None:
-        check_whole("data.task.dim", dim, 1)
+        check_whole("dim", dim, 1)
         self.dim, self.input_shape = dim, (dim,)
-        self.exponent = check_number("data.task.exponent", exponent, 0, math.inf, open_high=True)
-        self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
+        self.exponent = check_number("exponent", exponent, 0, math.inf, open_high=True)
+        self.noise = check_number("noise", noise, 0, math.inf, open_high=True)
 
     def eigenvalues(self, key: Int[Tensor, "replica 2"]) -> Float[Tensor, "replica {self.dim}"]:
         """Each replica's spectrum lambda, the variances of the coordinates."""

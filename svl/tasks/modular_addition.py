@@ -33,10 +33,10 @@ class ModularAddition(Task):
     losses = ("cross_entropy",)
 
     def __init__(self, modulus: int = 97, numbers: int | None = None, base: int = 10) -> None:
-        check_whole("data.task.modulus", modulus, 2, _LARGEST, "2 to 2^31")
+        check_whole("modulus", modulus, 2, _LARGEST, "2 to 2^31")
         if numbers is not None:
-            check_whole("data.task.numbers", numbers, 2, _LARGEST, "2 to 2^31, or null for the modulus")
-        check_whole("data.task.base", base, 2, _LARGEST, "2 to 2^31")
+            check_whole("numbers", numbers, 2, _LARGEST, "2 to 2^31, or null for the modulus")
+        check_whole("base", base, 2, _LARGEST, "2 to 2^31")
         self.modulus, self.numbers, self.base = modulus, numbers, base
         self._count = modulus if numbers is None else numbers
         self._places = [1]

@@ -32,10 +32,10 @@ class Parity(Task):
     """
 
     def __init__(self, dim: int = 20, degree: int = 6, support: Literal["first", "drawn"] = "first") -> None:
-        check_whole("data.task.dim", dim, 1, 128, "1 to 128")
-        check_whole("data.task.degree", degree, 1, dim, f"1 to dim = {dim}")
+        check_whole("dim", dim, 1, 128, "1 to 128")
+        check_whole("degree", degree, 1, dim, f"1 to dim = {dim}")
         if support not in ("first", "drawn"):
-            raise SettingError("data.task.support", support, "'first' or 'drawn'")
+            raise SettingError("support", support, "'first' or 'drawn'")
         self.dim, self.degree, self.support = dim, degree, support
         self.input_shape, self.input_law, self.has_teacher = (dim,), "signs", support == "drawn"
         self.population_size = 2**dim if dim <= _ENUMERABLE_DIM else None

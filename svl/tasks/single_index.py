@@ -47,10 +47,10 @@ class SingleIndex(Task):
     per_replica: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def __init__(self, dim: int = 40, link: str = "he3", noise: float = 0.0) -> None:
-        check_whole("data.task.dim", dim, 1)
-        check_choice("data.task.link", link, LINKS)
+        check_whole("dim", dim, 1)
+        check_choice("link", link, LINKS)
         self.dim, self.link = dim, link
-        self.noise = check_number("data.task.noise", noise, 0, math.inf, open_high=True)
+        self.noise = check_number("noise", noise, 0, math.inf, open_high=True)
         self.input_shape, self.input_law, self.has_teacher = (dim,), "gaussian", True
         self.losses = ("squared", "correlation")
         if link == "sign" and self.noise == 0:

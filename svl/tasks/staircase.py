@@ -36,7 +36,7 @@ class Staircase(Parity):
 
     def __init__(self, dim: int = 20, degree: int = 6, epsilon: float = 0.0) -> None:
         super().__init__(dim, degree)
-        self.epsilon = check_number("data.task.epsilon", epsilon, 0, math.inf, open_high=True)
+        self.epsilon = check_number("epsilon", epsilon, 0, math.inf, open_high=True)
 
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]

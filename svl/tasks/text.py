@@ -64,13 +64,13 @@ class Text(Task):
         if paths is not None and not (isinstance(paths, list) and paths and all(isinstance(p, str) for p in paths)):
             raise SettingError(PATHS, paths, "a list of files, folders or patterns, or null for Python's own sources")
         if not isinstance(pattern, str) or not pattern:
-            raise SettingError("data.task.pattern", pattern, "a pattern of file names, such as '*.py'")
-        check_whole("data.task.length", length, 1)
+            raise SettingError("pattern", pattern, "a pattern of file names, such as '*.py'")
+        check_whole("length", length, 1)
         if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
-            raise SettingError("data.task.held_out", held_out, "a share of the files, above 0 and below 1")
+            raise SettingError("held_out", held_out, "a share of the files, above 0 and below 1")
         if max_bytes is not None:
-            check_whole("data.task.max_bytes", max_bytes, 1, allowed="a whole number, at least 1, or null for all")
-        check_whole("data.task.test_windows", test_windows, 1)
+            check_whole("max_bytes", max_bytes, 1, allowed="a whole number, at least 1, or null for all")
+        check_whole("test_windows", test_windows, 1)
         self.paths, self.pattern, self.length = paths, pattern, length
         self.held_out, self.max_bytes, self.test_windows = held_out, max_bytes, test_windows
 
@@ -80,7 +80,7 @@ class Text(Task):
         shorter = min(len(corpus.train), len(corpus.test))
         if shorter <= length:
             parts = f"{len(corpus.train)} bytes to train on and {len(corpus.test)} held out"
-            raise SettingError("data.task.length", length, f"below {shorter}, because the corpus has {parts}")
+            raise SettingError("length", length, f"below {shorter}, because the corpus has {parts}")
         self._train, self._test = Table(_cut(corpus.train, length)), Table(_cut(corpus.test, length))
         self.digest = corpus.digest
         self.input_shape = (length,)

@@ -29,8 +29,10 @@ def make(build: Build, task: Task) -> nn.Module:
     tokens = {} if task.vocabulary is None else {"vocabulary": task.vocabulary}
     try:
         return build(task.input_shape, task.output_dim, **tokens)
-    except SettingError:
-        raise
+    except SettingError as error:
+        # The task gives the arguments that the network itself is called with.
+        place = "data.task" if error.key in ("input_shape", "output_dim", *tokens) else f"{_KEY}.{error.key}"
+        raise SettingError(place, error.given, error.allowed) from error
     except Exception as error:
         arguments = ", ".join(["input_shape", "output_dim", *tokens])
         raise SettingError(

@@ -94,7 +94,7 @@ class ReplicaModule(pl.LightningModule):
         self.schedules = schedules or {}
         for name, value in (("block_size", block_size), ("threads", threads)):
             if isinstance(value, int) and value < 1:
-                raise SettingError(f"model.{name}", value, "at least 1")
+                raise SettingError(name, value, "at least 1")
         self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError, nearest
+from svl.errors import SettingError, nearest, within
 from svl.interventions.on_gradients import (
     BatchGradientIntervention,
     GradientIntervention,
@@ -211,7 +211,8 @@ def _factors(training: TrainingSettings, network: nn.Module, data: ReuseDataModu
 
     columns = training.replicas.columns("model.parameterisation.", parameterisation)
     by_name = {name: torch.tensor(column, dtype=torch.float64) for name, column in columns.items()}
-    return parameterisation.factors(network, make, training.optimizer, by_name)
+    with within("model.parameterisation"):
+        return parameterisation.factors(network, make, training.optimizer, by_name)
 
 
 def _check_streams(data: ReuseDataModule, groups: Mapping[str, ParameterGroup], hyper: StackHyper) -> None:

@@ -172,5 +172,5 @@ def test_tasks_without_a_feature_are_refused_in_one_line(svl, tiny, tmp_path):
     refused = svl(tmp_path, *tiny, *words, "--trainer.callbacks", "[Feature]")
     assert refused.status == 2 and refused.err.count("\n") == 1, refused.err
     assert "Feature for LinearRegression" in refused.err and "InContextRegression" in refused.err
-    with pytest.raises(SettingError, match="examples"):
+    with pytest.raises(SettingError, match=r"^examples: got"):
         Feature(0)

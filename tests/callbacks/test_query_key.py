@@ -108,7 +108,7 @@ def test_networks_without_attention_are_refused(svl, tiny, tmp_path):
     assert refused.status == 2 and refused.err.count("\n") == 1
     assert "QueryKey" in refused.err and "attention" in refused.err
     assert not (tmp_path / "runs").exists()
-    with pytest.raises(SettingError, match="examples"):
+    with pytest.raises(SettingError, match=r"^examples: got"):
         QueryKey(0)
     plain = ReplicaModule(MLP, "logistic", replicas=Replicas(1), compile="never")
     plain.prepare(Online(Parity(5, 2), batch_size=8, test_size=16), 10, 10)

@@ -150,5 +150,5 @@ def test_a_task_without_accuracy_is_refused():
         def examples(self, key, index):
             raise NotImplementedError
 
-    with pytest.raises(SettingError, match=r"data\.task: got 'Regression'"):
+    with pytest.raises(SettingError, match=r"^task: got 'Regression'"):
         AutomaticPhases(Regression(), 3, 10, 100)

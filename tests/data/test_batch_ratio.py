@@ -83,8 +83,6 @@ def test_ratios_vary_by_replica_and_null_is_the_whole_batch(rule):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda rule: Subset(TASK, 100, batch_ratio=-1.0), "at least 0"),
-        (lambda rule: Subset(TASK, 100, batch_ratio=0.0), "above 0"),
         (lambda rule: rule(Subset(TASK, 100), vary={"data.batch_ratio": [0.1, "x"]}), "a number"),
         (lambda rule: rule(Subset(TASK, 100), vary={"data.batch_ratio": [0.1, 0.0]}), "above 0"),
         (lambda rule: rule(Online(TASK, batch_ratio=0.5)), "one fixed pool"),
@@ -106,4 +104,12 @@ def test_what_makes_no_sense_is_refused(rule, make, words):
     with pytest.raises(SettingError) as error:
         make(rule)
     assert error.value.key == "data.batch_ratio"
+    assert words in error.value.allowed
+
+
+@pytest.mark.parametrize(("ratio", "words"), [(-1.0, "at least 0"), (0.0, "above 0")])
+def test_a_ratio_that_is_not_above_0_is_refused(ratio, words):
+    with pytest.raises(SettingError) as error:
+        Subset(TASK, 100, batch_ratio=ratio)
+    assert error.value.key == "batch_ratio"
     assert words in error.value.allowed

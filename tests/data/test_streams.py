@@ -133,10 +133,10 @@ def test_what_makes_no_sense_is_refused():
     refused("data.streams.fresh", lambda: stack_of(Subset(TASK, 40, streams=large)), "one batch")
     refused("data.streams.fresh", lambda: stack_of(FullBatch(TASK, 200, None, 64, streams=streams)), "one batch")
     nested = {"fresh": lambda task: Online(task, streams={"more": online()})}
-    refused("data.streams.fresh.streams", lambda: Subset(TASK, 40, streams=nested), "has no streams")
+    refused("streams.fresh.streams", lambda: Subset(TASK, 40, streams=nested), "has no streams")
     sizes = {"data.streams.fresh.size": [20, -3]}
     small = {"fresh": lambda task: Subset(task, 20)}
     refused("data.streams.fresh.size", lambda: stack_of(Subset(TASK, 40, streams=small), vary=sizes))
-    refused("data.streams.fresh.batch_size", lambda: Subset(TASK, 40, streams={"fresh": online(0)}))
+    refused("streams.fresh.batch_size", lambda: Subset(TASK, 40, streams={"fresh": online(0)}))
     pcgrad = {"pc": PCGrad()}
     refused("model.interventions.pc", lambda: stack_of(Subset(TASK, 40, streams=streams), interventions=pcgrad))

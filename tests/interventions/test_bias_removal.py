@@ -154,23 +154,66 @@ def test_a_staircase_s_labels_follow_its_inputs(rule):
     np.testing.assert_allclose(y, x[..., :3].prod(-1) + 0.5 * (x[..., 0] + x[..., :2].prod(-1)), rtol=1e-6)
 
 
+HERE, KIND = "interventions.bias", "data.interventions.bias.kind"
+
+
 @pytest.mark.parametrize(
     ("make", "key", "words"),
     [
-        (lambda rule: Subset(LinearRegression(), 8, interventions=removed("mean")), "bias", "LinearRegression"),
-        (lambda rule: rule(Subset(Parity(), 8, interventions=removed("whitening"))), "bias.kind", "none, mean"),
-        (lambda rule: rule(Subset(SingleIndex(), 8, interventions=removed("class_means"))), "bias.kind", "whitening"),
-        (lambda rule: rule(Subset(Parity(5, 1), 8, interventions=removed("class_means"))), "bias.kind", "no parity"),
-        (lambda rule: rule(Subset(Staircase(), 8, interventions=removed("class_means"))), "bias.kind", "no parity"),
-        (lambda rule: Subset(Parity(), 8, interventions={"n": LabelNoise(), **removed("mean")}), "bias", "first place"),
-        (lambda rule: Subset(Parity(), 8, interventions={"a": AddedBias(4), **removed("mean")}), "bias", "first place"),
-        (lambda rule: rule(Online(Parity(), interventions=removed("mean"))), "bias", "reuse a set"),
-        (lambda rule: rule(Subset(Parity(), 9, interventions=removed("mean"))), "bias.kind", "2 divides"),
-        (lambda rule: rule(Subset(Parity(), 10, interventions=removed("class_means"))), "bias.kind", "4 divides"),
-        (lambda rule: rule(Subset(Parity(9, 3), 12, interventions=removed("class_means"))), "bias.kind", "8 divides"),
+        (
+            lambda rule: Subset(LinearRegression(), 8, interventions=removed("mean")),
+            "interventions.bias",
+            "LinearRegression",
+        ),
+        (
+            lambda rule: rule(Subset(Parity(), 8, interventions=removed("whitening"))),
+            KIND,
+            "none, mean",
+        ),
+        (
+            lambda rule: rule(Subset(SingleIndex(), 8, interventions=removed("class_means"))),
+            KIND,
+            "whitening",
+        ),
+        (
+            lambda rule: rule(Subset(Parity(5, 1), 8, interventions=removed("class_means"))),
+            KIND,
+            "not the parity",
+        ),
+        (
+            lambda rule: rule(Subset(Staircase(), 8, interventions=removed("class_means"))),
+            KIND,
+            "not the parity",
+        ),
+        (
+            lambda rule: Subset(Parity(), 8, interventions={"n": LabelNoise(), **removed("mean")}),
+            "interventions.bias",
+            "first place",
+        ),
+        (
+            lambda rule: Subset(Parity(), 8, interventions={"a": AddedBias(4), **removed("mean")}),
+            "interventions.bias",
+            "first place",
+        ),
+        (lambda rule: rule(Online(Parity(), interventions=removed("mean"))), "data." + HERE, "reuse a set"),
+        (
+            lambda rule: rule(Subset(Parity(), 9, interventions=removed("mean"))),
+            KIND,
+            "divisible by 2",
+        ),
+        (
+            lambda rule: rule(Subset(Parity(), 10, interventions=removed("class_means"))),
+            KIND,
+            "divisible by 4",
+        ),
+        (
+            lambda rule: rule(Subset(Parity(9, 3), 12, interventions=removed("class_means"))),
+            KIND,
+            "divisible by 8",
+        ),
         (
             lambda rule: rule(Subset(SingleIndex(40), 40, interventions=removed("whitening"))),
-            "bias.kind",
+            KIND,
             "more than dim",
         ),
     ],
@@ -178,5 +221,5 @@ def test_a_staircase_s_labels_follow_its_inputs(rule):
 def test_what_makes_no_sense_is_refused(rule, make, key, words):
     with pytest.raises(SettingError) as error:
         make(rule)
-    assert error.value.key == f"data.interventions.{key}"
+    assert error.value.key == key
     assert words in error.value.allowed

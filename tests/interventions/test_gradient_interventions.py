@@ -252,4 +252,4 @@ def test_pcgrad_needs_samples_of_their_own():
 def test_numbers_out_of_range_are_refused(make, key):
     with pytest.raises(SettingError) as error:
         make()
-    assert error.value.key == f"model.interventions.{key}"
+    assert error.value.key == key

@@ -50,11 +50,11 @@ def test_parameters_have_the_documented_names_and_shapes():
 @pytest.mark.parametrize(
     ("shape", "channels", "key", "allowed"),
     [
-        ((64,), 8, "data.task", r"images \(channel, height, width\)"),
-        ((1, 1, 8, 8), 8, "data.task", r"images \(channel, height, width\)"),
-        ((1, 8, 8), 0, r"model\.network\.channels", "at least 1"),
+        ((64,), 8, "input_shape", r"images \(channel, height, width\)"),
+        ((1, 1, 8, 8), 8, "input_shape", r"images \(channel, height, width\)"),
+        ((1, 8, 8), 0, "channels", "at least 1"),
     ],
 )
 def test_what_it_cannot_be_built_from_is_refused(shape, channels, key, allowed):
-    with pytest.raises(SettingError, match=rf"{key}: got .*; allowed: .*{allowed}"):
+    with pytest.raises(SettingError, match=rf"^{key}: got .*; allowed: .*{allowed}"):
         ConvNet(shape, 10, channels)

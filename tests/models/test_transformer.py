@@ -255,7 +255,7 @@ def test_what_cannot_be_is_refused(setting, given):
     past_the_import_hook = inspect.unwrap(Transformer.__init__)
     with pytest.raises(SettingError) as error:
         past_the_import_hook(Transformer.__new__(Transformer), (6,), 1, **{setting: given})
-    assert error.value.key == f"model.network.{setting}"
+    assert error.value.key == setting
     assert error.value.given is given
 
 

@@ -21,7 +21,7 @@ from svl.optim.initialisation import initial_network
 from svl.optim.mup import _growth
 from svl.replicas import Replicas
 from svl.tasks import ModularAddition, Parity
-from svl.training import ParameterGroup, ReplicaStack
+from svl.training import ExecutionSettings, ParameterGroup, ReplicaStack, TrainingSettings
 
 BATCH = 16
 TASK = Parity(10, 3)
@@ -108,7 +108,7 @@ def test_alpha_keeps_the_function_of_a_homogeneous_network():
 def test_an_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(SettingError) as error:
         inspect.unwrap(Alpha.__init__)(Alpha.__new__(Alpha), alpha)
-    assert error.value.key == "model.parameterisation.alpha"
+    assert error.value.key == "alpha"
     assert error.value.given is alpha
 
 
@@ -221,8 +221,8 @@ def test_base_width_1_is_table_3():
     rates = {"layers.0.weight": (width, 1), "layers.1.weight": (1, 1 / width), "layers.2.weight": (1 / width,) * 2}
     rates |= {"layers.0.bias": (width, 1), "layers.1.bias": (width, 1), "layers.2.bias": (1, 1)}
     for name, (lr, adam_lr) in rates.items():
-        assert sgd.hyper.rule[name]["lr"][0].item() == pytest.approx(lr), name
-        assert adam.hyper.rule[name]["lr"][0].item() == pytest.approx(adam_lr), name
+        assert sgd.spec.hyper.rule[name]["lr"][0].item() == pytest.approx(lr), name
+        assert adam.spec.hyper.rule[name]["lr"][0].item() == pytest.approx(adam_lr), name
     # PyTorch draws with a third of these variances.
     variances = {"layers.0.weight": 1 / 10, "layers.1.weight": 1 / width, "layers.2.weight": 1 / width**2}
     variances |= {"layers.0.bias": 1 / 10, "layers.1.bias": 1, "layers.2.bias": 1}
@@ -299,7 +299,7 @@ def test_the_standard_parameterisation_does_not(rule, low, high):
 def test_a_base_width_out_of_range_is_refused(base_width):
     with pytest.raises(SettingError) as error:
         inspect.unwrap(MuP.__init__)(MuP.__new__(MuP), base_width)
-    assert error.value.key == "model.parameterisation.base_width"
+    assert error.value.key == "base_width"
     assert error.value.given is base_width
 
 

@@ -161,4 +161,4 @@ def test_a_trace_gives_the_same_examples_for_other_keys_and_counters():
 def test_settings_out_of_range_are_refused(setting, given):
     with pytest.raises(SettingError) as error:
         Facts(**{setting: given})
-    assert (error.value.key, error.value.given) == (f"data.task.{setting}", given)
+    assert (error.value.key, error.value.given) == (setting, given)

@@ -308,5 +308,5 @@ def test_settings_out_of_range_are_refused(setting, given):
     past_the_import_hook = inspect.unwrap(InContextRegression.__init__)
     with pytest.raises(SettingError) as error:
         past_the_import_hook(InContextRegression.__new__(InContextRegression), **{setting: given})
-    assert error.value.key == f"data.task.{setting}"
+    assert error.value.key == setting
     assert error.value.given is given

@@ -159,5 +159,5 @@ def test_examples_can_be_traced():
 def test_settings_out_of_range_are_refused(setting, given):
     with pytest.raises(SettingError) as error:
         LinearRegression(**{setting: given})
-    assert error.value.key == f"data.task.{setting}"
+    assert error.value.key == setting
     assert error.value.given is given

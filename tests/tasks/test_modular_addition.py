@@ -123,4 +123,4 @@ def test_the_numbers_follow_the_modulus_unless_they_are_given():
 def test_settings_out_of_range_are_refused(setting, given):
     with pytest.raises(SettingError) as error:
         ModularAddition(**{setting: given})
-    assert (error.value.key, error.value.given) == (f"data.task.{setting}", given)
+    assert (error.value.key, error.value.given) == (setting, given)

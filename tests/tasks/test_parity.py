@@ -141,4 +141,4 @@ def test_only_the_labels_sign_is_correct():
 def test_settings_out_of_range_are_refused(setting, given):
     with pytest.raises(SettingError) as error:
         Parity(**{setting: given})
-    assert (error.value.key, error.value.given) == (f"data.task.{setting}", given)
+    assert (error.value.key, error.value.given) == (setting, given)

@@ -179,5 +179,5 @@ def test_only_signs_can_be_correct():
 def test_settings_out_of_range_are_refused(setting, given):
     with pytest.raises(SettingError) as error:
         SingleIndex(**{setting: given})
-    assert error.value.key == f"data.task.{setting}"
+    assert error.value.key == setting
     assert error.value.given is given

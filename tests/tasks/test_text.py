@@ -242,7 +242,7 @@ def test_settings_that_cannot_be_used_are_refused(folder, monkeypatch, settings,
     monkeypatch.chdir(folder)
     with pytest.raises(SettingError) as error:
         Text(**{"paths": ["."], "length": 8, **settings})
-    assert error.value.key == f"data.task.{key}"
+    assert error.value.key == key
     assert allowed in error.value.allowed
     assert "\n" not in str(error.value)
 
@@ -252,5 +252,5 @@ def test_a_file_that_cannot_be_read_is_named(folder, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(SettingError, match=r"paths: got '.*'; allowed: files that can be read \(Permission denied\)"):
+    with pytest.raises(SettingError, match=r"^paths: got '.*'; allowed: files that can be read \(Permission denied\)"):
         Text([str(folder)], length=8)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from svl.errors import SettingError
-from svl.models import MLP, Transformer
+from svl.models import MLP, ConvNet, Transformer
 from svl.tasks import Facts, InContextRegression, ModularAddition, Parity
 from svl.training import network as networks
 
@@ -114,6 +114,11 @@ def test_what_does_not_fit_is_refused_in_one_line(build, task, loss, key, given,
 def test_a_network_s_own_refusal_is_passed_on():
     with pytest.raises(SettingError, match=r"model\.network\.heads: got 3; allowed: a divisor of width = 64"):
         networks.make(lambda *shape: Transformer(*shape, heads=3), Parity(6, 2))
+
+
+def test_a_shape_that_a_network_refuses_is_the_task_s():
+    with pytest.raises(SettingError, match=r"^data\.task: got 'inputs \(6,\)'; allowed: .*images"):
+        networks.make(ConvNet, Parity(6, 2))
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_lightning_batch_is_short_and_divides_the_interval_between_measurement
 
 @pytest.mark.parametrize("name", ["block_size", "threads"])
 def test_an_engine_needs_at_least_one_of_each(name):
-    with pytest.raises(SettingError, match=rf"model\.{name}: got 0; allowed: at least 1"):
+    with pytest.raises(SettingError, match=rf"^{name}: got 0; allowed: at least 1"):
         ReplicaModule(**{name: 0})
 
 
