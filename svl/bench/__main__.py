@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from svl.bench import engines, overhead, population, scale, share, startup, transformer
+from svl.bench import engines, instructions, overhead, population, scale, share, startup, transformer
 from svl.bench.section import Section
 
 ROUNDS = 7
@@ -17,6 +17,7 @@ PAGE = Path("docs") / "benchmark.md"
 # In the order of the page; each takes the number of rounds and returns its sections.
 MEASUREMENTS = (
     engines.measure,
+    instructions.measure,
     population.measure,
     transformer.measure,
     scale.measure,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from svl.bench import peers
 from svl.bench.section import Section, ratio, spread
+from svl.data import Subset
+from svl.tasks import Parity
 
 REPLICAS = 256
 COLUMNS = ("", "replica-steps / s", "times plain loop", "times JAX")
@@ -16,7 +18,11 @@ def measure(rounds: int) -> list[Section]:
         PLAIN: peers.plain_loop(),
         "svl, eager stack": peers.stack(REPLICAS, 20, compile="never"),
         "svl, compiled stack": peers.stack(REPLICAS, 200, compile="always", fused=False),
-        "svl, compiled stack with the C++ kernel": peers.stack(REPLICAS, 400, compile="always"),
+        "svl, compiled stack with the C++ kernel": peers.stack(REPLICAS, 400, is_stepwise=True, compile="always"),
+        "svl, C++ loop (the default)": peers.stack(REPLICAS, 600, compile="always"),
+        "svl, C++ loop, reshuffled epochs of 8192": peers.stack(
+            REPLICAS, 600, Subset(Parity(peers.DIM, peers.DEGREE), 8192, batch_size=peers.BATCH), compile="always"
+        ),
         JAX: peers.jax_scan(REPLICAS, 200),
     }
     return [section(peers.in_rounds(contenders, rounds))]

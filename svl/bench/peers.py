@@ -70,6 +70,7 @@ def stack(
     data: ReuseDataModule | None = None,
     network: Build | None = None,
     rule: UpdateRule | None = None,
+    is_stepwise: bool = False,
     **engine: Any,
 ) -> Peer:
     """The replica stack, including data generation.
@@ -80,6 +81,7 @@ def stack(
         data: the strategy; fresh data if ``None``.
         network: the network; the benchmark's MLP if ``None``.
         rule: the optimizer; SGD if ``None``.
+        is_stepwise: take the steps one by one, also where a route takes several in one call.
         engine: further settings of the stack.
     """
     data = data or Online(Parity(DIM, DEGREE), batch_size=BATCH)
@@ -91,6 +93,8 @@ def stack(
         network or narrow_mlp, "logistic", rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary))
     )
     trained = ReplicaStack(data, training, ExecutionSettings(**engine))
+    if is_stepwise:
+        trained.engine = trained.engine._replace(route=trained.engine.steps)
     position = 0
 
     def run() -> float:

@@ -95,7 +95,7 @@ def in_a_process(size: int) -> float:
 
 def sections(curves: Mapping[str, Curve], memory: Mapping[int, float]) -> list[Section]:
     """The curves as tables."""
-    common = "Microseconds of wall time for a step of one replica; compiled stack with the C++ kernel"
+    common = "Microseconds of wall time for a step of one replica; the default route"
     texts = {
         "replicas": f"{common}.\n\n![Time of a replica-step against the sizes of the tables below](benchmark.png)",
         "width": f"{common}, {REPLICAS} replicas.",
