@@ -12,9 +12,10 @@ from torch.func import functional_call, vmap
 from svl.compat.jsonargparse import wrapped
 from svl.compat.torch import BATCH_NORM, pytree
 from svl.errors import SettingError
+from svl.losses import Loss
+from svl.losses.names import LOSSES, name_of
 from svl.replicas import replace
 from svl.tasks.task import Task
-from svl.training.losses import LOSSES
 
 Build = Callable[..., nn.Module]
 _KEY = "model.network"
@@ -38,7 +39,7 @@ def make(build: Build, task: Task) -> nn.Module:
         ) from error
 
 
-def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int, list[str]]:
+def check(build: Build, network: nn.Module, task: Task, loss: Loss) -> tuple[int, list[str]]:
     """Try the network on two examples of two replicas; what breaks in training breaks here, in one line.
 
     Returns:
@@ -48,10 +49,9 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
         SettingError: for a network, a readout or a loss that does not fit the task.
     """
     name, given = type(task).__name__, _name(build)
-    if loss not in LOSSES:
-        raise SettingError("model.loss", loss, ", ".join(LOSSES))
-    if loss not in task.losses:
-        raise SettingError("model.loss", loss, f"{', '.join(task.losses)}: what fits {name}")
+    if not loss.fits(task):
+        fitting = ", ".join(known for known, kind in LOSSES.items() if kind().fits(task))
+        raise SettingError("model.loss", name_of(type(loss)), f"{fitting or 'a loss of your own'}: what fits {name}")
     for module in network.modules():
         if isinstance(module, BATCH_NORM) and module.track_running_stats:
             allowed = (
@@ -81,11 +81,11 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
     return inputs[0, 0].numel() + outputs[0, 0].numel(), list(task.measures(outputs[0], targets[0]))
 
 
-def check_losses(task: Task, name: str, values: Iterable[Any], loss: str) -> None:
+def check_losses(task: Task, name: str, values: Iterable[Any], loss: Loss) -> None:
     """Raise :class:`SettingError` unless the loss fits the task at every value of its setting ``name``."""
     for value in values:
-        if loss not in replace(task, **{name: value}).losses:
-            raise SettingError(f"data.task.{name}", value, f"values that the loss {loss} fits")
+        if not loss.fits(replace(task, **{name: value})):
+            raise SettingError(f"data.task.{name}", value, f"values that the loss {name_of(type(loss))} fits")
 
 
 def activations(network: nn.Module, task: Task) -> int:

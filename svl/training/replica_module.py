@@ -16,6 +16,8 @@ from svl.compat.lightning import count_steps
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.interventions.on_gradients import GradientIntervention
+from svl.losses import Loss
+from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Parameterisation
@@ -24,7 +26,6 @@ from svl.optim.schedule import Schedule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
-from svl.training.losses import LossName
 from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
 from svl.training.stack import ReplicaStack
 from svl.training.team import Team
@@ -49,7 +50,7 @@ class ReplicaModule(pl.LightningModule):
     Args:
         network: makes one plain network from the task's input shape and output dimension (and its vocabulary, if it has
             one).
-        loss: logistic, hinge, squared, correlation or cross_entropy.
+        loss: logistic, hinge, squared, correlation, cross_entropy, or a class of losses.
         optimizer: the update rule.
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
@@ -72,7 +73,7 @@ class ReplicaModule(pl.LightningModule):
     def __init__(
         self,
         network: Callable[[tuple[int, ...], int], nn.Module] = MLP,
-        loss: LossName = "logistic",
+        loss: Loss | str = "logistic",
         optimizer: UpdateRule | None = None,
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
@@ -88,7 +89,7 @@ class ReplicaModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
+        self.build, self.loss, self.optimizer = network, loss_names.make(loss), optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
         self.parameterisation, self.interventions = parameterisation, interventions or {}
         self.schedules = schedules or {}
@@ -111,7 +112,7 @@ class ReplicaModule(pl.LightningModule):
         # The command line wraps the network's class in partial functions.
         network = wrapped(self.build)
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
-        parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
+        parts |= {"model.": type(self), "model.loss.": type(self.loss), "model.optimizer.": type(self.optimizer)}
         if self.parameterisation:
             parts["model.parameterisation."] = type(self.parameterisation)
         parts.update(("model.network.", part) for part in network if isinstance(part, type))

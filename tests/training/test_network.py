@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from svl.errors import SettingError
+from svl.losses import names
 from svl.models import MLP, Transformer
 from svl.tasks import Facts, InContextRegression, ModularAddition, Parity
 from svl.training import network as networks
@@ -71,7 +72,7 @@ def small(**settings):
 
 
 def check(build, task, loss):
-    return networks.check(build, networks.make(build, task), task, loss)
+    return networks.check(build, networks.make(build, task), task, names.make(loss))
 
 
 MLP_OF_TOKENS = ("model.network", "MLP", "(input_shape, output_dim, vocabulary); TypeError")
@@ -130,5 +131,5 @@ def test_a_network_s_own_refusal_is_passed_on():
 def test_what_fits_is_counted_and_its_measures_are_named(build, task, loss, numbers, measures):
     network = networks.make(build, task)
     before = torch.get_rng_state()
-    assert networks.check(build, network, task, loss) == (numbers, measures)
+    assert networks.check(build, network, task, names.make(loss)) == (numbers, measures)
     assert torch.equal(torch.get_rng_state(), before)

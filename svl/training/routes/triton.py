@@ -18,6 +18,8 @@ from torch import Tensor
 from svl import random
 from svl.compat.torch import pytree
 from svl.data.reuse import ReuseDataModule
+from svl.losses import Correlation, Hinge, Logistic, Squared
+from svl.losses.names import name_of
 from svl.models.mlp import MLP
 from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
@@ -27,7 +29,7 @@ from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
 
-_LOSSES = ("logistic", "hinge", "squared", "correlation")
+_LOSSES = (Logistic, Hinge, Squared, Correlation)
 _MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # of the padded first layer: what a program's registers can hold
 _COUNTERS_PER_LAUNCH = 2**26  # half a gigabyte
 _COMPARED_REPLICAS, _COMPARED_STEPS = 8, 3
@@ -139,7 +141,7 @@ class TritonSteps(StepRoute):
             DIM=data.task.dim,
             WIDTH=width,
             BIAS=int(bias),
-            LOSS=self.spec.objective.loss,
+            LOSS=name_of(type(self.spec.objective.loss)),
             ROWS=min(64, _padded(data.batch_size)),
             INPUTS=inputs,
             UNITS=units,
@@ -166,7 +168,7 @@ def serves(spec: StackSpec) -> bool:
     data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
     if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
-    if spec.objective.loss not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
+    if type(spec.objective.loss) not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
         return False
