@@ -30,12 +30,12 @@ from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSet
 from svl.training.stack import ReplicaStack
 from svl.training.team import Team
 
-# About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
+# Work of one Lightning batch, about ten seconds on two cores: signals are handled between batches.
 _WORK_PER_BATCH = 3e10
 
 
 class StepClock(torch.optim.Optimizer):
-    """What Lightning sees of the optimizer: it runs a closure that advances the stack, whose update rule is its own."""
+    """The optimizer that Lightning sees: it runs a closure that advances the stack, which has its own update rule."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {})
@@ -50,7 +50,7 @@ class ReplicaModule(pl.LightningModule):
     Args:
         network: makes one plain network from the task's input shape and output dimension (and its vocabulary, if it has
             one).
-        loss: logistic, hinge, squared, correlation, cross_entropy, or a class of losses.
+        loss: logistic, hinge, squared, correlation, cross_entropy, or the import path of a class.
         optimizer: the update rule.
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
@@ -59,10 +59,10 @@ class ReplicaModule(pl.LightningModule):
             replica's and group's own rate.
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
-        compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
-        fused: in a compiled fit, use what is written for MLPs: a C++ kernel, or a Triton kernel on a GPU, for networks
-            and losses that it computes, and outer sums for the gradient over a whole population of products, such as
-            parity's; else micro-batches.
+        compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
+        fused: in a compiled fit, use the routes that are written for MLPs: a C++ kernel, or a Triton kernel on a GPU,
+            for the networks and losses that it supports, and outer sums for the gradient over a whole population that
+            is a product, such as parity's.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
@@ -108,7 +108,7 @@ class ReplicaModule(pl.LightningModule):
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
-        """Settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
+        """Every setting of the fit's parts, by their constructors; those that cannot vary change shapes or code."""
         # The command line wraps the network's class in partial functions.
         network = wrapped(self.build)
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
@@ -119,7 +119,7 @@ class ReplicaModule(pl.LightningModule):
         return {prefix + name for prefix, part in parts.items() for name in parameters(part)}
 
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
-        """Build the stack; everything a wrong setting can break breaks here, before any file is written.
+        """Build the stack; settings that do not fit together are refused here, before any file is written.
 
         Args:
             total_steps: optimisation steps of the whole fit.
@@ -161,7 +161,7 @@ class ReplicaModule(pl.LightningModule):
         if stage == "fit" and team.size > 1:
             self.stack.join(team)
             if team.divides_batches:
-                # Which processes call what must not depend on what each of them finds worth compiling.
+                # All processes must make the same calls, even if they decide differently what is worth compiling.
                 trainer.datamodule.schedule(trainer.max_steps, 1)
 
     def configure_optimizers(self) -> StepClock:

@@ -82,8 +82,12 @@ def test_each_replica_is_trained_as_by_a_plain_loop(lab, task, loss, oracle, com
 @pytest.mark.parametrize(
     ("task", "network", "allowed"),
     [
-        (ModularAddition(5), None, "cross_entropy: what fits ModularAddition"),
-        (InContextRegression(2, 3, objective="prefixes"), {"readout": "all"}, "squared: what fits InContextRegression"),
+        (ModularAddition(5), None, "cross_entropy (for ModularAddition)"),
+        (
+            InContextRegression(2, 3, objective="prefixes"),
+            {"readout": "all"},
+            "squared (for InContextRegression)",
+        ),
     ],
 )
 def test_targets_that_it_cannot_take_are_refused_with_the_losses_that_fit(lab, task, network, allowed):

@@ -45,7 +45,7 @@ class MLPKernel(BatchRoute):
         if not supports(spec.network, spec.objective.loss):
             losses, activations = ", ".join(map(name_of, LOSSES)), ", ".join(ACTIVATIONS)
             return f"it computes MLPs with one output, activations {activations} and losses {losses}"
-        return None if native.is_available("mlp") else "no C++ compiler built it"
+        return None if native.is_available("mlp") else "it could not be built by a C++ compiler"
 
     def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
         network: Any = self.spec.network
@@ -96,7 +96,7 @@ def outputs(
     inputs: Float[Tensor, "replica batch ..."],
     has_signs: bool = False,
 ) -> Float[Tensor, "replica batch"]:
-    """Each replica's outputs, as of :func:`gradients`."""
+    """Each replica's outputs, as :func:`gradients` returns them."""
     bias = network.layers[0].bias is not None
     result: Tensor = mlp_outputs(
         inputs.flatten(2), list(params.values()), bias, ACTIVATIONS[network.activation], has_signs
@@ -112,7 +112,13 @@ def population_gradients(
     low: Float[Tensor, "low first"],
     targets: Float[Tensor, "replica high_low"],
 ) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica high_low"]]:
-    """:func:`gradients` of the mean over a product of half inputs, for networks with a hidden layer."""
+    """The same as :func:`gradients` for all inputs of a population that is a product, each with the same weight.
+
+    Args:
+        network: the plain network, which needs a hidden layer.
+        high: half inputs, each of which is combined with every half input in ``low``.
+        low: the other half inputs.
+    """
     codes = ACTIVATIONS[network.activation], LOSSES[type(loss)]
     bias = network.layers[0].bias is not None
     outputs, row = mlp_population_gradients(high, low, targets, list(params.values()), bias, *codes)
@@ -171,7 +177,7 @@ def _like_population(high: Tensor, low: Tensor, y: Tensor, params: list[Tensor],
 def mlp_population_gradients(
     high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
 ) -> tuple[Tensor, Tensor]:
-    """The kernel on a product of half inputs; outputs and gradients as of :func:`mlp_gradients`."""
+    """The kernel on a product of half inputs; it returns what :func:`mlp_gradients` returns."""
     high, low, y = high.contiguous(), low.contiguous(), y.contiguous()
     outputs, row = torch.empty_like(y), _row(params)
     more = (*high.shape, high, *low.shape, low, y, outputs)
@@ -214,7 +220,7 @@ def _call(
 
 
 def _has_rows(param: Tensor) -> bool:
-    """Whether each replica's numbers lie side by side, whatever is between one replica's and the next one's."""
+    """Whether the numbers of each replica are contiguous; there may be gaps between replicas."""
     *_, step, last = param.stride()
     return last == 1 and (param.dim() == 2 or step == param.shape[2])
 
