@@ -153,7 +153,7 @@ class TritonSteps(StepRoute):
 
 
 def checked(spec: StackSpec, oracle: StepByStep, blocks: list[Block]) -> TritonSteps | None:
-    """The kernel, if it agrees with the eager step on the first block; else ``None``, with a warning."""
+    """The kernel, if it was seen to do to the first block what the eager step does; else one line says why not."""
     kernel = TritonSteps(spec, oracle)
     try:
         reason = "" if kernel.agrees(blocks[0]) else "it differs from the eager step"
