@@ -31,8 +31,8 @@ class Task(ABC):
         vocabulary: number of distinct tokens if inputs are discrete (int64), else ``None``.
         per_position: whether there is a target at each position: outputs ``[batch, position, output]``, targets
             ``[batch, position]``, in which NaN (regression) or -100 (classes) marks a position without a target.
-        target: the kind of the targets, on which depends which losses fit: ``sign`` for labels -1 and 1, ``number`` for
-            real numbers, ``class`` for classes numbered from 0.
+        target: the kind of the targets, by which losses are chosen that fit: ``sign`` for labels -1 and 1, ``number``
+            for real numbers, ``class`` for classes numbered from 0.
         population_size: number of distinct inputs if they can be enumerated, else ``None``.
         train_size: number of training examples if it is limited (a stored dataset), else ``None``.
         test_size: number of test examples if the task fixes it, else ``None``.
