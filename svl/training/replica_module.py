@@ -48,21 +48,19 @@ class ReplicaModule(pl.LightningModule):
     """Trains R replicas of one network; one Lightning batch stands for several optimisation steps.
 
     Args:
-        network: makes one plain network from the task's input shape and output dimension (and its vocabulary, if it has
-            one).
-        loss: logistic, hinge, squared, correlation, cross_entropy, or the import path of a class.
+        network: class of the network, built for the task's input shape, output dimension and vocabulary, if it has one.
+        loss: logistic, hinge, squared, correlation, cross_entropy, or a class.
         optimizer: the update rule.
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
-        parameterisation: factors on initial values and rates: Alpha or MuP; none by default.
-        schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; their product is a factor on each
-            replica's and group's own rate.
+        parameterisation: factors on initial values and rates: Alpha or MuP.
+        schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
+            product.
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
-        fused: in a compiled fit, use the routes that are written for MLPs: a C++ kernel, or a Triton kernel on a GPU,
-            for the networks and losses that it supports, and outer sums for the gradient over a whole population that
-            is a product, such as parity's.
+        fused: in a compiled fit, use the C++ and Triton kernels where they apply, and outer sums for gradients over a
+            population that is a product.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
