@@ -74,7 +74,7 @@ TYPES = [
     ("--model.network.width abc", "model.network.width", "a whole number"),
     ("--model.network.activation tanh", "model.network.activation", "'relu', 'gelu', 'sigmoid', 'quadratic'"),
     ("--model.optimizer.lr abc", "model.optimizer.lr", "a number"),
-    ("--model.loss foo", "model.loss", "'logistic', 'hinge', 'squared', 'correlation'"),
+    ("--model.loss foo", "model.loss", "logistic, hinge, squared, correlation, cross_entropy, or the import path"),
     ("--model.block_size x", "model.block_size", "a whole number or null"),
     ("--model.groups [1]", "model.groups", "a mapping or null"),
     (

@@ -84,6 +84,15 @@ def test_a_network_learns_the_digits(fit):
     assert last["val/accuracy"].max() > 0.9
 
 
+def test_a_loss_learns_the_task(fit):
+    history, last = fit("loss")
+    # Outputs near 0 have |e| = 1 > delta = 0.5: the loss is about 0.5 (1 - 0.25).
+    assert history.loc[history["step"] == 0, "val/loss"].mean() == pytest.approx(0.375, abs=0.05)
+    small, large = by_arm(last.assign(size=last["data.size"].astype(str)), "size")
+    assert large > 0.95
+    assert small < large - 0.03
+
+
 def test_an_optimizer_learns_at_both_rates(fit):
     history, last = fit("optimizer")
     slow, fast = by_arm(history[history["step"] == 20], "model.optimizer.lr")

@@ -41,8 +41,8 @@ def measure(rounds: int) -> list[Section]:
     }
     rates = peers.in_rounds(contenders, rounds)
     rows = [[kind, *(spread(rates[f"{kind} {level}"], "{:,.0f}") for level in levels)] for kind in kinds]
-    text = f"""(20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, {REPLICAS} replicas: replica-steps a second of
-the C++ routes built for each instruction set that this machine runs (`-march=`), measured in the same rounds."""
+    text = f"""(20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, {REPLICAS} replicas: replica-steps a second
+of the C++ routes built for each instruction set that this machine runs (`-march=`), measured in the same rounds."""
     return [Section("Instruction sets", text, ("", *(f"{NAMES[level]} ({level})" for level in levels)), rows)]
 
 

@@ -93,9 +93,9 @@ class Dataset(Task):
         self.input_shape = stored if shape is None else tuple(shape)
         if math.prod(self.input_shape) != math.prod(stored):
             raise SettingError("shape", shape, f"{math.prod(stored)} numbers: inputs are {stored}")
-        self.losses: tuple[str, ...] = ("squared",)
+        self.target = "number"
         if _kind(train) == "classes":
-            self.losses = ("cross_entropy",)
+            self.target = "class"
             train, held, self.output_dim = _number_classes(train, held)
         self._train, self._test = (
             Table(inputs, torch.from_numpy(part.targets.astype(np.int64 if self.has_accuracy else np.float32)))
@@ -128,7 +128,7 @@ class Dataset(Task):
     @property
     def has_accuracy(self) -> bool:
         """Whether targets are classes."""
-        return self.losses == ("cross_entropy",)
+        return self.target == "class"
 
     def examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]

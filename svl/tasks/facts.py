@@ -44,7 +44,7 @@ class Facts(Task):
 
     test_size: int
     per_position = True
-    losses = ("cross_entropy",)
+    target = "class"
 
     def __init__(
         self,

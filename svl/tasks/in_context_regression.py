@@ -42,7 +42,7 @@ class InContextRegression(Task):
         SettingError: for a number out of range or an unknown objective.
     """
 
-    losses = ("squared",)
+    target = "number"
     per_replica: ClassVar[frozenset[str]] = frozenset({"noise", "beta"})
 
     def __init__(

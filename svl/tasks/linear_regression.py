@@ -31,7 +31,7 @@ class LinearRegression(Task):
         SettingError: for a setting out of range.
     """
 
-    losses = ("squared",)
+    target = "number"
     has_teacher = True
     per_replica: ClassVar[frozenset[str]] = frozenset({"exponent", "noise"})
 

@@ -30,7 +30,7 @@ class ModularAddition(Task):
         SettingError: for a ``modulus``, ``numbers`` or ``base`` out of range.
     """
 
-    losses = ("cross_entropy",)
+    target = "class"
 
     def __init__(self, modulus: int = 97, numbers: int | None = None, base: int = 10) -> None:
         check_whole("modulus", modulus, 2, _LARGEST, "2 to 2^31")

@@ -31,7 +31,7 @@ class SingleIndex(Task):
     """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
 
     Labels are real numbers, so there is no accuracy, except with the link ``sign``. Its labels without noise are -1 and
-    1, which the classification losses allow too.
+    1, so the losses for signs can be used too.
 
     Source: Liu et al. 2026, section 2; He_3 and dim 40 or 50 in appendix B.1.
 
@@ -52,9 +52,7 @@ class SingleIndex(Task):
         self.dim, self.link = dim, link
         self.noise = check_number("noise", noise, 0, math.inf, open_high=True)
         self.input_shape, self.input_law, self.has_teacher = (dim,), "gaussian", True
-        self.losses = ("squared", "correlation")
-        if link == "sign" and self.noise == 0:
-            self.losses += ("logistic", "hinge")
+        self.target = "sign" if link == "sign" and self.noise == 0 else "number"
 
     @property
     def has_accuracy(self) -> bool:

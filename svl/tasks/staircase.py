@@ -31,7 +31,7 @@ class Staircase(Parity):
         SettingError: for a setting out of range.
     """
 
-    losses = ("squared", "correlation")
+    target = "number"
     per_replica: ClassVar[frozenset[str]] = frozenset({"epsilon"})
 
     def __init__(self, dim: int = 20, degree: int = 6, epsilon: float = 0.0) -> None:

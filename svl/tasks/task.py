@@ -31,7 +31,8 @@ class Task(ABC):
         vocabulary: number of distinct tokens if inputs are discrete (int64), else ``None``.
         per_position: whether there is a target at each position: outputs ``[batch, position, output]``, targets
             ``[batch, position]``, in which NaN (regression) or -100 (classes) marks a position without a target.
-        losses: names of the losses that can be used with the targets.
+        target: the kind of the targets, by which losses are chosen that fit: ``sign`` for labels -1 and 1, ``number``
+            for real numbers, ``class`` for classes numbered from 0.
         population_size: number of distinct inputs if they can be enumerated, else ``None``.
         train_size: number of training examples if it is limited (a stored dataset), else ``None``.
         test_size: number of test examples if the task fixes it, else ``None``.
@@ -44,6 +45,8 @@ class Task(ABC):
             another key gives those of another teacher.
         digest: a hash of stored data, kept in a run's summary; ``None`` if the settings determine the data.
         has_perplexity: whether exp(loss) is reported.
+        reference_loss: short name of the loss that :meth:`references` returns; fits with another loss have no reference
+            predictors.
         per_replica: constructor arguments that can differ by replica (see ``replicas.vary``).
     """
 
@@ -51,7 +54,7 @@ class Task(ABC):
     output_dim: int = 1
     vocabulary: int | None = None
     per_position: bool = False
-    losses: tuple[str, ...] = ("logistic", "hinge", "squared", "correlation")
+    target: str = "sign"
     population_size: int | None = None
     train_size: int | None = None
     test_size: int | None = None
@@ -60,6 +63,7 @@ class Task(ABC):
     has_teacher: bool = False
     digest: str | None = None
     has_perplexity: bool = False
+    reference_loss: str = "squared"
     per_replica: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -70,9 +74,8 @@ class Task(ABC):
     @property
     def label_count(self) -> int | None:
         """Number of labels: 2 for signs -1 and 1, or the number of classes; ``None`` for any other targets."""
-        if self.per_position or not {"logistic", "cross_entropy"} & set(self.losses):
-            return None
-        return 2 if "logistic" in self.losses else self.output_dim
+        counts = {"sign": 2, "class": self.output_dim}
+        return None if self.per_position else counts.get(self.target)
 
     @abstractmethod
     def examples(self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]) -> tuple[Tensor, Tensor]:

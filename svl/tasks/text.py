@@ -49,7 +49,7 @@ class Text(Task):
     output_dim = 256
     vocabulary = 256
     per_position = True
-    losses = ("cross_entropy",)
+    target = "class"
     has_perplexity = True
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The replica stack, the routes that compute it, parameter groups, losses, and the LightningModule over them."""
+"""The replica stack, the routes that compute it, parameter groups, the objective, and the LightningModule over them."""
 
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule

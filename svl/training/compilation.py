@@ -1,9 +1,9 @@
-"""Compiling a function of a block once for each set of shapes.
+"""Compiles a function of a block once for each set of shapes.
 
-``torch.compile`` checks at every call that its many inputs are still what they were, under a lock, and counts frames in
-globals; blocks that run side by side need none of that, since a stack's tensors never change shape. So the function is
-traced once by ``make_fx``, relieved of what is the same at every step, and handed to the same backend, whose cache on
-disk serves the next run.
+At every call ``torch.compile`` checks the properties of all inputs, under a lock, and it counts frames in global state.
+Blocks run in several threads, and the tensors of a stack never change shape, so these checks would only cost time.
+Therefore the function is traced once by ``make_fx``. What is the same at every step is split off (:func:`hoist`), and
+the rest is compiled by the backend of ``torch.compile``, whose cache on disk is used again by the next run.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _SMALLER_FUSIONS = (4, 1)
 
 
 class BlockFunction:
-    """``function(tensors, *more)`` of a block's tensors and some scalar tensors, compiled or eager.
+    """A function of a block's tensors and some scalar tensors, ``function(tensors, *more)``, compiled or eager.
 
     Args:
         function: changes ``tensors`` in place and returns a tuple of tensors.
-        is_compiled: whether to compile; the first call for a set of shapes does it, and must be the only call then.
-        holds_last: whether values that depend only on constants and the last of ``more`` are computed once for each
-            such tensor, and kept.
+        is_compiled: whether to compile. The first call for a set of shapes compiles; no other call may run meanwhile.
+        holds_last: whether values that depend only on constants and the last tensor of ``more`` are computed once for
+            each such tensor, and kept.
         least_nodes: a traced function of fewer operations is run as it is: compiling it takes longer than it saves.
     """
 
@@ -89,24 +89,24 @@ class BlockFunction:
 
 
 def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:
-    """Split a traced function into what depends on constant inputs alone and the rest.
+    """Split a traced function into a part that depends only on constant inputs, and the rest.
 
-    Keys of streams, supports, grids: a good half of a step's operations give the same at every step, and need to be
-    neither compiled nor run again.
+    More than half of a step's operations give the same result at every step, such as keys of streams, supports and
+    grids. They need to be neither compiled nor run again.
 
     Args:
-        graph: a functional trace but for in-place operations on inputs that are not constant.
-        is_constant: of each input.
+        graph: a traced function without side effects, except in-place operations on inputs that are not constant.
+        is_constant: for each input, whether it is constant.
 
     Returns:
-        A function of the constant inputs, and one of the other inputs followed by the first one's outputs.
+        A function of the constant inputs, and a function of the other inputs followed by the outputs of the first.
     """
     nodes = list(graph.graph.nodes)
     inputs = [node for node in nodes if node.op == "placeholder"]
     constant = {node for node, fixed in zip(inputs, is_constant, strict=True) if fixed}
     written = _written(nodes)
     for node in nodes:
-        # A tensor that the step makes and then writes to, or draws, is a new one at every step.
+        # A tensor that the step creates and then writes to, or draws at random, is a new tensor at every step.
         if node in written or torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             continue
         if node.op == "get_attr" or (node.op == "call_function" and constant.issuperset(node.all_input_nodes)):
@@ -140,7 +140,7 @@ def _written(nodes: list[Node]) -> set[Node]:
             source = changed.pop()
             if isinstance(source, Node) and source not in written:
                 written.add(source)
-                changed += source.all_input_nodes[:1]  # what a view is a view of
+                changed += source.all_input_nodes[:1]  # the tensor whose memory a view shares
     return written
 
 
@@ -155,7 +155,7 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
     for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # how torch's compiler uses torch
+                warnings.simplefilter("ignore", FutureWarning)  # torch's compiler calls deprecated functions of torch
                 return compile_graph(copy.deepcopy(graph), inputs, options | fusion)
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
@@ -165,7 +165,7 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
 
 
 def can_compile() -> bool:
-    """Whether a C++ compiler and Python's headers are at hand for the compiled step; a GPU brings its own (Triton)."""
+    """Whether a step can be compiled: on a CPU this needs a C++ compiler and Python's headers, on a GPU only Triton."""
     if torch.cuda.is_available():
         return True
     include = sysconfig.get_path("include")
@@ -178,11 +178,11 @@ def can_compile() -> bool:
 
 
 def warn_eager() -> None:
-    """One line that says why the fit is slow."""
+    """Warn that the fit is slow, because it is not compiled."""
     warn("no C++ compiler with Python's headers found: training runs in eager mode, several times slower")
 
 
 def warn(message: str) -> None:
-    """One line on standard error."""
+    """Show a warning of one line on standard error."""
     # Line 0 has no source text, which Python would otherwise print as a second line.
     warnings.warn_explicit(message, UserWarning, "svl", 0)

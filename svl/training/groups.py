@@ -1,4 +1,4 @@
-"""Parameter groups: rates, decay, scale and freezing for the parameters that a pattern names."""
+"""Parameter groups: learning rate, weight decay, scale and freezing of the parameters that match a pattern."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GROUP_NUMBERS = ("lr", "weight_decay", "scale", "frozen")
 
 @dataclass
 class ParameterGroup:
-    """Settings of the parameters whose names match a glob pattern; all but ``params`` can vary by replica.
+    """Settings of the parameters whose names match a glob pattern; the numbers and ``frozen`` can vary by replica.
 
     Args:
         params: a glob pattern such as ``layers.0.*``, or a list of them.
         lr: learning rate; the optimizer's own if left out.
-        weight_decay: likewise.
+        weight_decay: weight decay; the optimizer's own if left out.
         scale: factor on the initial values.
-        frozen: keep the initial values.
+        frozen: whether the parameters keep their initial values.
         stream: take the gradients from batches of this stream of ``data.streams``; the strategy's own if left out.
     """
 
@@ -48,14 +48,14 @@ class ParameterGroup:
 
 @dataclass
 class StackHyper:
-    """Everything that scales or moves each parameter, as vectors over replicas.
+    """The hyperparameters, scale, freezing and data stream of each parameter; tensors have one value for each replica.
 
     Attributes:
         rule: for each parameter name the update rule's hyperparameters, float64 ``[replica]``.
         scale: factor on the initial values, float64 ``[replica]``.
-        frozen: whether the parameter is kept, bool ``[replica]``.
+        frozen: whether the parameter keeps its initial values, bool ``[replica]``.
         group: the parameter's group, or ``""``.
-        stream: where its gradients come from, ``""`` for the strategy's own batches.
+        stream: the data stream of its gradients, or ``""`` for the strategy's own batches.
     """
 
     rule: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -76,8 +76,8 @@ def stack_hyper(
 
     Args:
         names: the network's parameter names.
-        factors: the parameterisation's, by name; they multiply what a group sets, too. Factors on hyperparameters that
-            ``rule`` does not have are ignored.
+        factors: the parameterisation's factors, by parameter; they also multiply the values that a group sets. Factors
+            on hyperparameters that ``rule`` does not have are ignored.
 
     Raises:
         SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, or a group
@@ -95,18 +95,19 @@ def stack_hyper(
     streams = {name: group.stream or "" for name, group in groups.items()}
     hyper = StackHyper(group=group_of, stream={name: streams.get(group, "") for name, group in group_of.items()})
     for name in names:
-        own = columns.get(group_of[name], {})
+        group_columns = columns.get(group_of[name], {})
         values = dict(base)
         for key in ("lr", "weight_decay"):
-            if key in own and key in base:
-                values[key] = [b if g is None else g for b, g in zip(base[key], own[key], strict=True)]
+            if key in group_columns and key in base:
+                values[key] = [b if g is None else g for b, g in zip(base[key], group_columns[key], strict=True)]
         factor = (factors or {}).get(name, Factors())
         hyper.rule[name] = {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
         for key, multiplier in (("lr", factor.lr), ("weight_decay", factor.weight_decay)):
             if key in base:
                 hyper.rule[name][key] *= multiplier
-        hyper.scale[name] = torch.tensor(own.get("scale", [1.0] * len(replicas)), dtype=torch.float64) * factor.scale
-        hyper.frozen[name] = torch.tensor(own.get("frozen", [False] * len(replicas)))
+        scales = group_columns.get("scale", [1.0] * len(replicas))
+        hyper.scale[name] = torch.tensor(scales, dtype=torch.float64) * factor.scale
+        hyper.frozen[name] = torch.tensor(group_columns.get("frozen", [False] * len(replicas)))
     return hyper
 
 

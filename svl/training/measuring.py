@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from svl.losses.names import LOSSES
 from svl.training.blocks import view
 from svl.training.spec import StackSpec
 from svl.training.state import StackState
@@ -53,14 +54,17 @@ class Measuring:
     def references(self) -> dict[str, Float[Tensor, "replica"]]:
         """Losses of the task's reference predictors on some test examples, as ``reference/<name>``.
 
-        NaN where a replica has no such predictor.
+        NaN where a replica has no such predictor. There are none if the fit has another loss than theirs.
         """
         rows = [self._references_of(slice(replica, replica + 1)) for replica in range(self.spec.replicas)]
         names = dict.fromkeys(name for row in rows for name in row)
         return {f"reference/{name}": torch.tensor([row.get(name, math.nan) for row in rows]) for name in names}
 
     def _references_of(self, row: slice) -> dict[str, float]:
-        data, settings, key = self.spec.data, view(self.state.settings, row), self.state.key[row]
+        data = self.spec.data
+        if type(self.spec.objective.loss) is not LOSSES[data.task.reference_loss]:
+            return {}
+        settings, key = view(self.state.settings, row), self.state.key[row]
         inputs, targets = data.test_batch(settings, key, 0, min(data.test_size, _REFERENCE_EXAMPLES))
         pools = data.pools.pools(settings)
         losses = data.bound_task(settings).references(key, inputs, targets, pools)

@@ -1,4 +1,4 @@
-"""One plain network for a task: how it is made, and whether it fits."""
+"""Makes one plain network for a task, and checks that it fits the task."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch.func import functional_call, vmap
 from svl.compat.jsonargparse import wrapped
 from svl.compat.torch import BATCH_NORM, pytree
 from svl.errors import SettingError
+from svl.losses import Loss
+from svl.losses.names import LOSSES, name_of
 from svl.replicas import replace
 from svl.tasks.task import Task
-from svl.training.losses import LOSSES
 
 Build = Callable[..., nn.Module]
 _KEY = "model.network"
@@ -24,7 +25,7 @@ def make(build: Build, task: Task) -> nn.Module:
     """The network for a task's inputs and outputs; a task of discrete tokens also gives its ``vocabulary``.
 
     Raises:
-        SettingError: where it cannot be made.
+        SettingError: if it cannot be made.
     """
     tokens = {} if task.vocabulary is None else {"vocabulary": task.vocabulary}
     try:
@@ -40,26 +41,26 @@ def make(build: Build, task: Task) -> nn.Module:
         ) from error
 
 
-def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int, list[str]]:
-    """Try the network on two examples of two replicas; what breaks in training breaks here, in one line.
+def check(build: Build, network: nn.Module, task: Task, loss: Loss) -> tuple[int, list[str]]:
+    """Check that a network and a loss fit a task, by calling the network on two examples of two replicas.
 
     Returns:
-        Numbers that one example has at the network's input and output, and names of the task's further measures.
+        The number of inputs and outputs of one example, and the names of the task's additional metrics.
 
     Raises:
         SettingError: for a network, a readout or a loss that does not fit the task.
     """
-    name, given = type(task).__name__, _name(build)
-    if loss not in LOSSES:
-        raise SettingError("model.loss", loss, ", ".join(LOSSES))
-    if loss not in task.losses:
-        raise SettingError("model.loss", loss, f"{', '.join(task.losses)}: what fits {name}")
+    task_name, network_name = type(task).__name__, _name(build)
+    if not loss.fits(task):
+        fitting = ", ".join(known for known, kind in LOSSES.items() if kind().fits(task))
+        allowed = f"{fitting or 'a loss of your own'} (for {task_name})"
+        raise SettingError("model.loss", name_of(type(loss)), allowed)
     for module in network.modules():
         if isinstance(module, BATCH_NORM) and module.track_running_stats:
             allowed = (
                 f"networks without running statistics, which {type(module).__name__} has: use LayerNorm or GroupNorm"
             )
-            raise SettingError(_KEY, given, allowed)
+            raise SettingError(_KEY, network_name, allowed)
     key = torch.zeros(2, 2, dtype=torch.int64)
     inputs, targets = task.examples(key, torch.arange(2).expand(2, -1))
     params = {n: p.detach().expand(2, *p.shape) for n, p in network.named_parameters()}
@@ -72,31 +73,32 @@ def check(build: Build, network: nn.Module, task: Task, loss: str) -> tuple[int,
             outputs = vmap(forward)(params, inputs)
             shape = tuple(outputs.shape[2:])
     except Exception as error:
-        allowed = f"a network for inputs {tuple(inputs.shape[1:])}, batch first, that draws nothing; {_why(error)}"
-        raise SettingError(_KEY, given, allowed) from error
-    wanted = (*((task.input_shape[0],) if task.per_position else ()), task.output_dim)
-    if shape != wanted:
-        readout = "; readout: all gives one" if task.per_position else ""
-        where = " at each position" if task.per_position else ""
-        allowed = f"a network whose outputs have shape {('batch', *wanted)}, {name} has a target{where}{readout}"
-        raise SettingError(_KEY, f"{given} with outputs {('batch', *shape)}", allowed)
+        arguments = f"inputs {tuple(inputs.shape[1:])}, batch first"
+        allowed = f"a network for {arguments}, without randomness such as dropout; {_why(error)}"
+        raise SettingError(_KEY, network_name, allowed) from error
+    expected = (*((task.input_shape[0],) if task.per_position else ()), task.output_dim)
+    if shape != expected:
+        allowed = f"a network whose outputs have shape {('batch', *expected)}"
+        if task.per_position:
+            allowed += f": {task_name} has a target at each position; readout: all gives one output for each"
+        raise SettingError(_KEY, f"{network_name} with outputs {('batch', *shape)}", allowed)
     return inputs[0, 0].numel() + outputs[0, 0].numel(), list(task.measures(outputs[0], targets[0]))
 
 
-def check_losses(task: Task, name: str, values: Iterable[Any], loss: str) -> None:
+def check_losses(task: Task, name: str, values: Iterable[Any], loss: Loss) -> None:
     """Raise :class:`SettingError` unless the loss fits the task at every value of its setting ``name``."""
     for value in values:
-        if loss not in replace(task, **{name: value}).losses:
-            raise SettingError(f"data.task.{name}", value, f"values that the loss {loss} fits")
+        if not loss.fits(replace(task, **{name: value})):
+            raise SettingError(f"data.task.{name}", value, f"values that the loss {name_of(type(loss))} fits")
 
 
 def activations(network: nn.Module, task: Task) -> int:
-    """Numbers that a network's modules give for one example: what a step has to keep at hand."""
+    """How many numbers a network's modules return for one example, which a step must keep in memory."""
     inputs, _ = task.examples(torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.int64))
     sizes: list[int] = []
 
-    def count(module: nn.Module, given: Any, outputs: Any) -> None:
-        sizes.append(sum(one.numel() for one in pytree.tree_leaves(outputs) if isinstance(one, Tensor)))
+    def count(module: nn.Module, arguments: Any, outputs: Any) -> None:
+        sizes.append(sum(leaf.numel() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)))
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     with torch.no_grad():
@@ -107,7 +109,7 @@ def activations(network: nn.Module, task: Task) -> int:
 
 
 def attention(device: torch.device) -> Any:
-    """The attention kernels that can be used inside vmap: on a CPU the fused one would run replica by replica."""
+    """A context with the attention kernels to use inside vmap: on a CPU the fused one would run replica by replica."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     fused = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION] if device.type == "cuda" else []
@@ -115,7 +117,7 @@ def attention(device: torch.device) -> Any:
 
 
 def _name(build: Any) -> str:
-    """What the user called the network."""
+    """The name of the network's class or function."""
     names = (part.__name__ for part in wrapped(build) if isinstance(part, type))
     return next(names, getattr(build, "__name__", str(build)))
 

@@ -1,4 +1,4 @@
-"""Parameters that share all rates lie side by side in one matrix, so that a step updates them with one operation."""
+"""Packs parameters with the same hyperparameters into one matrix, which a step updates with one operation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Packed = dict[str, Tensor]
 
 
 class Packing:
-    """Which parameters lie in which matrix ``[replica, number]``, and where.
+    """The matrix ``[replica, number]`` that holds each parameter, and the parameter's place in it.
 
-    A step has a few dozen operations for each matrix that it updates; a Transformer has dozens of parameters, and most
-    fits have one or two sets of rates.
+    A step runs a few dozen operations for each matrix that it updates. A Transformer has dozens of parameters, but most
+    fits need only one or two matrices.
 
     Args:
-        shapes: of each parameter of one replica, by name, in the network's order.
-        hyper: the rates and the stream by which parameters are put together.
+        shapes: the shape of each parameter of one replica, by name, in the network's order.
+        hyper: the hyperparameters and the data stream of each parameter; parameters share a matrix if all are equal.
     """
 
     def __init__(self, shapes: Mapping[str, torch.Size], hyper: StackHyper) -> None:
@@ -54,25 +54,25 @@ class Packing:
     def row(
         self, packed: Packed, frozen: Mapping[str, Bool[Tensor, "replica"]]
     ) -> Float[Tensor, "replica *batch number"]:
-        """All matrices side by side, with 0 for what is frozen."""
+        """All matrices side by side, with 0 for frozen parameters."""
         parts = [
             torch.where(broadcast_to(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names
         ]
         return torch.cat(parts, dim=-1)
 
     def places(self) -> dict[str, tuple[int, int]]:
-        """Where each parameter lies in a row: its first number, and the first after it."""
+        """The place of each parameter in a row: where it begins and where it ends, as in a slice."""
         names = [name for part in self.names.values() for name in part]
         ends = list(accumulate(self.shapes[name].numel() for name in names))
         return dict(zip(names, zip([0, *ends], ends, strict=False), strict=True))
 
     def matrices(self, row: Float[Tensor, "replica number"]) -> Packed:
-        """The matrices that lie side by side in a row."""
+        """Split a row, as :meth:`row` returns it, into its matrices."""
         sizes = [sum(self.shapes[name].numel() for name in names) for names in self.names.values()]
         return dict(zip(self.names, row.split(sizes, dim=-1), strict=True))
 
     def pack_row(self, row: Float[Tensor, "replica number"]) -> Packed:
-        """The matrices of parameters that are given one after the other in the network's order."""
+        """The matrices that hold the parameters of a row in which these are in the network's order."""
         if len(self.names) == 1:
             return dict.fromkeys(self.names, row)
         pieces = row.split([shape.numel() for shape in self.shapes.values()], dim=1)

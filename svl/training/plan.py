@@ -205,11 +205,13 @@ def _blocks(spec: StackSpec, device: torch.device, micro: int, has_kernel: bool)
     numbers = micro * spec.activations
     if has_kernel:  # which holds the activations of a strip of examples alone
         numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
-    own = spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
-    ranges = [_ranges(spec, replica, micro) for replica in range(own.start, own.stop)]
+    local = spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
+    ranges = [_ranges(spec, replica, micro) for replica in range(local.start, local.stop)]
     runs = [len(list(run)) for _, run in groupby(ranges)]
     slices = partition(runs, spec.execution.block_size or _replicas_per_block(spec, device, len(ranges), numbers))
-    return tuple(BlockPlan(slice(own.start + part.start, own.start + part.stop), ranges[part.start]) for part in slices)
+    return tuple(
+        BlockPlan(slice(local.start + part.start, local.start + part.stop), ranges[part.start]) for part in slices
+    )
 
 
 def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:

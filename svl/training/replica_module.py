@@ -16,6 +16,8 @@ from svl.compat.lightning import count_steps
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.interventions.on_gradients import GradientIntervention
+from svl.losses import Loss
+from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Parameterisation
@@ -24,17 +26,16 @@ from svl.optim.schedule import Schedule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
-from svl.training.losses import LossName
 from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
 from svl.training.stack import ReplicaStack
 from svl.training.team import Team
 
-# About ten seconds of two cores: how long a signal may wait for the end of a Lightning batch.
+# Work of one Lightning batch, about ten seconds on two cores: signals are handled between batches.
 _WORK_PER_BATCH = 3e10
 
 
 class StepClock(torch.optim.Optimizer):
-    """What Lightning sees of the optimizer: it runs a closure that advances the stack, whose update rule is its own."""
+    """The optimizer that Lightning sees: it runs a closure that advances the stack, which has its own update rule."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters, {})
@@ -47,21 +48,19 @@ class ReplicaModule(pl.LightningModule):
     """Trains R replicas of one network; one Lightning batch stands for several optimisation steps.
 
     Args:
-        network: makes one plain network from the task's input shape and output dimension (and its vocabulary, if it has
-            one).
-        loss: logistic, hinge, squared, correlation or cross_entropy.
+        network: class of the network, built for the task's input shape, output dimension and vocabulary, if it has one.
+        loss: logistic, hinge, squared, correlation, cross_entropy, or a class.
         optimizer: the update rule.
         groups: parameter groups by name.
         init: ``pytorch`` or ``gaussian``.
-        parameterisation: factors on initial values and rates: Alpha or MuP; none by default.
-        schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; their product is a factor on each
-            replica's and group's own rate.
+        parameterisation: factors on initial values and rates: Alpha or MuP.
+        schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
+            product.
         interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
         replicas: arms and seeds.
-        compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` is the eager oracle.
-        fused: in a compiled fit, use what is written for MLPs: a C++ kernel, or a Triton kernel on a GPU, for networks
-            and losses that it computes, and outer sums for the gradient over a whole population of products, such as
-            parity's; else micro-batches.
+        compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
+        fused: in a compiled fit, use the C++ and Triton kernels where they apply, and outer sums for gradients over a
+            population that is a product.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
@@ -72,7 +71,7 @@ class ReplicaModule(pl.LightningModule):
     def __init__(
         self,
         network: Callable[[tuple[int, ...], int], nn.Module] = MLP,
-        loss: LossName = "logistic",
+        loss: Loss | str = "logistic",
         optimizer: UpdateRule | None = None,
         groups: dict[str, ParameterGroup] | None = None,
         init: Initialisation = "pytorch",
@@ -88,7 +87,7 @@ class ReplicaModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.build, self.loss, self.optimizer = network, loss, optimizer or SGD()
+        self.build, self.loss, self.optimizer = network, loss_names.make(loss), optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
         self.parameterisation, self.interventions = parameterisation, interventions or {}
         self.schedules = schedules or {}
@@ -107,18 +106,18 @@ class ReplicaModule(pl.LightningModule):
         return names | {f"model.groups.{group}.{name}" for group in self.groups for name in GROUP_NUMBERS}
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
-        """Settings of the fit's parts, read off their constructors: those that cannot vary change shapes or code."""
+        """Every setting of the fit's parts, by their constructors; those that cannot vary change shapes or code."""
         # The command line wraps the network's class in partial functions.
         network = wrapped(self.build)
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
-        parts |= {"model.": type(self), "model.optimizer.": type(self.optimizer)}
+        parts |= {"model.": type(self), "model.loss.": type(self.loss), "model.optimizer.": type(self.optimizer)}
         if self.parameterisation:
             parts["model.parameterisation."] = type(self.parameterisation)
         parts.update(("model.network.", part) for part in network if isinstance(part, type))
         return {prefix + name for prefix, part in parts.items() for name in parameters(part)}
 
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
-        """Build the stack; everything a wrong setting can break breaks here, before any file is written.
+        """Build the stack; settings that do not fit together are refused here, before any file is written.
 
         Args:
             total_steps: optimisation steps of the whole fit.
@@ -160,7 +159,7 @@ class ReplicaModule(pl.LightningModule):
         if stage == "fit" and team.size > 1:
             self.stack.join(team)
             if team.divides_batches:
-                # Which processes call what must not depend on what each of them finds worth compiling.
+                # All processes must make the same calls, even if they decide differently what is worth compiling.
                 trainer.datamodule.schedule(trainer.max_steps, 1)
 
     def configure_optimizers(self) -> StepClock:

@@ -19,6 +19,8 @@ from svl.interventions.on_gradients import (
     GradientIntervention,
     SampleGradientIntervention,
 )
+from svl.losses import Loss
+from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Factors, Parameterisation
@@ -29,8 +31,8 @@ from svl.optim.sgd import SGD
 from svl.replicas import Replicas
 from svl.training import network as plain_network
 from svl.training.groups import ParameterGroup, StackHyper, stack_hyper
-from svl.training.losses import LossName, Objective
 from svl.training.network import Build
+from svl.training.objective import Objective
 from svl.training.packing import Packing
 from svl.training.team import Team
 
@@ -44,7 +46,7 @@ class TrainingSettings:
 
     Attributes:
         network: makes one plain network from the task's input shape and output dimension; see :mod:`.network`.
-        loss: name of the loss.
+        loss: the loss, or the short name of one of svl.losses.
         optimizer: the update rule.
         replicas: arms and seeds.
         groups: parameter groups by name.
@@ -55,7 +57,7 @@ class TrainingSettings:
     """
 
     network: Build = MLP
-    loss: LossName = "logistic"
+    loss: Loss | str = "logistic"
     optimizer: UpdateRule = field(default_factory=SGD)
     replicas: Replicas = field(default_factory=Replicas)
     groups: Mapping[str, ParameterGroup] = field(default_factory=dict)
@@ -138,9 +140,11 @@ class StackSpec:
             SettingError: for settings that do not fit together.
         """
         replicas, groups = training.replicas, dict(training.groups)
-        example_size, measures = plain_network.check(training.network, network, data.task, training.loss)
+        with within("model"):
+            loss = loss_names.make(training.loss)
+        example_size, measures = plain_network.check(training.network, network, data.task, loss)
         for name in data.task.per_replica:
-            plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), training.loss)
+            plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), loss)
         shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
         factors = _factors(training, network, data) if training.parameterisation else {}
         hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors)
@@ -152,7 +156,7 @@ class StackSpec:
             network=network,
             packing=Packing(shapes, hyper),
             hyper=hyper,
-            objective=Objective(training.loss, data.task),
+            objective=Objective(loss, data.task),
             rule=training.optimizer,
             interventions=dict(training.interventions),
             rates=schedule_factors(training.schedules, data.total_steps) if training.schedules else None,

@@ -1,8 +1,9 @@
-"""The processes of a fit on several devices, and how they share its work.
+"""The processes of a fit on several devices, and how they divide its work.
 
-Replicas are divided among the processes, which never talk while they train: each has the whole stack and advances its
-own rows, and before a measurement or a checkpoint every process gets the others' rows. Where there are more processes
-than replicas (a single large network), each batch is divided instead, and gradients are added up in every step.
+The processes divide the replicas and do not communicate while they train: each holds the whole stack and advances its
+own rows. Before a measurement or a checkpoint, every process receives the rows of the others. If there are more
+processes than replicas (for example a single large network), they divide each batch instead, and add up the gradients
+at every step.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from svl.compat.torch import pytree
 
 
 class TeamStrategy(DDPStrategy):
-    """Lightning's DDP, which starts the processes and joins them; not its wrapper: gradients are the stack's own."""
+    """Lightning's DDP strategy, which starts and joins the processes, without DDP's wrapper around the module.
+
+    The stack computes its own gradients, and :class:`Team` adds them up.
+    """
 
     def configure_ddp(self) -> None:
-        """Nothing to wrap."""
+        """Leave the module as it is."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """This process's place among those of the fit.
+    """The place of this process among the processes of the fit.
 
     Attributes:
         rank: number of this process.
-        size: number of all.
-        by_batch: whether batches are divided, and not replicas.
+        size: number of processes.
+        by_batch: whether the processes divide each batch instead of the replicas.
     """
 
     rank: int = 0
@@ -51,12 +55,12 @@ class Team:
         return self.size > 1 and self.by_batch
 
     def rows(self, count: int, rank: int | None = None) -> slice:
-        """The part of ``count`` things that is a process's own, by default this one's."""
+        """The part of ``count`` rows that belongs to a process, by default to this one."""
         rank = self.rank if rank is None else rank
         return slice(rank * count // self.size, (rank + 1) * count // self.size)
 
     def exchange(self, nest: Any) -> None:
-        """Give every process the rows of each tensor ``[replica, ...]`` that another one owns, in place."""
+        """Send the rows of each tensor ``[replica, ...]`` from the process that owns them to all others, in place."""
         if not self.divides_replicas:
             return
         for tensor in pytree.tree_leaves(nest):
@@ -73,11 +77,11 @@ class Team:
 
 
 def _in_place(tensor: Tensor, communicate: Any) -> None:
-    """Backends take whole tensors without gaps, and no truth values."""
-    own = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor.contiguous()
-    communicate(own)
-    if own is not tensor:
-        tensor.copy_(own)
+    """Communicate a tensor in place; backends accept only contiguous tensors that are not boolean."""
+    buffer = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor.contiguous()
+    communicate(buffer)
+    if buffer is not tensor:
+        tensor.copy_(buffer)
 
 
 def rank() -> int:

@@ -13,6 +13,7 @@ from callbacks import Feature
 from callbacks.feature import first_layer
 from svl.data import Axis, Online
 from svl.errors import SettingError
+from svl.losses.names import LOSSES
 from svl.models import MLP, QuadraticNeuron, Transformer
 from svl.optim import SGD
 from svl.replicas import Replicas
@@ -22,11 +23,15 @@ from svl.training.replica_module import ReplicaModule
 MANY = 2**14
 
 
+def first_loss(task):
+    return next(loss for loss in (kind() for kind in LOSSES.values()) if loss.fits(task))
+
+
 def module(task, replicas, network=None, loss=None, test_size=64, steps=10, **data):
     def mlp(input_shape, output_dim):
         return MLP(input_shape, output_dim, width=8)
 
-    made = ReplicaModule(network or mlp, loss or task.losses[0], SGD(lr=0.3), replicas=replicas, compile="never")
+    made = ReplicaModule(network or mlp, loss or first_loss(task), SGD(lr=0.3), replicas=replicas, compile="never")
     made.prepare(Online(task, batch_size=16, test_size=test_size, **data), 100, 10)
     if steps:
         made.stack.train_steps(0, steps)

@@ -10,6 +10,7 @@ from scipy import stats
 from callbacks import QueryKey
 from svl.data import Online
 from svl.errors import SettingError
+from svl.losses import CrossEntropy, Logistic
 from svl.models import MLP, Transformer
 from svl.optim import AdamW
 from svl.replicas import Replicas
@@ -25,7 +26,13 @@ def module(replicas, task=None, **settings):
         return Transformer(input_shape, output_dim, width=8, depth=DEPTH, heads=HEADS, **settings, **tokens)
 
     task = task or Parity(5, 2)
-    made = ReplicaModule(network, task.losses[0], AdamW(lr=0.1), replicas=replicas, compile="never")
+    made = ReplicaModule(
+        network,
+        CrossEntropy() if task.target == "class" else Logistic(),
+        AdamW(lr=0.1),
+        replicas=replicas,
+        compile="never",
+    )
     made.prepare(Online(task, batch_size=8, test_size=16), 100, 10)
     made.stack.train_steps(0, 2)
     return made

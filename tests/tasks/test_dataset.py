@@ -62,7 +62,7 @@ def package(tmp_path, monkeypatch):
 
 def test_the_digits_are_split_and_standardised():
     task, digits = Dataset(DIGITS), datasets.load_digits()
-    assert (task.input_shape, task.output_dim, task.losses) == ((64,), 10, ("cross_entropy",))
+    assert (task.input_shape, task.output_dim, task.target) == ((64,), 10, "class")
     assert (task.train_size, task.population_size, task.test_size) == (1438, 1438, 359)
     raw = Dataset(DIGITS, standardise=False)
     train, test = whole(raw, "population"), whole(raw, "test_examples")
@@ -179,7 +179,7 @@ def test_images_are_floats_with_the_channel_first(mode, channels):
 
 def test_float_targets_are_regressed_on():
     task, bunch = Dataset("sklearn.datasets.load_diabetes", held_out=0.5), datasets.load_diabetes()
-    assert (task.output_dim, task.losses, task.has_accuracy) == (1, ("squared",), False)
+    assert (task.output_dim, task.target, task.has_accuracy) == (1, "number", False)
     assert task.correct(torch.zeros(3, 1), torch.zeros(3)) is None
     targets = np.concatenate([whole(task, "population")[1], whole(task, "test_examples")[1]])
     assert targets.dtype == np.float32

@@ -49,7 +49,7 @@ def context_of(x, y):
 def test_liu_s_form_is_15_points_and_a_query_whose_y_is_the_target():
     inputs, targets = LIU.examples(keys(0, 1), torch.arange(14).view(2, 7))
     assert (inputs.shape, targets.shape) == ((2, 7, 31, 4), (2, 7))
-    assert (LIU.input_shape, LIU.output_dim, LIU.per_position, LIU.losses) == ((31, 4), 1, False, ("squared",))
+    assert (LIU.input_shape, LIU.output_dim, LIU.per_position, LIU.target) == ((31, 4), 1, False, "number")
     assert (inputs[:, :, 1::2, 1:] == 0).all()
     w = LIU.contexts(keys(0, 1), torch.arange(14).view(2, 7))
     x, y = points(LIU, inputs, targets)

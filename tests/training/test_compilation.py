@@ -54,7 +54,7 @@ def test_what_hangs_on_the_last_argument_is_computed_once_for_each(monkeypatch):
     monkeypatch.setattr(compilation, "_compile", lambda graph, inputs, threads: graphs.append(graph) or graph)
     function = BlockFunction(lambda tensors, x, part: (x + (tensors["key"] * part).sin(),), True, holds_last=True)
     key, parts = torch.tensor([1.0, 2.0]), list(torch.tensor([0.5, 3.0]))
-    block = Block(slice(0, 2), {"key": key}, [])
+    block = Block(slice(0, 2), {"key": key}, ())
     for x in torch.tensor([1.0, 5.0]):
         for part in parts:
             torch.testing.assert_close(function(block, x, part)[0], x + (key * part).sin())

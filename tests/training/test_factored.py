@@ -15,12 +15,13 @@ from svl import native, random
 from svl.data import FullBatch, Population
 from svl.data.draw import Draw
 from svl.interventions import AddedBias, LabelNoise
+from svl.losses.names import LOSSES, name_of
 from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
 from svl.training.groups import stack_hyper
-from svl.training.losses import Objective
+from svl.training.objective import Objective
 from svl.training.packing import Packing
 from svl.training.routes import factored, factored_kernel, mlp_kernel
 from svl.training.routes.factored import FactoredPopulation
@@ -34,7 +35,7 @@ class Digits(Parity):
     """A class for each number of coordinates -1, modulo 3."""
 
     output_dim = 3
-    losses = ("cross_entropy",)
+    target = "class"
 
     def population(self, key, index):
         inputs, _ = super().population(key, index)
@@ -85,7 +86,19 @@ def setting(task, loss, width, depth, activation, bias, is_fused, **common):
     packing = Packing(shapes, hyper)
     numbers = data.settings_of(replicas)
     spec = StackSpec(
-        data, numbers, network, packing, hyper, Objective(loss, task), rule, {}, None, REPLICAS, 1, 1, measures=()
+        data,
+        numbers,
+        network,
+        packing,
+        hyper,
+        Objective(LOSSES[loss](), task),
+        rule,
+        {},
+        None,
+        REPLICAS,
+        1,
+        1,
+        measures=(),
     )
     route = FactoredKernel(spec) if is_fused else FactoredPopulation(spec)
     stacked = {name: 1.5 * torch.randn(REPLICAS, *shape) / shape[-1] ** 0.5 for name, shape in shapes.items()}
@@ -154,7 +167,7 @@ def test_in_torch_it_equals_autograd(dim, loss, budget, **network):
 @pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 @given(
     dim=st.integers(1, 10),
-    loss=st.sampled_from(sorted(mlp_kernel.LOSSES)),
+    loss=st.sampled_from(sorted(map(name_of, mlp_kernel.LOSSES))),
     budget=st.sampled_from([1, 300, 2**20]),
     **{**NETWORKS, "depth": st.integers(2, 4), "activation": st.sampled_from(sorted(mlp_kernel.ACTIVATIONS))},
 )
@@ -217,6 +230,7 @@ import io
 import torch
 from svl import native
 from svl.data import FullBatch
+from svl.losses.names import LOSSES, name_of
 from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas

@@ -9,8 +9,9 @@ from scipy.stats import norm
 from torch.func import functional_call, grad, vmap
 
 from svl import native
+from svl.losses import Correlation, Logistic
+from svl.losses.names import LOSSES, name_of
 from svl.models import MLP
-from svl.training.losses import LOSSES
 from svl.training.routes import mlp_kernel
 
 pytestmark = pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
@@ -25,7 +26,7 @@ def stacked(network, replicas, scale=1.0):
 def autograd(network, loss, params, x, y, weights):
     def mean(params, x, y, weights):
         outputs = functional_call(network, params, (x,))
-        return (LOSSES[loss](outputs, y) * weights).sum(), outputs[:, 0]
+        return (loss.each(outputs, y) * weights).sum(), outputs[:, 0]
 
     return vmap(grad(mean, has_aux=True))(params, x, y, weights)
 
@@ -55,7 +56,7 @@ def compare(network, loss, params, x, y, weights, has_signs=False):
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=4).map(tuple),
     st.sampled_from(sorted(mlp_kernel.ACTIVATIONS)),
-    st.sampled_from(sorted(mlp_kernel.LOSSES)),
+    st.sampled_from(sorted(map(name_of, mlp_kernel.LOSSES))),
     st.integers(1, 70),
     st.booleans(),
     st.booleans(),
@@ -70,7 +71,7 @@ def test_gradients_and_outputs_equal_autograd(dims, activation, loss, batch, bia
     if loss == "hinge":  # its kink is where rounding decides
         y = y + 0.123
     x = x.sign() if signs else x
-    compare(network, loss, stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None, signs)
+    compare(network, LOSSES[loss](), stacked(network, 3), x, y, torch.rand(3, batch) if weighted else None, signs)
 
 
 @pytest.mark.parametrize("batch", [129, 4500])
@@ -78,10 +79,10 @@ def test_strips_and_segments_of_a_batch_add_up_on_any_number_of_threads(batch):
     network = MLP((9,), 1, width=20, depth=3)
     torch.manual_seed(0)
     params, x, y = stacked(network, 2), torch.randn(2, batch, 9), torch.randint(0, 2, (2, batch)) * 2.0 - 1.0
-    compare(network, "logistic", params, x, y, None)
-    alone = mlp_kernel.gradients(network, "logistic", params, x, y, None)
+    compare(network, Logistic(), params, x, y, None)
+    alone = mlp_kernel.gradients(network, Logistic(), params, x, y, None)
     torch.set_num_threads(3)
-    together = mlp_kernel.gradients(network, "logistic", params, x, y, None)
+    together = mlp_kernel.gradients(network, Logistic(), params, x, y, None)
     torch.set_num_threads(1)
     torch.testing.assert_close(together, alone, rtol=0, atol=0)
 
@@ -90,7 +91,7 @@ def test_large_pre_activations_neither_overflow_nor_lose_the_sign():
     network = MLP((20,), 1, width=64, activation="sigmoid")
     torch.manual_seed(0)
     x, y = torch.randn(2, 33, 20), torch.randint(0, 2, (2, 33)) * 2.0 - 1.0
-    compare(network, "logistic", stacked(network, 2, scale=60.0), x, y, None)
+    compare(network, Logistic(), stacked(network, 2, scale=60.0), x, y, None)
 
 
 @pytest.mark.parametrize("activation", sorted(mlp_kernel.ACTIVATIONS))
@@ -101,9 +102,9 @@ def test_what_is_not_finite_stays_visible_and_in_its_replica(activation, signs):
     params = stacked(network, 3)
     x, y = torch.randn(3, 39, 5), torch.ones(3, 39)
     x = x.sign() if signs else x
-    expected, _ = mlp_kernel.gradients(network, "logistic", params, x, y, None, signs)
+    expected, _ = mlp_kernel.gradients(network, Logistic(), params, x, y, None, signs)
     params["layers.0.weight"][1] = float("nan")
-    row, outputs = mlp_kernel.gradients(network, "logistic", params, x, y, None, signs)
+    row, outputs = mlp_kernel.gradients(network, Logistic(), params, x, y, None, signs)
     assert outputs[1].isnan().all()
     assert torch.equal(row[[0, 2]], expected[[0, 2]])
 
@@ -112,7 +113,7 @@ def test_gelu_and_its_slope_are_within_rounding_of_their_definition():
     network = MLP((1,), 1, width=1, activation="gelu", bias=False)
     x = torch.linspace(-12, 12, 4001)
     ones = {name: torch.ones(len(x), 1, 1) for name in ("layers.0.weight", "layers.1.weight")}
-    row, outputs = mlp_kernel.gradients(network, "correlation", ones, x[:, None, None], torch.ones(len(x), 1), None)
+    row, outputs = mlp_kernel.gradients(network, Correlation(), ones, x[:, None, None], torch.ones(len(x), 1), None)
     z = x.double().numpy()
     size = np.maximum(abs(z), 1)
     np.testing.assert_allclose(outputs[:, 0].numpy() / size, z * norm.cdf(z) / size, rtol=0, atol=3e-7)
@@ -130,8 +131,8 @@ def test_gelu_and_its_slope_are_within_rounding_of_their_definition():
     ],
 )
 def test_what_the_kernel_does_not_compute_it_refuses(network, loss):
-    assert not mlp_kernel.supports(network, loss)
+    assert not mlp_kernel.supports(network, LOSSES[loss]())
 
 
 def test_it_supports_the_papers_network():
-    assert mlp_kernel.supports(MLP((20,), 1, width=64), "logistic")
+    assert mlp_kernel.supports(MLP((20,), 1, width=64), Logistic())

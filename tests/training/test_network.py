@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from svl.errors import SettingError
+from svl.losses import names
 from svl.models import MLP, ConvNet, Transformer
 from svl.tasks import Facts, InContextRegression, ModularAddition, Parity
 from svl.training import network as networks
@@ -71,7 +72,7 @@ def small(**settings):
 
 
 def check(build, task, loss):
-    return networks.check(build, networks.make(build, task), task, loss)
+    return networks.check(build, networks.make(build, task), task, names.make(loss))
 
 
 MLP_OF_TOKENS = ("model.network", "MLP", "(input_shape, output_dim, vocabulary); TypeError")
@@ -86,7 +87,7 @@ WHOLE = "readout: all gives one"
         (WrongOutputs, Parity(6, 2), "logistic", "model.network", "('batch', 2)", "shape ('batch', 1)"),
         (NoOutputAxis, Parity(6, 2), "logistic", "model.network", "('batch',)", "shape ('batch', 1)"),
         (Normalised, Parity(6, 2), "logistic", "model.network", "Normalised", "BatchNorm1d has: use LayerNorm"),
-        (Dropped, Parity(6, 2), "logistic", "model.network", "Dropped", "that draws nothing"),
+        (Dropped, Parity(6, 2), "logistic", "model.network", "Dropped", "without randomness such as dropout"),
         (Decides, Parity(6, 2), "logistic", "model.network", "Decides", "inputs (2, 6), batch first"),
         (MLP, ADDITION, "cross_entropy", *MLP_OF_TOKENS),
         (MLP, FACTS, "cross_entropy", *MLP_OF_TOKENS),
@@ -95,10 +96,31 @@ WHOLE = "readout: all gives one"
         (small(readout="mean"), FACTS, "cross_entropy", "model.network", "outputs ('batch', 13)", WHOLE),
         (small(readout="all"), Parity(6, 2), "logistic", "model.network", "('batch', 6, 1)", "shape ('batch', 1)"),
         (small(readout="all"), ADDITION, "cross_entropy", "model.network", "('batch', 4, 5)", "shape ('batch', 5)"),
-        (MLP, Parity(6, 2), "huber", "model.loss", "huber", "logistic, hinge, squared, correlation, cross_entropy"),
-        (MLP, Parity(6, 2), "cross_entropy", "model.loss", "cross_entropy", "correlation: what fits Parity"),
-        (small(readout="all"), POINTS, "logistic", "model.loss", "logistic", "squared: what fits InContextRegression"),
-        (small(), ADDITION, "squared", "model.loss", "squared", "cross_entropy: what fits ModularAddition"),
+        (MLP, Parity(6, 2), "huber", "loss", "huber", "logistic, hinge, squared, correlation, cross_entropy"),
+        (
+            MLP,
+            Parity(6, 2),
+            "cross_entropy",
+            "model.loss",
+            "cross_entropy",
+            "correlation (for Parity)",
+        ),
+        (
+            small(readout="all"),
+            POINTS,
+            "logistic",
+            "model.loss",
+            "logistic",
+            "squared (for InContextRegression)",
+        ),
+        (
+            small(),
+            ADDITION,
+            "squared",
+            "model.loss",
+            "squared",
+            "cross_entropy (for ModularAddition)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(build, task, loss, key, given, allowed):
@@ -135,5 +157,5 @@ def test_a_shape_that_a_network_refuses_is_the_task_s():
 def test_what_fits_is_counted_and_its_measures_are_named(build, task, loss, numbers, measures):
     network = networks.make(build, task)
     before = torch.get_rng_state()
-    assert networks.check(build, network, task, loss) == (numbers, measures)
+    assert networks.check(build, network, task, names.make(loss)) == (numbers, measures)
     assert torch.equal(torch.get_rng_state(), before)

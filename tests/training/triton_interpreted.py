@@ -7,6 +7,7 @@ import triton.language as tl
 
 from svl import random
 from svl.data import Online, Subset, TwoSets
+from svl.losses.names import name_of
 from svl.models import MLP
 from svl.optim import SGD
 from svl.replicas import Replicas
@@ -73,7 +74,7 @@ def test_its_random_bits_are_those_of_the_tasks():
     assert torch.equal(out.long() & random.MASK32, torch.stack(random.bits(halves, index)))
 
 
-@pytest.mark.parametrize("loss", route._LOSSES)
+@pytest.mark.parametrize("loss", map(name_of, route._LOSSES))
 @pytest.mark.parametrize("bias", [True, False])
 def test_several_steps_equal_the_eager_ones(loss, bias):
     assert_equal(*advanced(loss=loss, bias=bias, rule=SGD(momentum=0.9, weight_decay=1e-2)))

@@ -1,7 +1,7 @@
-"""The gradient over a whole population whose inputs are products of halves, without a product for each input.
+"""The gradient over a whole population whose inputs are all pairs of two half inputs, without a product for each input.
 
-Where an input is two halves side by side, the first layer's pre-activation w.x + b is u[high] + v[low] with a table of
-each half's own, and the gradients with respect to the tables are row and column sums. Nothing but rounding is lost.
+The first layer's pre-activation w.x + b of a pair is u[high] + v[low], with a table for each half, and the gradients
+with respect to the tables are row and column sums. The result equals that of other routes up to rounding.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class FactoredPopulation(GradientRoute):
         return self.parts(replicas, device)
 
     def parts(self, replicas: int, device: torch.device) -> int:
-        """Calls that the whole population takes, of as many rows each, for so many replicas."""
+        """The number of calls for the whole population, each with equally many rows of the half ``high``."""
         lows, highs = self._sizes
         widest = max(shape[0] for shape in self.spec.packing.shapes.values())
         return _divisor(highs, max(self._numbers_at_once(device, widest) // (replicas * lows), 1))
@@ -128,5 +128,5 @@ def supports(network: nn.Module, data: ReuseDataModule) -> bool:
 
 @functools.cache
 def _divisor(count: int, most: int) -> int:
-    """Into how few parts of one size, of ``most`` at most, so many can be cut."""
+    """The smallest number of equal parts into which ``count`` can be divided, each of at most ``most``."""
     return next(parts for parts in range(1, count + 1) if count % parts == 0 and count // parts <= most)

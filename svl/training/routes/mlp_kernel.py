@@ -13,13 +13,15 @@ from torch.func import vmap
 
 from svl import native
 from svl.data.draw import MicroBatch
+from svl.losses import Correlation, Hinge, Logistic, Loss, Squared
+from svl.losses.names import name_of
 from svl.models.mlp import MLP
 from svl.training.routes.route import BatchRoute, Gradients
 from svl.training.spec import StackSpec
 
 ACTIVATIONS = {"relu": 0, "sigmoid": 1, "quadratic": 2, "gelu": 3}
 STRIP = 128  # examples whose activations the kernel holds at once
-LOSSES = {"logistic": 0, "hinge": 1, "squared": 2, "correlation": 3}
+LOSSES: dict[type[Loss], int] = {Logistic: 0, Hinge: 1, Squared: 2, Correlation: 3}
 
 
 class MLPKernel(BatchRoute):
@@ -41,9 +43,9 @@ class MLPKernel(BatchRoute):
         if device.type != "cpu":
             return f"it runs on the CPU, not on {device.type}"
         if not supports(spec.network, spec.objective.loss):
-            losses, activations = ", ".join(LOSSES), ", ".join(ACTIVATIONS)
+            losses, activations = ", ".join(map(name_of, LOSSES)), ", ".join(ACTIVATIONS)
             return f"it computes MLPs with one output, activations {activations} and losses {losses}"
-        return None if native.is_available("mlp") else "no C++ compiler built it"
+        return None if native.is_available("mlp") else "it could not be built by a C++ compiler"
 
     def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
         network: Any = self.spec.network
@@ -58,16 +60,16 @@ class MLPKernel(BatchRoute):
         return outputs(network, self.spec.packing.unpack(params), inputs, self.spec.has_signs)[..., None]
 
 
-def supports(network: nn.Module, loss: str) -> bool:
+def supports(network: nn.Module, loss: Loss) -> bool:
     """Whether the kernel computes this network and loss: an MLP with one output."""
-    if type(network) is not MLP or network.activation not in ACTIVATIONS or loss not in LOSSES:
+    if type(network) is not MLP or network.activation not in ACTIVATIONS or type(loss) not in LOSSES:
         return False
     return bool(network.layers[-1].out_features == 1) and all(p.dtype == torch.float32 for p in network.parameters())
 
 
 def gradients(
     network: MLP,
-    loss: str,
+    loss: Loss,
     params: dict[str, Float[Tensor, "replica ..."]],
     inputs: Float[Tensor, "replica batch ..."],
     targets: Float[Tensor, "replica batch"],
@@ -81,7 +83,7 @@ def gradients(
         weights: of each example; ``None`` for 1 / batch each.
         has_signs: whether all inputs are -1 or 1: then the first layer is looked up instead of multiplied.
     """
-    codes = ACTIVATIONS[network.activation], LOSSES[loss]
+    codes = ACTIVATIONS[network.activation], LOSSES[type(loss)]
     x = inputs.flatten(2)
     bias = network.layers[0].bias is not None
     outputs, row = mlp_gradients(x, targets, weights, list(params.values()), bias, *codes, has_signs)
@@ -94,7 +96,7 @@ def outputs(
     inputs: Float[Tensor, "replica batch ..."],
     has_signs: bool = False,
 ) -> Float[Tensor, "replica batch"]:
-    """Each replica's outputs, as of :func:`gradients`."""
+    """Each replica's outputs, as :func:`gradients` returns them."""
     bias = network.layers[0].bias is not None
     result: Tensor = mlp_outputs(
         inputs.flatten(2), list(params.values()), bias, ACTIVATIONS[network.activation], has_signs
@@ -104,14 +106,20 @@ def outputs(
 
 def population_gradients(
     network: MLP,
-    loss: str,
+    loss: Loss,
     params: dict[str, Float[Tensor, "replica ..."]],
     high: Float[Tensor, "high second"],
     low: Float[Tensor, "low first"],
     targets: Float[Tensor, "replica high_low"],
 ) -> tuple[Float[Tensor, "replica number"], Float[Tensor, "replica high_low"]]:
-    """:func:`gradients` of the mean over a product of half inputs, for networks with a hidden layer."""
-    codes = ACTIVATIONS[network.activation], LOSSES[loss]
+    """The same as :func:`gradients` for all inputs of a population that is a product, each with the same weight.
+
+    Args:
+        network: the plain network, which needs a hidden layer.
+        high: half inputs, each of which is combined with every half input in ``low``.
+        low: the other half inputs.
+    """
+    codes = ACTIVATIONS[network.activation], LOSSES[type(loss)]
     bias = network.layers[0].bias is not None
     outputs, row = mlp_population_gradients(high, low, targets, list(params.values()), bias, *codes)
     return row, outputs
@@ -169,7 +177,7 @@ def _like_population(high: Tensor, low: Tensor, y: Tensor, params: list[Tensor],
 def mlp_population_gradients(
     high: Tensor, low: Tensor, y: Tensor, params: list[Tensor], bias: bool, activation: int, loss: int
 ) -> tuple[Tensor, Tensor]:
-    """The kernel on a product of half inputs; outputs and gradients as of :func:`mlp_gradients`."""
+    """The kernel on a product of half inputs; it returns what :func:`mlp_gradients` returns."""
     high, low, y = high.contiguous(), low.contiguous(), y.contiguous()
     outputs, row = torch.empty_like(y), _row(params)
     more = (*high.shape, high, *low.shape, low, y, outputs)
@@ -212,7 +220,7 @@ def _call(
 
 
 def _has_rows(param: Tensor) -> bool:
-    """Whether each replica's numbers lie side by side, whatever is between one replica's and the next one's."""
+    """Whether the numbers of each replica are contiguous; there may be gaps between replicas."""
     *_, step, last = param.stride()
     return last == 1 and (param.dim() == 2 or step == param.shape[2])
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from svl import native, random
 from svl.data.draw import Draw
 from svl.data.reuse import ReuseDataModule
+from svl.losses.names import name_of
 from svl.native import train
 from svl.optim.adamw import AdamW
 from svl.optim.sgd import SGD
@@ -87,7 +88,7 @@ class NativeSteps(StepRoute):
         if block not in self._tests:
             self._tests[block] = self._test_set(block)
         values = self.spec.packing.unpack(block.tensors["params"]).values()
-        activation, loss = self._network.activation, self.spec.objective.loss
+        activation, loss = self._network.activation, name_of(type(self.spec.objective.loss))
         return torch.stack(train.scores(list(values), *self._tests[block], activation=activation, loss=loss))
 
     def _test_set(self, block: Block) -> tuple[Int32[Tensor, "replica test word"], Float[Tensor, "replica test"]]:
@@ -104,7 +105,7 @@ class NativeSteps(StepRoute):
             self._batches(block, clock),
             train.Record(record["loss"], record["correct"], record["steps"], record["diverged_at"]),
             activation=self._network.activation,
-            loss=objective.loss,
+            loss=name_of(type(objective.loss)),
             rule=_RULES[type(self.spec.rule)],
             first_step=clock[0].number,
             rates=None if self.spec.rates is None else torch.stack([tick.rate for tick in clock]),

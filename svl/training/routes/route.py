@@ -20,7 +20,7 @@ Tensors = dict[str, Any]
 
 
 class Gradients(NamedTuple):
-    """What a step needs to know of its batch.
+    """Gradients, loss and accuracy of a batch.
 
     Attributes:
         matrices: gradients of the packed parameters ``[replica, number]``.
@@ -52,7 +52,7 @@ class Route(ABC):
 
     Attributes:
         name: as a plan prints it.
-        needs_compilation: whether it serves compiled fits alone.
+        needs_compilation: whether only compiled fits can use it.
     """
 
     name: ClassVar[str]
@@ -85,7 +85,7 @@ class GradientRoute(Route):
 
     @abstractmethod
     def calls(self, steps: StepRange, replicas: int, device: torch.device) -> int:
-        """How many micro-batches a step is divided into, for a block of so many replicas."""
+        """How many micro-batches a step is divided into, for a block of ``replicas`` replicas."""
 
 
 class BatchRoute(GradientRoute):

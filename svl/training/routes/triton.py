@@ -1,8 +1,8 @@
 """Several steps of a block in one launch of a Triton kernel.
 
-The kernel (:mod:`.triton_kernel`) keeps a replica's weights on chip and draws its examples by their counters, which
-the strategy's own rule gives it. It serves 2-layer ReLU networks on parity under SGD; anything else trains by the
-compiled step. It is used where it was seen to give what the eager step gives.
+The kernel (:mod:`.triton_kernel`) keeps a replica's weights on chip and generates its examples from their counters,
+which the strategy chooses. It supports 2-layer ReLU networks on parity with SGD; other fits use the compiled step. The
+kernel is used only if it gives the same results as the eager step in a short comparison.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import Tensor
 from svl import random
 from svl.compat.torch import pytree
 from svl.data.reuse import ReuseDataModule
+from svl.losses import Correlation, Hinge, Logistic, Squared
+from svl.losses.names import name_of
 from svl.models.mlp import MLP
 from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
@@ -27,11 +29,11 @@ from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
 
-_LOSSES = ("logistic", "hinge", "squared", "correlation")
-_MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # of the padded first layer: what a program's registers can hold
-_COUNTERS_PER_LAUNCH = 2**26  # half a gigabyte
+_LOSSES = (Logistic, Hinge, Squared, Correlation)
+_MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # limits of the padded first layer, which a program keeps in registers
+_COUNTERS_PER_LAUNCH = 2**26  # they take half a gigabyte
 _COMPARED_REPLICAS, _COMPARED_STEPS = 8, 3
-# A unit at its kink may fall to either side by rounding, which a replica or two will show.
+# Rounding decides on which side of 0 a ReLU unit near 0 falls, so a few replicas may differ more than the others.
 _TOLERANCE, _TOLERANCE_AT_A_KINK = 1e-4, 0.1
 
 
@@ -71,7 +73,7 @@ class TritonSteps(StepRoute):
             return "model.fused is false"
         if not _runs_on(device):
             return f"it runs on a GPU with Triton, not on {device.type}"
-        return None if serves(spec) else "it trains 2-layer ReLU networks on parity with SGD, one batch a step"
+        return None if serves(spec) else "it trains 2-layer ReLU networks on parity with SGD, with one batch per step"
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
         return block.shapes, self
@@ -90,20 +92,22 @@ class TritonSteps(StepRoute):
                 kept[label].copy_(matrix)
 
     def agrees(self, block: Block) -> bool:
-        """Whether the kernel does to some of a block's replicas, in some steps, what the eager step does."""
+        """Whether the kernel and the eager step give the same results, for some replicas of a block and a few steps."""
         some = view(block.tensors, slice(0, _COMPARED_REPLICAS))
         numbers = torch.arange(_COMPARED_STEPS, device=some["key"].device)
         rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64)
         clock = list(map(Tick, range(_COMPARED_STEPS), numbers, rates.to(numbers.device)))
-        mine, oracle = (Block(block.rows, pytree.tree_map(torch.clone, some), block.ranges) for _ in range(2))
-        TritonSteps(self.spec, self.oracle, is_compiled=False).advance(mine, clock)
+        by_kernel, by_eager_step = (
+            Block(block.rows, pytree.tree_map(torch.clone, some), block.ranges) for _ in range(2)
+        )
+        TritonSteps(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
         for tick in clock:
-            self.oracle.whole.function(oracle.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
+            self.oracle.whole.function(by_eager_step.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
         errors = []
         for part in ("params", "rule", "record"):
-            leaves = (pytree.tree_leaves(tensors[part]) for tensors in (some, mine.tensors, oracle.tensors))
-            for before, found, expected in zip(*leaves, strict=True):
-                errors.append(_distance(found, expected) / _distance(before, expected).clamp(min=1e-30))
+            leaves = (pytree.tree_leaves(tensors[part]) for tensors in (some, by_kernel.tensors, by_eager_step.tensors))
+            for before, actual, expected in zip(*leaves, strict=True):
+                errors.append(_distance(actual, expected) / _distance(before, expected).clamp(min=1e-30))
         error = torch.stack(errors)
         return bool((error.median(1).values < _TOLERANCE).all() and (error < _TOLERANCE_AT_A_KINK).all())
 
@@ -117,7 +121,7 @@ class TritonSteps(StepRoute):
         return torch.cat([part.flatten(1) for part in self.spec.packing.unpack(matrices).values()], dim=1)
 
     def _prepare(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each replica the examples' key, the digits that a label depends on, and the parameters' numbers."""
+        """For each replica the key of its examples, the bits that the label depends on, and the hyperparameters."""
         task: Any = self.spec.data.task
         key, packing = block.tensors["key"], self.spec.packing
         halves = random.fold(key, "example")
@@ -131,7 +135,7 @@ class TritonSteps(StepRoute):
         return halves[:, 0] | halves[:, 1] << 32, words.to(torch.int32), torch.stack(columns, dim=1)
 
     def _launch(self, block: Block, clock: list[Tick], params: Tensor, velocities: Tensor) -> None:
-        import triton.language as tl  # which not every machine has
+        import triton.language as tl  # not installed on every machine
 
         from svl.training.routes.triton_kernel import sgd_steps
 
@@ -152,7 +156,7 @@ class TritonSteps(StepRoute):
             DIM=data.task.dim,
             WIDTH=width,
             BIAS=int(bias),
-            LOSS=self.spec.objective.loss,
+            LOSS=name_of(type(self.spec.objective.loss)),
             ROWS=min(64, _padded(data.batch_size)),
             INPUTS=inputs,
             UNITS=units,
@@ -162,11 +166,11 @@ class TritonSteps(StepRoute):
 
 
 def serves(spec: StackSpec) -> bool:
-    """Whether the kernel knows the network, the task, the optimizer and the way of drawing examples."""
+    """Whether the kernel supports the network, the task, the loss, the optimizer and the strategy."""
     data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
     if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
-    if spec.objective.loss not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
+    if type(spec.objective.loss) not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
         return False
@@ -182,16 +186,16 @@ def serves(spec: StackSpec) -> bool:
 
 
 def _runs_on(device: torch.device) -> bool:
-    """Whether Triton is there for a device; its interpreter, which is for tests, runs on the CPU."""
+    """Whether Triton can run on a device; on the CPU only its interpreter can, which is for tests."""
     is_there = device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
     return is_there and find_spec("triton") is not None
 
 
 def _padded(size: int) -> int:
-    """The smallest power of two that a matrix product takes."""
+    """The next power of two that a matrix product accepts."""
     return max(16, 1 << (size - 1).bit_length())
 
 
-def _distance(one: Tensor, other: Tensor) -> Tensor:
-    difference = one.double().nan_to_num() - other.double().nan_to_num()
-    return difference.view(len(one), -1).norm(dim=1)
+def _distance(first: Tensor, second: Tensor) -> Tensor:
+    difference = first.double().nan_to_num() - second.double().nan_to_num()
+    return difference.view(len(first), -1).norm(dim=1)

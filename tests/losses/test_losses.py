@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F
 
-from svl.training.losses import LOSSES
+from svl.losses import names
+
+LOSSES = {name: kind().each for name, kind in names.LOSSES.items()}
 
 OUTPUTS = hnp.arrays(np.float64, st.integers(1, 20), elements=st.floats(-60, 60))
 CLOSED = {
