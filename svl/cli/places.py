@@ -25,7 +25,7 @@ class Construction:
     arguments: dict[str, Any]
 
 
-def construct(kind: Any, *inputs: Any, **arguments: Any) -> Any:
+def construct(kind: Any, /, *inputs: Any, **arguments: Any) -> Any:
     """Call a class; a :class:`SettingError` of its constructor gets the call as ``origin``.
 
     What contains an object can call its class too, and then adds the object's place to the error by itself
