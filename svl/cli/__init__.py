@@ -10,7 +10,7 @@
 ``checks``         checks of a whole experiment before any file is written
 ``arguments``      the command line before jsonargparse parses it
 ``setting_parser`` the parser of a fit's settings
-``explanation``    jsonargparse's errors in one line
+``parse_errors``   jsonargparse's errors in one line
 ``allowed``        what a type allows, in words
 =================  ==========================================================================
 

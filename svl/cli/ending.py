@@ -55,6 +55,7 @@ def write_results(
         "finished": trainer.global_step >= trainer.max_steps,
         "wall_seconds": round(wall_seconds, 3),
         "diverged": diverged,
+        "routes": model.stack.computed_by(),
         **provenance(words),
     }
     table = run_directory.finish(list(model.replicas.vary), target.metric, target.value, extra)

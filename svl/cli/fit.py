@@ -28,8 +28,8 @@ _HELP = (
     "Settings of a class: svl {0} --data.help Subset; --data Subset --data.task.help Parity; --model.network.help MLP."
     " svl fit ... --explain prints how the fit would be computed, with its memory and time, and trains nothing."
 )
-# jsonargparse refuses import paths of functions that run commands or code only once a denylist is set. The empty list
-# adds nothing to its default list, but makes it refuse what is on that list.
+# Switches on jsonargparse's own list of import paths that it refuses, those of functions that run commands or code. The
+# empty list adds nothing to it.
 set_parsing_settings(import_path_denylist=[])
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 

@@ -21,7 +21,7 @@ from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
 from svl.cli.checks import check_checkpoint, check_experiment, check_target, check_trainer
-from svl.cli.explanation import causes
+from svl.cli.parse_errors import causes
 from svl.cli.places import in_full
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
@@ -138,7 +138,7 @@ class Session(CommandLine):
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
-        # The checkpoint comes after every callback that may stop the fit: it makes all processes stop together.
+        # The checkpoint comes after every callback that may stop the fit: the checkpoint makes all processes stop together.
         ordered = [*(trainer.callbacks or []), history, *self.added, self.checkpoint, *shown]
         return make_trainer(
             trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, log_every_n_steps=interval, **kwargs
@@ -174,7 +174,7 @@ class Session(CommandLine):
         raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
 
     def discard_run_directory(self) -> None:
-        """Remove the run directory of a fit that never began."""
+        """Remove the run directory if the fit never began: a directory with a checkpoint stays."""
         if hasattr(self, "run_directory"):
             self.run_directory.discard()
 

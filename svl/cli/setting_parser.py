@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from svl.cli.explanation import NestedError, explain
+from svl.cli.parse_errors import NestedError, explain
 from svl.cli.places import construct
 from svl.compat.jsonargparse import LISTED_SUBCLASSES, setting_names
 from svl.errors import SettingError

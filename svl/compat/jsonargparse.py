@@ -1,6 +1,6 @@
 """jsonargparse: what a parser knows of its settings, and the wording of its errors.
 
-jsonargparse reports what is wrong with a setting in the text of nested exceptions. :mod:`svl.cli.explanation` reads
+jsonargparse reports what is wrong with a setting in the text of nested exceptions. :mod:`svl.cli.parse_errors` reads
 these texts, so the patterns for them are here.
 """
 

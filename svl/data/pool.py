@@ -27,7 +27,8 @@ class Pool:
     """The rule for one pool per replica; ``size`` 0 stands for fresh data.
 
     Args:
-        sizes: every size that occurs in the fit; they determine the code that a compiled rule needs.
+        sizes: every size that occurs in the fit. With none above 0 no order is drawn; the smallest one bounds how many
+            epochs a batch can span.
         batch_size: examples of one step.
         reuse: ``epochs``: a new pseudorandom permutation of [0, N) per epoch, each example exactly once; an epoch can
             end in the middle of a batch. ``replacement``: uniform on [0, N).

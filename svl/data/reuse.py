@@ -157,7 +157,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return "enumerated" in settings and bool(settings["enumerated"].any())
 
     def positions(self, draw: Draw, steps: Int[Tensor, "*replica"]) -> Int[Tensor, "replica batch"]:
-        """How many examples came before each of a batch, ``steps`` steps after the first."""
+        """Each example's place in the sequence of all examples drawn so far, ``steps`` steps after the first."""
         size = draw.settings.get("batch", draw.size)
         offset = torch.arange(draw.size, device=draw.key.device)
         return (steps * size)[..., None].expand(draw.key.shape[0], 1) + offset

@@ -7,13 +7,17 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("torch", "lightning", "numpy")
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def provenance(words: Sequence[str]) -> dict[str, Any]:
-    """What produced a run: versions, machine, git commit of the working directory, command.
+    """What produced a run: versions, machine, git commit, command.
+
+    The commit is that of svl's own checkout or, for an installed svl, that of the working directory.
 
     Args:
         words: the command line after the program's name.
@@ -32,8 +36,10 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
+    folder = _CHECKOUT if (_CHECKOUT / ".git").exists() else Path()
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

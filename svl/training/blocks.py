@@ -107,7 +107,7 @@ class BlockRunner:
 
         Args:
             in_turn: run one block after the other, for calls that may compile: the compiler is not thread-safe.
-            is_eager: likewise, and with all cores for each block: eager calls swap the parameters of one shared
+            is_eager: run one block after the other, each with all cores: eager calls swap the parameters of one shared
                 network.
         """
 

@@ -113,9 +113,11 @@ class Plan:
         blocks = f"{len(self.blocks)} of {of} replicas, {self.workers} side by side"
         rows = [
             ("device", str(self.device)),
-            ("steps", f"{self.step_route.name}, {'compiled' if self.is_compiled else 'not compiled'}"),
-            ("gradients", self.batch_route.name),
+            ("steps", self.step_route.name),
         ]
+        if self.step_route is StepByStep:
+            rows[-1] = ("steps", f"{self.step_route.name}, {'compiled' if self.is_compiled else 'not compiled'}")
+            rows.append(("gradients", self.batch_route.name))
         if self.population_route:
             rows.append(("on the population", self.population_route.name))
         rows += [(f"not the {name}", reason) for name, reason in self.reasons.items()]
@@ -133,10 +135,10 @@ class Plan:
             device: where its tensors are.
         """
         data, execution = spec.data, spec.execution
-        has_kernel = execution.compile != "never" and MLPKernel.obstacle(spec, device) is None
-        numbers_at_once = spec.example_size if has_kernel else spec.activations
+        uses_mlp_kernel = execution.compile != "never" and MLPKernel.obstacle(spec, device) is None
+        numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
-        blocks = _blocks(spec, device, micro, has_kernel)
+        blocks = _blocks(spec, device, micro, uses_mlp_kernel)
         calls = sum(block.calls(data.total_steps) for block in blocks)
         is_compiled = _is_worth_compiling(spec, calls)
         if is_compiled and not can_compile():
@@ -192,18 +194,18 @@ def _first(
     """The first route that can serve, and into ``reasons`` why those before it cannot."""
     for route in routes:
         obstacle = route.obstacle(spec, device)
-        if obstacle is None and route.needs_compilation and not is_compiled:
-            obstacle = "the steps of this fit are not compiled"
+        if obstacle is None and route.for_long_fits and not is_compiled:
+            obstacle = "the fit is too short, or model.compile is never"
         if obstacle is None:
             return route
         reasons[route.name] = obstacle
     return None
 
 
-def _blocks(spec: StackSpec, device: torch.device, micro: int, has_kernel: bool) -> tuple[BlockPlan, ...]:
+def _blocks(spec: StackSpec, device: torch.device, micro: int, uses_mlp_kernel: bool) -> tuple[BlockPlan, ...]:
     """Replicas whose steps are computed in the same way, cut into blocks that a core has cache for."""
     numbers = micro * spec.activations
-    if has_kernel:  # which holds the activations of a strip of examples alone
+    if uses_mlp_kernel:  # which holds the activations of a strip of examples alone
         numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
     local = spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
     ranges = [_ranges(spec, replica, micro) for replica in range(local.start, local.stop)]

@@ -178,6 +178,19 @@ class ReplicaStack(nn.Module):
         steps = torch.arange(start, start + count, device=device)
         return list(map(Tick, range(start, start + count), steps, rates.to(device)))
 
+    def computed_by(self) -> dict[str, Any]:
+        """The routes that have computed the stack since it was made, for the summary; empty if nothing was computed."""
+        engine: Engine | None = self.__dict__.get("engine")
+        if engine is None:
+            return {}
+        plan = engine.plan
+        routes: dict[str, Any] = {"steps": engine.route.name, "device": str(plan.device)}
+        if engine.route is engine.steps:
+            routes |= {"gradients": plan.batch_route.name, "is_compiled": plan.is_compiled}
+        if plan.population_route:
+            routes["population"] = plan.population_route.name
+        return routes
+
     # Measuring ------------------------------------------------------------------------------------------------------
 
     @property

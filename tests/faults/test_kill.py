@@ -16,7 +16,7 @@ HARD = [
 RANDOM = [signal.SIGKILL] * 12
 STEP, STACK, HISTORY, ATOMIC = "svl.training.update", "svl.training.stack", "svl.results.history", "svl.results.atomic"
 PLACES = [
-    (STACK, "ReplicaStack._advance_block", 2, "after"),  # a step
+    ("svl.training.routes.step_by_step", "StepByStep.advance", 2, "after"),  # a step
     (STEP, "Update.__call__", 17, "before"),  # a step between gradients and update
     ("svl.data.automatic_phases", "AutomaticPhases.advance", 9, "after"),  # a phase change
     (STACK, "ReplicaStack.evaluate", 3, "before"),  # an evaluation

@@ -33,7 +33,7 @@ class FactoredPopulation(GradientRoute):
     """
 
     name = "outer sums over the population"
-    needs_compilation = True
+    for_long_fits = True
 
     def __init__(self, spec: StackSpec) -> None:
         super().__init__(spec)

@@ -28,7 +28,7 @@ class MLPKernel(BatchRoute):
     """The kernel of :mod:`svl.native` for MLPs with one output."""
 
     name = "C++ kernel"
-    needs_compilation = True
+    for_long_fits = True
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:

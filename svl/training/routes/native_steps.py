@@ -39,7 +39,7 @@ class NativeSteps(StepRoute):
     """
 
     name = "C++ loop"
-    needs_compilation = True
+    for_long_fits = True
 
     def __init__(self, spec: StackSpec) -> None:
         self.spec = spec
@@ -48,7 +48,7 @@ class NativeSteps(StepRoute):
         self._drawn = BlockFunction(self._of_step, is_compiled=True, least_nodes=_LEAST_NODES)
 
     @classmethod
-    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
+    def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
         return cls(spec)
 
     @classmethod

@@ -52,11 +52,11 @@ class Route(ABC):
 
     Attributes:
         name: as a plan prints it.
-        needs_compilation: whether only compiled fits can use it.
+        for_long_fits: whether only compiled fits can use it.
     """
 
     name: ClassVar[str]
-    needs_compilation: ClassVar[bool] = False
+    for_long_fits: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -127,12 +127,12 @@ class StepRoute(Route):
 
     @classmethod
     @abstractmethod
-    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
-        """The route for these blocks, or the oracle where the route is found not to agree with it.
+    def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
+        """The route for these blocks, or the fallback where the route is found not to agree with it.
 
         Args:
             spec: what is trained.
-            oracle: takes the same steps one after the other.
+            fallback: takes the same steps one after the other.
             blocks: to be advanced.
         """
 
@@ -146,4 +146,4 @@ class StepRoute(Route):
 
     @abstractmethod
     def compiled_unit(self, block: Block, step: int) -> Hashable:
-        """What is compiled for a step of the block: the first call of each unit must be the only call then."""
+        """What is prepared once for a step of the block; no other call may run during the first call of a unit."""

@@ -54,8 +54,8 @@ class StepByStep(StepRoute):
         self.micro = list(torch.arange(most, device=plan.device))
 
     @classmethod
-    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
-        return oracle
+    def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
+        return fallback
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:

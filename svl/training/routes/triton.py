@@ -1,8 +1,8 @@
 """Several steps of a block in one launch of a Triton kernel.
 
 The kernel (:mod:`.triton_kernel`) keeps a replica's weights on chip and generates its examples from their counters,
-which the strategy chooses. It supports 2-layer ReLU networks on parity with SGD; other fits use the compiled step. The
-kernel is used only if it gives the same results as the eager step in a short comparison.
+which the strategy chooses. It supports 2-layer ReLU networks on parity with SGD. The kernel is used only if it gives the
+same results as the eager step in a short comparison.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TritonSteps(StepRoute):
     """
 
     name = "Triton kernel"
-    needs_compilation = True
+    for_long_fits = True
 
     def __init__(self, spec: StackSpec, oracle: StepByStep, is_compiled: bool = True) -> None:
         self.spec, self.oracle = spec, oracle
@@ -55,9 +55,9 @@ class TritonSteps(StepRoute):
         self._constants: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
 
     @classmethod
-    def start(cls, spec: StackSpec, oracle: StepRoute, blocks: list[Block]) -> StepRoute:
-        assert isinstance(oracle, StepByStep)
-        kernel = cls(spec, oracle)
+    def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
+        assert isinstance(fallback, StepByStep)
+        kernel = cls(spec, fallback)
         try:
             reason = "" if kernel.agrees(blocks[0]) else "it differs from the eager step"
         except Exception as error:  # a compiler and a driver raise errors of many kinds
@@ -65,7 +65,7 @@ class TritonSteps(StepRoute):
         if not reason:
             return kernel
         warn(f"the Triton kernel is not used, and training is slower ({reason})")
-        return oracle
+        return fallback
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:

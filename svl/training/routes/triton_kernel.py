@@ -83,7 +83,7 @@ def sgd_steps(
     UNITS: tl.constexpr,  # WIDTH, padded
     FACTOR: tl.constexpr,  # what signs are held in: bfloat16, but Triton's interpreter multiplies none
 ):
-    """Some steps of SGD of one 2-layer ReLU network on parity, as :class:`~svl.training.step.Step` does them."""
+    """Some steps of SGD of one 2-layer ReLU network on parity, as :class:`.step_by_step.StepByStep` takes them."""
     replica = tl.program_id(0).to(tl.int64)
     i, h, row = tl.arange(0, INPUTS), tl.arange(0, UNITS), tl.arange(0, ROWS)
     # The network's own order is weight, bias, weight, bias. Here a bias is the weight of one more input, which is 1.
