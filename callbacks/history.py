@@ -24,9 +24,9 @@ class History(pl.Callback):
     """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
 
     It evaluates on the test set, calls every :class:`~callbacks.measurement.Measurement`, and logs each arm's means
-    with their intervals (see :mod:`svl.results.arm_means`), which takes a few milliseconds. Since all of this is done
-    at the end of a Lightning batch and before the checkpoint, a measurement and its checkpoint are one event: a kill
-    cannot separate an evaluation from the steps to which it belongs.
+    with their intervals (see :mod:`svl.results.arm_means`), which takes a few milliseconds. All of this is done at
+    the end of a Lightning batch. The rows are kept in memory and written just before the next checkpoint, so that a
+    checkpoint never lacks the rows of its steps.
 
     Args:
         run_dir: the run directory.

@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\]\(([^)#]+)\)", PAGE)
 # A name in backquotes directly before the link to its file, in a sentence or in a row of a table.
 NAMES = re.findall(r"`([A-Za-z_.]+)`\s(?:\(|\| )\[[^\]]*\]\(\.\./((?:svl|callbacks)/[\w/]+\.py)\)", PAGE)
-MENTIONED = set(re.findall(r"`([A-Z][A-Za-z]+(?:\.\w+)?)`", PAGE))
+MENTIONED = set(re.findall(r"`([A-Z]+[a-z][A-Za-z]+(?:\.\w+)?)`", PAGE))
 
 
 def test_every_link_leads_to_a_file_or_folder():

@@ -138,7 +138,7 @@ class Session(CommandLine):
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
-        # The checkpoint comes after every callback that may stop the fit: the checkpoint makes all processes stop together.
+        # The checkpoint comes after every callback that may stop the fit, since it makes all processes stop together.
         ordered = [*(trainer.callbacks or []), history, *self.added, self.checkpoint, *shown]
         return make_trainer(
             trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, log_every_n_steps=interval, **kwargs

@@ -19,7 +19,7 @@ from svl.models import MLP
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
 from svl.tasks import *
-from svl.training import ReplicaStack, compilation
+from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings, compilation
 from svl.training.groups import ParameterGroup
 
 PARITY, DRAWN = Parity(8, 4), Parity(8, 3, "drawn")

@@ -1,8 +1,8 @@
 """Several steps of a block in one launch of a Triton kernel.
 
 The kernel (:mod:`.triton_kernel`) keeps a replica's weights on chip and generates its examples from their counters,
-which the strategy chooses. It supports 2-layer ReLU networks on parity with SGD. The kernel is used only if it gives the
-same results as the eager step in a short comparison.
+which the strategy chooses. It supports 2-layer ReLU networks on parity with SGD. The kernel is used only if it gives
+the same results as the eager step in a short comparison.
 """
 
 from __future__ import annotations
