@@ -101,10 +101,11 @@ def trained(name, compile):
     data.schedule(20, 20)
     loss, rule = settings.pop("loss", "logistic"), settings.pop("rule", SGD(0.5))
     network = lambda shape, outputs: MLP(shape, outputs, width=8)
+    how = {name: settings.pop(name) for name in ("block_size", "threads") if name in settings}
     stack = ReplicaStack(
         data,
         TrainingSettings(network, loss, rule, Replicas(2, vary=vary), **settings),
-        ExecutionSettings(compile=compile),
+        ExecutionSettings(compile=compile, **how),
     )
     stack.train_steps(0, 9)
     stack.train_steps(9, 11)

@@ -106,7 +106,7 @@ def test_the_recursion_is_what_a_fit_does():
     from svl.models import MLP
     from svl.optim import SGD
     from svl.replicas import Replicas
-    from svl.training import ParameterGroup, ReplicaStack
+    from svl.training import ExecutionSettings, ParameterGroup, ReplicaStack, TrainingSettings
 
     seeds, steps, rate = 256, 24, 0.08
     task = LinearRegression(4, 1.0, 1.0)
