@@ -133,7 +133,13 @@ def _train(fit: Fit, runs: str, say: Say, tracking: str) -> tuple[Done, dict[str
             raise Stopped(status)
     summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
     say(f"{fit.title}: {summary['wall_seconds']:.0f} s{', done before' * was_done}, {path}")
-    done = Done(fit.title, fit.command, str(path), summary["wall_seconds"], summary.get("git_commit"))
+    done = Done(
+        fit.title,
+        fit.command,
+        str(path),
+        summary["wall_seconds"],
+        summary.get("svl_commit") or summary.get("git_commit"),
+    )
     return done, fit.rows(_history(path))
 
 

