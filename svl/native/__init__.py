@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import hashlib
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -90,12 +92,26 @@ def library(name: str, processor: tuple[str, ...] | None = None, compiler: str |
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _is_private(folder):
                 continue
-            if not path.exists():
-                _build(compiler, processors, source, path)
+            with _alone(path):
+                if not path.exists():
+                    _build(compiler, processors, source, path)
             return ctypes.CDLL(str(path))
         except OSError:
             continue
     raise BuildError("no folder to build in that only this user can write to")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process builds the library, where the file system has locks."""
+    if path.exists():
+        yield
+        return
+    with path.with_suffix(".lock").open("w") as file:
+        # Without locks each process builds its own, and the last one stays.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _folders() -> tuple[Path, Path]:

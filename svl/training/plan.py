@@ -135,7 +135,9 @@ class Plan:
             device: where its tensors are.
         """
         data, execution = spec.data, spec.execution
-        uses_mlp_kernel = execution.compile != "never" and MLPKernel.obstacle(spec, device) is None
+        # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
+        may_compile = _is_worth_compiling(spec, data.total_steps * spec.replicas * _most_micro_batches(spec))
+        uses_mlp_kernel = may_compile and MLPKernel.obstacle(spec, device) is None
         numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
         blocks = _blocks(spec, device, micro, uses_mlp_kernel)
@@ -193,9 +195,9 @@ def _first(
 ) -> type[RouteType] | None:
     """The first route that can serve, and into ``reasons`` why those before it cannot."""
     for route in routes:
-        obstacle = route.obstacle(spec, device)
-        if obstacle is None and route.for_long_fits and not is_compiled:
-            obstacle = "the fit is too short, or model.compile is never"
+        is_out = route.for_long_fits and not is_compiled
+        # What an obstacle needs to find out can take seconds.
+        obstacle = "the fit is too short, or model.compile is never" if is_out else route.obstacle(spec, device)
         if obstacle is None:
             return route
         reasons[route.name] = obstacle
@@ -214,6 +216,11 @@ def _blocks(spec: StackSpec, device: torch.device, micro: int, uses_mlp_kernel: 
     return tuple(
         BlockPlan(slice(local.start + part.start, local.start + part.stop), ranges[part.start]) for part in slices
     )
+
+
+def _most_micro_batches(spec: StackSpec) -> int:
+    """At most so many micro-batches has a step."""
+    return max(count for _, count in spec.data.micro_batches(spec.settings, spec.data.batch_size))
 
 
 def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:
