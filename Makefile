@@ -5,12 +5,16 @@ JAX := jax==0.10.2
 # The caller's Python settings must not affect the environments created here.
 unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
 
+pytest = .venv/bin/python -m pytest -n 2 --dist worksteal
+# With CI set, the tests on SLURM have one to run on.
+slurm = @$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage lint format bench clean
+.PHONY: help demo test test-slow coverage lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## train the quickstart, small data against large, and print the path of the figure
 	@touch .venv/.demo-started
@@ -18,12 +22,16 @@ demo: .venv/.installed ## train the quickstart, small data against large, and pr
 	@find runs -path '*/wandb' -prune -o -path '*/figures/*.png' -newer .venv/.demo-started -print | sed 's/^/figure: /' | grep . \
 		|| { echo 'demo: no figure under runs/' >&2; exit 1; }
 
-test: .venv/.installed ## run the tests
-	@$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
-	.venv/bin/python -m pytest -n 2 --dist worksteal
+test: .venv/.installed ## run the fast tests, in a few minutes
+	$(slurm)
+	$(pytest) -m "not slow" --durations=10
+
+test-slow: .venv/.installed ## run the other tests: fits that are killed, compiled steps, every figure at its smallest scale
+	$(slurm)
+	$(pytest) -m slow --durations=25
 
 coverage: .venv/.installed ## run the tests and measure their coverage, which takes longer
-	.venv/bin/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	$(pytest) --cov --cov-report=term --cov-fail-under=90
 
 lint: .venv/.installed ## check style, formatting and types
 	.venv/bin/ruff check

@@ -85,6 +85,7 @@ def test_memory_is_that_of_the_process():
     assert 50 < scale.peak(2**10) <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10 + 1
 
 
+@pytest.mark.slow
 def test_start_up_ends_with_the_first_step(tmp_path):
     seconds = startup.first_step(tmp_path, *FEW)
     assert 0.5 < seconds < 120
@@ -92,6 +93,7 @@ def test_start_up_ends_with_the_first_step(tmp_path):
     assert len(steps) == 1 + 2  # step 0 and the end of the first batch
 
 
+@pytest.mark.slow
 def test_a_share_is_of_what_is_neither_steps_nor_evaluations():
     clock = share.clock(replicas=2, steps=150, compile="never")
     inside = clock.inside["train_steps"] + clock.inside["evaluate"]

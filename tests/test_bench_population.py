@@ -8,6 +8,7 @@ import pytest
 from svl.bench import population
 
 
+@pytest.mark.slow
 def test_every_way_is_measured_beside_autograd(monkeypatch):
     monkeypatch.setattr(population, "REPLICAS", 2)
     monkeypatch.setattr(population, "EXAMPLES", 16)

@@ -376,6 +376,7 @@ def test_the_quickstart_runs_from_any_working_directory_with_other_arms(svl, tmp
     ]
 
 
+@pytest.mark.slow
 def test_a_diverged_arm_is_reported_and_harms_no_other(svl, tiny, tmp_path):
     words = [*tiny, "--model.loss", "squared", "--trainer.max_steps", "40"]
     alone = svl(tmp_path, *words, "--replicas.vary.model.optimizer.lr", "[0.1]")
@@ -389,6 +390,7 @@ def test_a_diverged_arm_is_reported_and_harms_no_other(svl, tiny, tmp_path):
     assert json.loads((both.path / "summary.json").read_text())["diverged"] == 2
 
 
+@pytest.mark.slow
 def test_commands_leave_the_process_as_it_was(svl, tiny, tmp_path):
     def state():
         handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
@@ -416,6 +418,7 @@ def test_commands_leave_the_process_as_it_was(svl, tiny, tmp_path):
         assert state() == before
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_a_fit_with_its_results_and_it_can_go_on(svl, tiny, tmp_path):
     words = [*tiny, "--trainer.max_steps", "4000"]
     stopped = svl(tmp_path, *words, "--trainer.max_time", "00:00:00:01")
@@ -450,6 +453,7 @@ def test_resuming_a_finished_run_changes_nothing(svl, tiny, tmp_path):
     assert after == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subcommand", ["validate", "test"])
 def test_measuring_a_checkpoint_prints_its_table_and_writes_nothing(svl, tiny, tmp_path, subcommand):
     fit = svl(tmp_path, *tiny, "--replicas.vary.data.size", "[32, online]")
@@ -471,6 +475,7 @@ def test_measuring_a_checkpoint_prints_its_table_and_writes_nothing(svl, tiny, t
     assert wrong.err.startswith("svl: error: model.network.width: got 9; allowed: 8, as in ")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_keeps_its_settings(svl, tiny, tmp_path):
     svl(tmp_path, *tiny)
     for key, value in {
@@ -509,6 +514,7 @@ def test_a_file_that_is_no_checkpoint_of_the_run_is_refused(svl, tiny, tmp_path,
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_last_is_the_latest_run_of_the_experiment(svl, tiny, tmp_path):
     runs = [svl(tmp_path, *tiny).path for _ in range(3)]
     assert svl(tmp_path, *tiny, "--ckpt_path", "last").path == runs[-1]

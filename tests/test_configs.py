@@ -80,6 +80,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_config_runs(svl, config, tmp_path):
     name = str(config.relative_to(ROOT / "configs"))

@@ -183,6 +183,7 @@ def test_words_and_runs_that_cannot_be_used_are_one_line(svl, tmp_path):
         assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_with_nobody_logged_in_and_no_server_a_dry_run_works_and_another_is_one_line(tmp_path):
     program = """
 import sys

@@ -16,6 +16,7 @@ def test_svl_starts_as_a_module_and_as_a_function(start):
 HEAVY = {"torch", "lightning", "optuna", "wandb", "matplotlib", "pandas", "jsonargparse"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "needed"),
     [

@@ -54,6 +54,7 @@ def by_arm(rows, column, metric="val/accuracy"):
     return rows.groupby(column)[metric].mean().tolist()
 
 
+@pytest.mark.slow
 def test_a_task_is_learned(fit):
     _, last = fit("task")
     small, large = by_arm(last.assign(size=last["data.size"].astype(str)), "size")
@@ -61,6 +62,7 @@ def test_a_task_is_learned(fit):
     assert 0.75 < small < 0.93
 
 
+@pytest.mark.slow
 def test_a_dataset_is_learned_and_more_of_it_is_better(fit):
     _, last = fit("dataset")
     accuracy = sorted(by_arm(last.assign(size=last["data.size"].astype(str)), "size"))
@@ -68,6 +70,7 @@ def test_a_dataset_is_learned_and_more_of_it_is_better(fit):
     assert accuracy[0] < accuracy[-1] - 0.03
 
 
+@pytest.mark.slow
 def test_the_one_line_for_a_dataset_fits_into_a_config(svl, folder):
     line = next(block for block in blocks("yaml", SECTIONS["dataset"]) if "load_digits" in block)
     config = yaml.safe_load((folder / "rings.yaml").read_text())
@@ -78,12 +81,14 @@ def test_the_one_line_for_a_dataset_fits_into_a_config(svl, folder):
     assert pd.read_parquet(done.path / "history.parquet")["val/accuracy"].max() > 0.9
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_digits(fit):
     history, last = fit("network", "--trainer.max_steps", "200", "--replicas.seeds", "2")
     assert history["val/accuracy"].min() < 0.3
     assert last["val/accuracy"].max() > 0.9
 
 
+@pytest.mark.slow
 def test_a_loss_learns_the_task(fit):
     history, last = fit("loss")
     # Outputs near 0 have |e| = 1 > delta = 0.5: the loss is about 0.5 (1 - 0.25).
@@ -93,6 +98,7 @@ def test_a_loss_learns_the_task(fit):
     assert small < large - 0.03
 
 
+@pytest.mark.slow
 def test_an_optimizer_learns_at_both_rates(fit):
     history, last = fit("optimizer")
     slow, fast = by_arm(history[history["step"] == 20], "model.optimizer.lr")
@@ -102,6 +108,7 @@ def test_an_optimizer_learns_at_both_rates(fit):
     assert 0.7 < max(by_arm(last[is_small], "model.optimizer.lr")) < 0.95
 
 
+@pytest.mark.slow
 def test_a_strategy_that_grows_learns_more(fit):
     _, last = fit("strategy")
     small, grown, large = by_arm(last, "data.rate")
@@ -115,6 +122,7 @@ def test_a_callback_measures_every_replica(fit):
     assert history["weight_norm"].nunique() > 8
 
 
+@pytest.mark.slow
 def test_an_intervention_makes_learning_harder(fit):
     _, last = fit("intervention")
     clean, erased = by_arm(last, "data.interventions.erasure.rate")

@@ -235,6 +235,7 @@ def test_a_server_that_does_not_answer_costs_little_and_loses_nothing(tiny, tmp_
     assert offline_runs(tmp_path)
 
 
+@pytest.mark.slow
 def test_switched_off_it_is_not_even_imported(tiny, tmp_path):
     program = "import sys; from svl.cli import main; main(sys.argv[1:]); sys.exit('wandb.sdk' in sys.modules)"
     words = [*tiny, "--wandb.mode", "disabled"]

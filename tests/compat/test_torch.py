@@ -63,6 +63,7 @@ def test_the_schema_of_an_operator_says_what_it_writes_to():
 
 
 # The pickler behind the cache looks for names in every module that is loaded.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_graph_is_compiled_for_the_shapes_of_its_inputs():
     def function(x, y):

@@ -37,6 +37,7 @@ def drawn(size, batch_size):
     return Subset(TASK, size, "replacement", batch_size=batch_size)
 
 
+@pytest.mark.slow
 def test_a_replica_learns_as_with_that_batch_size():
     def parameters(data):
         data.schedule(30, 30)

@@ -12,6 +12,7 @@ BIG = Parity(128, 3)
 PHASES = st.lists(st.tuples(st.integers(1, 200), st.integers(1, 6)), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(phases=PHASES, batch_size=st.integers(1, 40), nested=st.booleans(), unit=st.sampled_from(["steps", "epochs"]))
 @settings(max_examples=30)
 def test_each_phase_draws_from_its_own_set_for_its_own_time(lab, phases, batch_size, nested, unit):

@@ -24,6 +24,7 @@ def at(step, batch_size, replicas=1):
     return torch.as_tensor(step).reshape(-1, 1).expand(replicas, 1) * batch_size + torch.arange(batch_size)
 
 
+@pytest.mark.slow
 @given(sizes=SIZES, others=SIZES, batch_size=st.integers(1, 60), reuse=st.sampled_from(["epochs", "replacement"]))
 @settings(max_examples=30)
 def test_a_pool_does_not_depend_on_the_others_in_the_fit(sizes, others, batch_size, reuse):

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
@@ -115,6 +116,7 @@ for step in (0, 3, 5, 7, 2**33):
 """
 
 
+@pytest.mark.slow
 def test_a_traced_step_picks_the_same_examples_at_every_step():
     # without the shape checks, which cannot be traced; that generated code computes the same is tested elsewhere
     subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILED], check=True, timeout=300)

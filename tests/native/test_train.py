@@ -113,6 +113,7 @@ def plain_loop(parameters, x, batches, activation, loss, rule, rates, replica):
     return values, [dict(optimizer.state[value]) for value in values], losses, hits
 
 
+@pytest.mark.slow
 @bounded
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=4),

@@ -48,6 +48,7 @@ def test_what_never_gets_there_is_censored_not_a_number(outcome, onsets):
 
 
 # An optimum at an end is looked for at two ends.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "most"),
     [(Faster("a", "b"), 6), (Ahead("a", "b"), 6), (Trend(["a", "b"], "up"), 6), (InteriorOptimum(["a", "b", "c"]), 10)],

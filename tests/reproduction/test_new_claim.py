@@ -89,6 +89,7 @@ def test_a_claim_in_a_new_file_is_known_and_judged(ends_above, outcome, onsets):
         claims.read("c.0", {"claim": "ends abov"}, {})
 
 
+@pytest.mark.slow
 def test_a_figure_can_make_the_new_claim(ends_above, svl, tmp_path):
     own_figure(tmp_path, level=0.75)
     done = svl(tmp_path, "reproduce", "liu2026/own", "--scale", "smoke")

@@ -20,6 +20,7 @@ FIGURES = list(paper_figure.known())
 FIRST = "liu2026/fig02a"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_runs(svl, tmp_path, name, monkeypatch):
     # What each fit draws of itself is tested elsewhere, and would take a good part of the time.
@@ -44,6 +45,7 @@ def test_every_figure_says_what_it_claims_at_every_scale(name, scale):
     assert scale != "laptop" or figure.minutes <= 10
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
     first = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
     fits = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")}
@@ -58,6 +60,7 @@ def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
     assert {path.name for path in (tmp_path / "shown" / FIRST / "smoke").iterdir()} == {"figure.png", "result.json"}
 
 
+@pytest.mark.slow
 def test_fits_of_an_older_svl_whose_histories_do_not_name_arms_are_reused(svl, tmp_path):
     first = read(svl(tmp_path, "reproduce", FIRST, "--scale", "smoke").path)
     for fit in first.fits:
@@ -79,6 +82,7 @@ def test_arms_with_equal_settings_are_trained_once_and_have_the_same_rows():
     assert rows == {"a": [2, 3, 6, 7], "b": [0, 1, 4, 5], "c": [2, 3, 6, 7]}
 
 
+@pytest.mark.slow
 def test_each_fit_of_a_figure_also_runs_by_itself(svl, tmp_path):
     made = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
     fits = read(made.path).fits
@@ -97,6 +101,7 @@ def test_rates_are_chosen_on_other_seeds_than_those_reported():
             assert reported.isdisjoint(range(grid.first_seed, grid.first_seed + grid.seeds))
 
 
+@pytest.mark.slow
 def test_the_list_shows_every_figure_with_its_last_verdict(svl, tmp_path):
     svl(tmp_path, "reproduce", FIRST, "--scale", "smoke")
     told = svl(tmp_path, "reproduce", "--list")

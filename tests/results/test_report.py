@@ -9,6 +9,7 @@ from svl.errors import SettingError
 from svl.results import history, report, report_pictures, summary
 
 
+@pytest.mark.slow
 def test_the_run_of_an_older_svl_whose_history_does_not_name_arms_makes_the_same_page(nine, tmp_path):
     folder = tmp_path / "nine" / nine.name
     shutil.copytree(nine, folder)

@@ -95,6 +95,7 @@ def test_dark_colours_keep_the_order_from_small_to_large():
     assert lines == sorted(lines, reverse=True)
 
 
+@pytest.mark.slow
 def test_equal_runs_make_equal_pages_without_torch_and_nothing_else_is_written(page, nine, tmp_path):
     before, names = (nine / "report.html").read_bytes(), {path.name for path in nine.iterdir()}
     program = "import sys; from svl.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"

@@ -154,6 +154,7 @@ def test_a_search_ends_what_is_worse_and_learns_from_the_rest(svl, tiny, tmp_pat
         assert set(trial.intermediate_values) <= {1, 2, 3, 4}
 
 
+@pytest.mark.slow
 def test_the_metric_is_what_wandb_is_given(svl, tiny, tmp_path):
     fit = svl(tmp_path, *tiny, "--replicas.vary.data.size", "[32, 64]", "--replicas.seeds", "3")
     found = values(fit.path)

@@ -141,6 +141,7 @@ def test_an_example_does_not_depend_on_its_batch_or_its_neighbours(order, size):
     np.testing.assert_array_equal(np.concatenate([documents(*batch)[1] for batch in batches]), expected)
 
 
+@pytest.mark.slow
 def test_a_trace_gives_the_same_examples_for_other_keys_and_counters():
     task, index = Facts(objective="answer"), torch.arange(12).view(2, 6)
     cases = [(task.examples, ()), (Facts().examples, (index % 3,)), (task.test_examples, ())]

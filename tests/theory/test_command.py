@@ -27,6 +27,7 @@ def test_the_names_are_listed(svl, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_writes_a_figure_and_numbers(svl, tmp_path, name):
     done = svl(tmp_path, "theory", name, "--size", "smoke", "--runs", "elsewhere")

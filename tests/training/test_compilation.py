@@ -77,6 +77,7 @@ def refuse(monkeypatch, below):
     return tried
 
 
+@pytest.mark.slow
 def test_what_the_backend_cannot_fuse_is_compiled_with_smaller_fusions(monkeypatch):
     tried = refuse(monkeypatch, below=2)
     graph = make_fx(lambda x: (x.sin() + 1,), tracing_mode="fake")(torch.zeros(3))

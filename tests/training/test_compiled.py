@@ -99,6 +99,7 @@ def test_measurements_too_few_to_compile_are_right_beside_compiled_blocks():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")
 def test_without_a_compiler_the_fit_says_so_in_one_line_and_runs_eager():
     done = python(FALLBACK, CXX="/nonexistent/c++")

@@ -151,6 +151,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @given(
     dim=st.integers(1, 9),
     loss=st.sampled_from(["logistic", "hinge", "squared", "correlation", "cross_entropy"]),
@@ -164,6 +165,7 @@ def test_in_torch_it_equals_autograd(dim, loss, budget, **network):
     assert parts == (2 ** (dim // 2) if budget == 1 else parts)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
 @given(
     dim=st.integers(1, 10),

@@ -50,6 +50,7 @@ def test_every_strategy_without_waiting(lab, strategy):
     assert_same(*both(lab, STRATEGIES[strategy], network=lab.network(19)))
 
 
+@pytest.mark.slow
 @given(
     width=st.integers(1, 40),
     depth=st.integers(1, 3),

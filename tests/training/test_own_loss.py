@@ -58,6 +58,7 @@ def huber(outputs, targets):
     return F.huber_loss(outputs, targets, delta=DELTA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile", ["never", "always"])
 @pytest.mark.parametrize(
     ("task", "loss", "oracle"),

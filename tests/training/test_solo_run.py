@@ -23,6 +23,7 @@ def adamw(parameters, lr=3e-3, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1
 
 
 # Each loss and each activation with either optimizer; the rates are such that training moves and stays finite.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "loss", "depth", "activation", "lr"),
     [
@@ -57,6 +58,7 @@ def test_every_loss_and_activation(lab, optimizer, loss, depth, activation, lr):
         assert metrics["train/accuracy"][replica] == pytest.approx(sum(accuracies) / STEPS, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_arms_that_vary_size_rate_and_momentum(lab):
     # With N = 32 or 16 and a batch of 32 an epoch is a batch or half of one, so its order matters by rounding alone.
     task = Parity(10, 2)
@@ -78,6 +80,7 @@ def test_arms_that_vary_size_rate_and_momentum(lab):
         lab.assert_replica_is(stack, arm, plain)
 
 
+@pytest.mark.slow
 def test_arms_that_vary_numbers_of_adamw(lab):
     task, values = Parity(10, 3), {"lr": [1e-3, 1e-2], "beta2": [0.9, 0.999], "eps": [1e-8, 1e-3]}
     vary = {f"model.optimizer.{name}": values[name] for name in values}
@@ -93,6 +96,7 @@ def test_arms_that_vary_numbers_of_adamw(lab):
         lab.assert_replica_is(stack, replica, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
 def test_parameter_groups(lab, optimizer):
     task, network = Parity(10, 3), lab.network(depth=3)
@@ -125,6 +129,7 @@ def test_parameter_groups(lab, optimizer):
         lab.assert_replica_is(stack, replica, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "reuse"), [(SGD(0.3, momentum=0.9), "epochs"), (AdamW(1e-2), "replacement")])
 def test_a_stack_of_one_equals_its_part_in_a_stack_of_many(lab, rule, reuse):
     steps, vary = 60, {"data.size": [50, 200, "online"]}
