@@ -61,6 +61,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
     Attributes:
         received: the signal that asked to stop, if any did.
         wall_seconds: time from the beginning of training to the last checkpoint, over all resumptions.
+        routes: which computed the fit; see :meth:`~svl.training.stack.ReplicaStack.computed_by`.
     """
 
     def __init__(self, run_dir: Path, history: History, interval: CheckpointInterval) -> None:
@@ -68,13 +69,15 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self.history, self.interval = history, interval
         self.received: signal.Signals | None = None
         self.wall_seconds = 0.0
+        self.routes: dict[str, Any] = {}
         self._saved_at = (0.0, -1)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"wall_seconds": self.wall_seconds}
+        return {"wall_seconds": self.wall_seconds, "routes": self.routes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.wall_seconds = state_dict["wall_seconds"]
+        self.routes = state_dict.get("routes", {})
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = (time.monotonic(), trainer.global_step)
@@ -112,6 +115,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self.history.flush()
         module: Any = trainer.lightning_module
         module.stack.exchange()
+        self.routes = module.stack.computed_by() or self.routes
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = (now, trainer.global_step)
 

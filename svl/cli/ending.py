@@ -37,14 +37,14 @@ def write_results(
     run_directory: RunDirectory,
     target: Target,
     words: Sequence[str],
-    wall_seconds: float,
+    checkpoint: Checkpoint,
     wandb_run: WandbLogger | None = None,
 ) -> None:
     """Write the summary and the figure, and print the table of arms and where everything is.
 
     Args:
         words: the command line as the user wrote it.
-        wall_seconds: how long the fit has trained, over all resumptions.
+        checkpoint: the callback that knows how long the fit has trained, over all resumptions, and by which routes.
         wandb_run: where the results are uploaded to.
     """
     model: Any = trainer.lightning_module
@@ -53,9 +53,9 @@ def write_results(
     extra = {
         **({"data_digest": digest} if digest else {}),
         "finished": trainer.global_step >= trainer.max_steps,
-        "wall_seconds": round(wall_seconds, 3),
+        "wall_seconds": round(checkpoint.wall_seconds, 3),
         "diverged": diverged,
-        "routes": model.stack.computed_by(),
+        "routes": checkpoint.routes,
         **provenance(words),
     }
     table = run_directory.finish(list(model.replicas.vary), target.metric, target.value, extra)

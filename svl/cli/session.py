@@ -249,7 +249,7 @@ class Session(CommandLine):
                 print(path)
                 return
         ending.write_results(
-            self.trainer, self.run_directory, self.settings.target, self.words, checkpoint.wall_seconds, self.wandb_run
+            self.trainer, self.run_directory, self.settings.target, self.words, checkpoint, self.wandb_run
         )
 
     def validate(self, **kwargs: Any) -> None:
