@@ -30,6 +30,7 @@ STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, NativeSteps, StepByStep
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
+_REPLICAS_PER_CALL = 64, 512  # of the C++ loop, at least and at most
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
 _EVALUATION_NUMBERS = 2**20
@@ -140,7 +141,7 @@ class Plan:
         uses_mlp_kernel = may_compile and MLPKernel.obstacle(spec, device) is None
         numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
-        blocks = _blocks(spec, device, micro, uses_mlp_kernel)
+        blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, uses_mlp_kernel))
         calls = sum(block.calls(data.total_steps) for block in blocks)
         is_compiled = _is_worth_compiling(spec, calls)
         if is_compiled and not can_compile():
@@ -153,6 +154,8 @@ class Plan:
         population_route = _first(population_routes, spec, device, is_compiled, reasons)
         step_route = _first(STEP_ROUTES, spec, device, is_compiled, reasons)
         assert batch_route is not None and step_route is not None
+        if step_route is NativeSteps:
+            blocks = _blocks(spec, micro, _replicas_per_call(spec))
         # A power of two, so that few sizes of the test set make a ragged end.
         rows = 1 << max(0, (_EVALUATION_NUMBERS // spec.example_size).bit_length() - 1)
         rows = min(1024, rows, data.test_size)
@@ -204,18 +207,31 @@ def _first(
     return None
 
 
-def _blocks(spec: StackSpec, device: torch.device, micro: int, uses_mlp_kernel: bool) -> tuple[BlockPlan, ...]:
-    """Replicas whose steps are computed in the same way, cut into blocks that a core has cache for."""
-    numbers = micro * spec.activations
-    if uses_mlp_kernel:  # which holds the activations of a strip of examples alone
-        numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
-    local = spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
+def _blocks(spec: StackSpec, micro: int, size: int) -> tuple[BlockPlan, ...]:
+    """Replicas whose steps are computed in the same way, cut into blocks.
+
+    Args:
+        micro: examples of a micro-batch.
+        size: replicas that a block should have, where ``model.block_size`` leaves it open.
+    """
+    local = _local(spec)
     ranges = [_ranges(spec, replica, micro) for replica in range(local.start, local.stop)]
     runs = [len(list(run)) for _, run in groupby(ranges)]
-    slices = partition(runs, spec.execution.block_size or _replicas_per_block(spec, device, len(ranges), numbers))
     return tuple(
-        BlockPlan(slice(local.start + part.start, local.start + part.stop), ranges[part.start]) for part in slices
+        BlockPlan(slice(local.start + part.start, local.start + part.stop), ranges[part.start])
+        for part in partition(runs, spec.execution.block_size or size)
     )
+
+
+def _local(spec: StackSpec) -> slice:
+    """The replicas that this process computes."""
+    return spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
+
+
+def _share(spec: StackSpec) -> int:
+    """Replicas of this process for each of its threads."""
+    local = _local(spec)
+    return -(-(local.stop - local.start) // (spec.execution.threads or torch.get_num_threads()))
 
 
 def _most_micro_batches(spec: StackSpec) -> int:
@@ -232,18 +248,30 @@ def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:
     )
 
 
-def _replicas_per_block(spec: StackSpec, device: torch.device, count: int, numbers: int) -> int:
+def _replicas_per_block(spec: StackSpec, device: torch.device, micro: int, uses_mlp_kernel: bool) -> int:
     """As many as a core's cache holds, but at least a block for each core where the work is worth it.
 
     Args:
-        count: replicas to divide.
-        numbers: what one replica's batch has to have at hand.
+        micro: examples of a micro-batch.
+        uses_mlp_kernel: whether the C++ kernel computes the gradients.
     """
     if device.type != "cpu":
-        return count
-    threads = spec.execution.threads or torch.get_num_threads()
-    most, share = max(1, _NUMBERS_PER_BLOCK // numbers), -(-count // threads)
-    return min(most, max(share, most // _LEAST_SHARE, 1))
+        return spec.replicas
+    numbers = micro * spec.activations
+    if uses_mlp_kernel:  # which holds the activations of a strip of examples alone
+        numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
+    most = max(1, _NUMBERS_PER_BLOCK // numbers)
+    return min(most, max(_share(spec), most // _LEAST_SHARE, 1))
+
+
+def _replicas_per_call(spec: StackSpec) -> int:
+    """Replicas of a block of the C++ loop: enough that the call itself takes little time, and blocks for each core.
+
+    The loop has one replica at a time in a core's cache, so that a block can have any number.
+    """
+    least, most = _REPLICAS_PER_CALL
+    share = _share(spec)
+    return min(share, max(least, min(most, share // 4)))
 
 
 def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_factored: bool) -> int:

@@ -16,6 +16,7 @@ from svl.tasks import Parity
 from svl.training import network as networks
 from svl.training.blocks import partition, view
 from svl.training.compilation import can_compile
+from svl.training.routes.native_steps import NativeSteps
 
 STEPS = 10
 LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=6)
@@ -101,12 +102,23 @@ def wide_transformer(input_shape, output_dim):
         (wide_transformer, 32, 1, 2, {1}, 2),  # work enough for both
     ],
 )
-def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads, sizes, cores_for_each):
+def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads, sizes, cores_for_each, monkeypatch):
+    monkeypatch.setattr(NativeSteps, "obstacle", classmethod(lambda *given: "has blocks of its own"))
     network = network if callable(network) else lab.network(network)
     data = Online(Parity(20, 6), batch_size=batch, test_size=8)
     stack = lab.stack(data, network=network, replicas=Replicas(replicas), compile="always", threads=threads)
     assert {block.rows.stop - block.rows.start for block in stack.engine.blocks} == sizes
     assert stack.engine.runner._intra_op == cores_for_each
+
+
+@pytest.mark.parametrize(("replicas", "threads", "size"), [(8, 2, 4), (64, 2, 32), (256, 2, 64), (4096, 2, 512)])
+def test_blocks_of_the_loop_occupy_all_cores_and_grow_with_the_stack(lab, replicas, threads, size):
+    data = Online(Parity(20, 6), batch_size=8, test_size=8)
+    data.schedule(1000, 1000)
+    vary = {"model.optimizer.lr": [0.1 / (1 + number) for number in range(max(replicas // 64, 1))]}
+    stack = lab.stack(data, 1000, replicas=Replicas(min(replicas, 64), vary=vary), compile="always", threads=threads)
+    assert stack.engine.plan.step_route is NativeSteps
+    assert {block.replicas for block in stack.engine.plan.blocks} == {size}
 
 
 def test_activations_are_what_the_layers_give(lab):
