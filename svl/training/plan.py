@@ -31,6 +31,7 @@ STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, NativeSteps, StepByStep
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
 _REPLICAS_PER_CALL = 64, 512  # of the C++ loop, at least and at most
+_LEAST_PER_CALL = 8  # whose steps take about as long as drawing the indices of a step
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
 _EVALUATION_NUMBERS = 2**20
@@ -271,7 +272,7 @@ def _replicas_per_call(spec: StackSpec) -> int:
     """
     least, most = _REPLICAS_PER_CALL
     share = _share(spec)
-    return min(share, max(least, min(most, share // 4)))
+    return max(_LEAST_PER_CALL, min(share, max(least, min(most, share // 4))))
 
 
 def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_factored: bool) -> int:

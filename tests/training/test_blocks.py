@@ -111,7 +111,7 @@ def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads
     assert stack.engine.runner._intra_op == cores_for_each
 
 
-@pytest.mark.parametrize(("replicas", "threads", "size"), [(8, 2, 4), (64, 2, 32), (256, 2, 64), (4096, 2, 512)])
+@pytest.mark.parametrize(("replicas", "threads", "size"), [(8, 2, 8), (64, 2, 32), (256, 2, 64), (4096, 2, 512)])
 def test_blocks_of_the_loop_occupy_all_cores_and_grow_with_the_stack(lab, replicas, threads, size):
     data = Online(Parity(20, 6), batch_size=8, test_size=8)
     data.schedule(1000, 1000)
