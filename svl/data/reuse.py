@@ -162,6 +162,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         offset = torch.arange(draw.size, device=draw.key.device)
         return (steps * size)[..., None].expand(draw.key.shape[0], 1) + offset
 
+    @property
+    def makes_examples_itself(self) -> bool:
+        """Whether a subclass changes how indices become batches or test examples, which some routes do themselves."""
+        methods = ("batch", "learned", "examples", "test_batch", "advance", "micro_batches")
+        return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in methods)
+
     # Settings that differ by replica ------------------------------------------------------------------------------
 
     @property

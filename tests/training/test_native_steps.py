@@ -128,6 +128,14 @@ class Lenient(Parity):
         return outputs[..., 0] * targets > -1
 
 
+class Doubled(Online):
+    """A strategy that changes the examples behind its indices."""
+
+    def learned(self, draw, index, interventions=None):
+        inputs, targets = super().learned(draw, index, interventions)
+        return 2 * inputs, targets
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -135,6 +143,7 @@ class Lenient(Parity):
         {"data": Online(SingleIndex(10), test_size=8), "loss": "squared"},
         {"data": Online(Relabelled(20, 6), test_size=8)},
         {"data": Online(Lenient(20, 6), test_size=8)},
+        {"data": Doubled(TASK, test_size=8)},
         {"data": Subset(Parity(8, 3), "population", test_size=8)},
         {"data": FullBatch(TASK, 512, test_size=8)},
         {"data": Population(Parity(8, 3), test_size=8)},

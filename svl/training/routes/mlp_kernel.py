@@ -16,12 +16,13 @@ from svl.data.draw import MicroBatch
 from svl.losses import Correlation, Hinge, Logistic, Loss, Squared
 from svl.losses.names import name_of
 from svl.models.mlp import MLP
+from svl.native import train
+from svl.native.train import ACTIVATIONS
 from svl.training.routes.route import BatchRoute, Gradients
 from svl.training.spec import StackSpec
 
-ACTIVATIONS = {"relu": 0, "sigmoid": 1, "quadratic": 2, "gelu": 3}
 STRIP = 128  # examples whose activations the kernel holds at once
-LOSSES: dict[type[Loss], int] = {Logistic: 0, Hinge: 1, Squared: 2, Correlation: 3}
+LOSSES: dict[type[Loss], int] = {kind: train.LOSSES[name_of(kind)] for kind in (Logistic, Hinge, Squared, Correlation)}
 
 
 class MLPKernel(BatchRoute):

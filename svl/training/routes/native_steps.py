@@ -10,7 +10,6 @@ from torch import Tensor
 
 from svl import native, random
 from svl.data.draw import Draw
-from svl.data.reuse import ReuseDataModule
 from svl.losses.names import name_of
 from svl.native import train
 from svl.optim.adamw import AdamW
@@ -66,8 +65,8 @@ class NativeSteps(StepRoute):
             return "there are interventions or streams"
         if spec.team.divides_batches:
             return "each device has a part of every batch"
-        if type(data).micro_batches is not ReuseDataModule.micro_batches or data.initial_state(spec.settings):
-            return "it serves strategies of one batch a step that do not wait for an accuracy"
+        if data.makes_examples_itself or data.initial_state(spec.settings):
+            return "it serves rules for the indices of one batch a step that do not wait for an accuracy"
         if data.enumerates(spec.settings) or spec.settings["axes"] or not _draws_signs(spec):
             return "the task does not draw inputs of signs as bits"
         is_parity = type(data.task).correct is Parity.correct and type(data.task).test_examples is Task.test_examples

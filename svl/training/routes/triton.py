@@ -174,7 +174,7 @@ def serves(spec: StackSpec) -> bool:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
         return False
-    if data.initial_state(settings) or "batch" in settings or data.enumerates(settings):
+    if data.makes_examples_itself or data.initial_state(settings) or "batch" in settings or data.enumerates(settings):
         return False
     if type(data).weights is not ReuseDataModule.weights:
         return False
