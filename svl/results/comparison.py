@@ -228,8 +228,9 @@ def _ratio(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit) -> tuple[floa
 
 
 def _doubled_ranks(values: Float[ndarray, "value"]) -> Int[ndarray, "value"]:
-    """Twice the ranks, which are whole numbers also for ties."""
-    return np.rint(2 * stats.rankdata(values)).astype(np.int64)
+    """Twice the ranks, which are whole numbers also for ties; SciPy's function takes many times as long."""
+    ordered = np.sort(values)
+    return np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1
 
 
 def _tails_of(counts: Float[ndarray, "total"], observed: int) -> Tails:
