@@ -80,7 +80,8 @@ class Times(NamedTuple):
 def speed_up(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples", comparisons: int = 1) -> SpeedUp:
     """Median time of the reference over that of the arm, with the 95 % interval and the p-value of an exact test.
 
-    An infinite upper bound means that the reference may never reach the target. The interval is widened to hold
+    An infinite upper bound means that too few seeds of the reference reached the target to bound the ratio, a lower
+    bound of 0 the same of the arm. The interval is widened to hold
     ``value`` where the test's own estimate of the ratio is another.
 
     Args:
