@@ -54,7 +54,7 @@ def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) 
     Raises:
         SettingError: naming the setting.
     """
-    known = model.stack.metrics
+    known = model.metric_names
     for measurement in measurements:
         known += measurement.names(model) if isinstance(measurement, Measurement) else ()
     if target.metric not in known:

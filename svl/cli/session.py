@@ -25,6 +25,7 @@ from svl.cli.parse_errors import causes
 from svl.cli.places import in_full
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
+from svl.compat.lightning import checkpoint_intervals
 from svl.compat.lightning_cli import CommandLine
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, StorageError
@@ -34,6 +35,7 @@ from svl.results.run_directory import CHECKPOINT, CKPT_PATH, RunDirectory, check
 from svl.tracking import Tracking, tracker
 from svl.training.replica_module import ReplicaModule
 from svl.training.team import rank
+from svl.training.trainer_parts import check_callbacks
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, interventions, optim, tasks)
@@ -130,19 +132,22 @@ class Session(CommandLine):
         check_trainer(trainer)
         check_experiment(settings.experiment)
         interval = min(trainer.log_every_n_steps, trainer.max_steps)
-        self.model.prepare(self.datamodule, trainer.max_steps, interval)
+        check_callbacks(trainer.callbacks or [])
+        stops = checkpoint_intervals(trainer.callbacks or [])
+        self.model.prepare(self.datamodule, trainer.max_steps, interval, stops)
         check_target(settings.target, self.model, trainer.callbacks or [])
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
-        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
-        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
+        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, settings.checkpoint)
+        given = trainer.callbacks or []
+        has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
+        is_shown = trainer.enable_progress_bar and self.is_first and not has_bar
+        shown = [callbacks.Progress(history)] if is_shown else []
         # The checkpoint comes after every callback that may stop the fit, since it makes all processes stop together.
-        ordered = [*(trainer.callbacks or []), history, *self.added, self.checkpoint, *shown]
-        return make_trainer(
-            trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, log_every_n_steps=interval, **kwargs
-        )
+        ordered = [*given, history, *self.added, self.checkpoint, *shown]
+        return make_trainer(trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, **kwargs)
 
     @property
     def is_fit(self) -> bool:
@@ -232,7 +237,7 @@ class Session(CommandLine):
         every: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
         measurements = [callback for callback in every if isinstance(callback, callbacks.Measurement)]
         names = [
-            *self.model.stack.metrics,
+            *self.model.metric_names,
             *(name for measurement in measurements for name in measurement.names(self.model)),
         ]
         return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)

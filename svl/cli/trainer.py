@@ -46,8 +46,14 @@ def make_trainer(
         **_processes(settings, run_directory, is_fit),
         "default_root_dir": str(run_directory),
         "enable_model_summary": False,
-        # A fit measures at intervals of its own.
-        "limit_val_batches": 0 if is_fit else None,
+        # The module decides which steps are measured; step 0 is, before the first one.
+        "val_check_interval": 1,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 1,
+        # Lightning's own monitors log after each batch, which stands for many steps.
+        "log_every_n_steps": 1,
+        # What is made while step 0 is measured is trained afterwards.
+        "inference_mode": False,
         **options,
     }
     try:
