@@ -54,9 +54,12 @@ class Validation:
 
     def compute(self) -> dict[str, Float[Tensor, "replica"]]:
         """The metrics as ``val/<name>``, NaN for replicas that have diverged; the collections are empty after it."""
-        named = self.stack.measuring.on_tests(self.means.compute())
+        # torchmetrics makes a number of what one replica has.
+        means = {name: values.reshape(-1) for name, values in self.means.compute().items()}
+        named = self.stack.measuring.on_tests(means)
         alive = (self.stack.record["diverged_at"] < 0).cpu()
         for name, values in self.further.compute().items() if len(self.further) else ():
+            values = values.reshape(-1)
             self.stack.spec.team.exchange(values)
             named[f"val/{name}"] = values.where(alive, float("nan"))
         self.means.reset()
