@@ -95,7 +95,7 @@ def check_target(target: Target, known: Sequence[str]) -> None:
 
 
 def check_direction(target: Target, metrics: Mapping[str, Metric]) -> None:
-    """Refuse a metric as a target from the wrong side: only names that end in loss or perplexity are reached from above.
+    """Refuse a target from the wrong side: only metrics whose names end in loss or perplexity are reached from above.
 
     Args:
         metrics: of torchmetrics, by name, which know whether higher is better.
