@@ -56,6 +56,8 @@ class MuP(Parameterisation):
         rule: UpdateRule,
         numbers: Mapping[str, Float[Tensor, "replica"]],
     ) -> dict[str, Factors]:
+        if not rule.elementwise or rule.needs_two_gradients:
+            raise SettingError("", "MuP", f"SGD, AdamW and the like: its rates do not hold for {type(rule).__name__}")
         try:
             base = make(width=self.base_width)
         except SettingError as error:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.data.draw import Draw
+from svl.training.ascent import Ascent
 from svl.training.blocks import Block, StepRange
 from svl.training.compilation import BlockFunction
 from svl.training.routes.route import GradientRoute, Gradients, StepRoute, Tensors, Tick
@@ -25,7 +26,8 @@ class StepByStep(StepRoute):
 
     The functions change a block's tensors, a nest of dicts, in place: ``params`` and ``rule`` are the packed parameters
     and the optimizer's state of them, ``data`` is the strategy's state, ``memory`` that of the interventions on the
-    gradients, ``record`` what is remembered of the training, ``total`` the sums over micro-batches;
+    gradients, ``record`` what is remembered of the training, ``total`` the sums over micro-batches,
+    ``ascent`` what an optimizer that takes two gradients keeps between them;
     ``settings``, ``hyper``, ``interventions``, ``frozen`` and ``key`` are constant.
 
     Args:
@@ -40,6 +42,7 @@ class StepByStep(StepRoute):
         self.batch_route = plan.batch_route(spec)
         self.population_route = plan.population_route(spec) if plan.population_route else None
         self.update = Update(spec)
+        self.ascent = Ascent(spec) if spec.rule.needs_two_gradients else None
         make = partial(BlockFunction, is_compiled=plan.is_compiled)
         self.whole = make(self._whole, holds_last=plan.holds_examples)
         self.accumulate = make(partial(self._accumulate, self.batch_route), holds_last=plan.holds_examples)
@@ -49,6 +52,7 @@ class StepByStep(StepRoute):
             else None
         )
         self.apply = make(self._apply)
+        self.ascend = make(self._ascend)
         # The same tensors at every step: what depends on them alone is kept.
         most = max(self._function(steps, block.replicas)[1] for block in plan.blocks for steps in block.ranges)
         self.micro = list(torch.arange(most, device=plan.device))
@@ -67,10 +71,17 @@ class StepByStep(StepRoute):
             if function is self.whole:
                 function(block, tick.step, tick.rate, self.micro[0])
                 continue
-            for number in self.micro[:calls]:
-                function(block, tick.step, number)
-            self.spec.team.add_up(block.tensors["total"])
+            self._add_up(block, tick, function, self.micro[:calls])
+            if self.ascent is not None:
+                self.ascend(block, tick.step)
+                self._add_up(block, tick, function, self.micro[:calls])
             self.apply(block, tick.step, tick.rate)
+
+    def _add_up(self, block: Block, tick: Tick, function: BlockFunction, micro: list[Tensor]) -> None:
+        """Add the gradients of all micro-batches, of all processes that share them, to the block's ``total``."""
+        for number in micro:
+            function(block, tick.step, number)
+        self.spec.team.add_up(block.tensors["total"])
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
         return block.shapes, self.function_of(block, step)[0]
@@ -95,7 +106,12 @@ class StepByStep(StepRoute):
         self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""], micro: Int[Tensor, ""]
     ) -> tuple[()]:
         """A step of one micro-batch, with the rates multiplied by the schedule's ``rate``."""
-        gradients = self.batch_route.gradients(tensors, self.draw(tensors, step, micro))
+        draw = self.draw(tensors, step, micro)
+        gradients = self.batch_route.gradients(tensors, draw)
+        if self.ascent is not None:
+            perturbed = self.ascent.perturbed(tensors, gradients.matrices, step)
+            second = self.batch_route.gradients({**tensors, "params": perturbed}, draw)
+            gradients = gradients._replace(matrices=second.matrices)
         self.update(tensors, gradients, step, rate)
         return ()
 
@@ -110,10 +126,24 @@ class StepByStep(StepRoute):
         total["correct"].add_(gradients.correct)
         return ()
 
+    def _ascend(self, tensors: Tensors, step: Int[Tensor, ""]) -> tuple[()]:
+        """Move to the perturbed parameters; ``total`` is zero for their gradients."""
+        assert self.ascent is not None
+        self.ascent.begin(tensors, step)
+        _zero(tensors["total"])
+        return ()
+
     def _apply(self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""]) -> tuple[()]:
         """The step that the accumulated gradients make; ``total`` is zero again after it."""
         total = tensors["total"]
-        self.update(tensors, Gradients(total["gradients"], total["loss"], total["correct"]), step, rate)
-        for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
-            tensor.zero_()
+        gradients = Gradients(total["gradients"], total["loss"], total["correct"])
+        if self.ascent is not None:
+            gradients = self.ascent.end(tensors, gradients)
+        self.update(tensors, gradients, step, rate)
+        _zero(total)
         return ()
+
+
+def _zero(total: Tensors) -> None:
+    for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
+        tensor.zero_()
