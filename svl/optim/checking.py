@@ -96,9 +96,6 @@ class _Example:
         """Raise :class:`SettingError` if the rule does not keep to the contract."""
         rule = self.rule
         together = self._trained(self.parameters, self.gradients, self.hyper)
-        for value in together.values():
-            if value.isnan().any():
-                self._refuse("an update without NaN for finite parameters and gradients")
         for replica in range(_REPLICAS):
             row = slice(replica, replica + 1)
             hyper = {name: value[row] for name, value in self.hyper.items()}
@@ -155,6 +152,8 @@ class _Example:
             if not isinstance(value, Tensor) or value.shape != state[part].shape:
                 shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 self._refuse(f"a state {part!r} that keeps its shape {list(state[part].shape)}, not {shape}")
+        if any(value.isnan().any() for value in (moved, *after.values())):
+            self._refuse("an update without NaN for finite parameters and gradients")
         # In a fit they are copied into tensors of these types.
         return moved.to(parameter.dtype), {part: value.to(state[part].dtype) for part, value in after.items()}
 

@@ -25,6 +25,7 @@ class Lion(UpdateRule):
     """c = beta1 m + (1 - beta1) g; p <- p - lr sign(c); m <- beta2 m + (1 - beta2) g (Chen et al. 2023)."""
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "beta1", "beta2"})
+    elementwise = True
     is_adaptive = True
 
     def __init__(self, lr: float = 0.01, beta1: float = BETA1, beta2: float = BETA2) -> None:
