@@ -11,6 +11,7 @@ from callbacks.measurement import Measurement
 from svl.errors import SettingError
 from svl.interventions.on_weights import WeightIntervention
 from svl.training.replica_module import ReplicaModule
+from svl.training.validation import Validation
 
 
 class AveragedWeights(Measurement):
@@ -30,17 +31,19 @@ class AveragedWeights(Measurement):
         if not averages:
             allowed = "fits with an average of the weights: model.interventions: {ema: {class_path: EMA}}"
             raise SettingError("trainer.callbacks", "AveragedWeights", allowed)
-        metrics = [name for name in module.stack.metrics if name.startswith("val/")]
+        metrics = [name for name in module.metric_names if name.startswith("val/")]
         return [f"{average}/{metric}" for average in averages for metric in metrics]
 
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
         stack = module.stack
+        validation = Validation(stack, module.further_metrics)
         columns: dict[str, Float[Tensor, "replica"]] = {}
         for average, intervention in _averages(module).items():
             row = intervention.averages(stack.state.memory[average])
             assert row is not None
             with stack.having(row):
-                columns |= {f"{average}/{metric}": value for metric, value in stack.evaluate().items()}
+                validation.update()
+            columns |= {f"{average}/{metric}": value for metric, value in validation.compute().items()}
         return columns
 
 

@@ -193,6 +193,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SGD, AdamW])
 def test_packing_changes_nothing(lab, kind):
     @given(st.fixed_dictionaries(NUMBERS[kind]), st.floats(1e-4, 9e-3), st.booleans())
