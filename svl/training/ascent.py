@@ -7,7 +7,6 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.training.routes.route import Gradients
 from svl.training.spec import StackSpec
 
 Tensors = dict[str, Any]
@@ -39,7 +38,10 @@ class Ascent:
         return {label: matrix.contiguous() for label, matrix in packing.matrices(moved).items()}
 
     def begin(self, tensors: Tensors, step: Int[Tensor, ""]) -> None:
-        """Keep the parameters and the first gradient's loss and accuracy, and move to the perturbed parameters."""
+        """Keep the parameters and the first gradient's loss and accuracy, and move to the perturbed parameters.
+
+        ``total`` is zero after it, for the second gradient. This is a few copies, which are not worth compiling.
+        """
         total, kept = tensors["total"], tensors["ascent"]
         perturbed = self.perturbed(tensors, total["gradients"], step)
         kept["loss"].copy_(total["loss"])
@@ -47,10 +49,13 @@ class Ascent:
         for label, parameter in tensors["params"].items():
             kept["params"][label].copy_(parameter)
             parameter.copy_(perturbed[label])
+        for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
+            tensor.zero_()
 
-    def end(self, tensors: Tensors, second: Gradients) -> Gradients:
-        """Move back to the parameters; returns the second gradient with the first one's loss and accuracy."""
-        kept = tensors["ascent"]
+    def end(self, tensors: Tensors) -> None:
+        """Move back to the parameters, with the first gradient's loss and accuracy in ``total``."""
+        total, kept = tensors["total"], tensors["ascent"]
+        total["loss"].copy_(kept["loss"])
+        total["correct"].copy_(kept["correct"])
         for label, parameter in tensors["params"].items():
             parameter.copy_(kept["params"][label])
-        return Gradients(second.matrices, kept["loss"], kept["correct"])

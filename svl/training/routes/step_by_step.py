@@ -52,7 +52,6 @@ class StepByStep(StepRoute):
             else None
         )
         self.apply = make(self._apply)
-        self.ascend = make(self._ascend)
         # The same tensors at every step: what depends on them alone is kept.
         most = max(self._function(steps, block.replicas)[1] for block in plan.blocks for steps in block.ranges)
         self.micro = list(torch.arange(most, device=plan.device))
@@ -73,8 +72,9 @@ class StepByStep(StepRoute):
                 continue
             self._add_up(block, tick, function, self.micro[:calls])
             if self.ascent is not None:
-                self.ascend(block, tick.step)
+                self.ascent.begin(block.tensors, tick.step)
                 self._add_up(block, tick, function, self.micro[:calls])
+                self.ascent.end(block.tensors)
             self.apply(block, tick.step, tick.rate)
 
     def _add_up(self, block: Block, tick: Tick, function: BlockFunction, micro: list[Tensor]) -> None:
@@ -126,24 +126,10 @@ class StepByStep(StepRoute):
         total["correct"].add_(gradients.correct)
         return ()
 
-    def _ascend(self, tensors: Tensors, step: Int[Tensor, ""]) -> tuple[()]:
-        """Move to the perturbed parameters; ``total`` is zero for their gradients."""
-        assert self.ascent is not None
-        self.ascent.begin(tensors, step)
-        _zero(tensors["total"])
-        return ()
-
     def _apply(self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""]) -> tuple[()]:
         """The step that the accumulated gradients make; ``total`` is zero again after it."""
         total = tensors["total"]
-        gradients = Gradients(total["gradients"], total["loss"], total["correct"])
-        if self.ascent is not None:
-            gradients = self.ascent.end(tensors, gradients)
-        self.update(tensors, gradients, step, rate)
-        _zero(total)
+        self.update(tensors, Gradients(total["gradients"], total["loss"], total["correct"]), step, rate)
+        for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
+            tensor.zero_()
         return ()
-
-
-def _zero(total: Tensors) -> None:
-    for tensor in (*total["gradients"].values(), total["loss"], total["correct"]):
-        tensor.zero_()
