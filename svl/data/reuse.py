@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from svl.checks import check_whole
 from svl.data.axes import Axes, Axis
@@ -289,7 +290,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return Steps(self)
 
     def val_dataloader(self) -> Any:
-        return [torch.zeros(2, dtype=torch.int64)]
+        # One batch, which stands for the whole test set: the module makes the examples itself.
+        return DataLoader(torch.zeros(1))
 
     def test_dataloader(self) -> Any:
         return self.val_dataloader()

@@ -17,6 +17,9 @@ from svl.errors import SettingError
 from svl.metrics.predictions import predictions
 from svl.tasks.task import Task
 
+_KINDS = {"sign": "labels 0 and 1", "class": "classes"}
+_PREFIXES = {"Binary": "sign", "Multiclass": "class", "Multilabel": "class"}
+
 
 class EachReplica(WrapperMetric):
     """A copy of a metric for each replica, which has seen that replica's predictions alone.
@@ -77,7 +80,11 @@ def check(name: str, metric: Metric, task: Task) -> None:
     positions = (task.input_shape[0],) if task.per_position else ()
     outputs = torch.zeros(2, *positions, task.output_dim)
     trial = copy.deepcopy(metric)
-    kind = type(metric).__name__
+    kind, targets_are = type(metric).__name__, _KINDS.get(task.target, "numbers")
+    # Some metrics take targets of another kind without a word, and return a number that means nothing.
+    other = next((known for prefix, known in _PREFIXES.items() if kind.startswith(prefix)), task.target)
+    if other != task.target:
+        raise SettingError(f"metrics.{name}", f"{kind}, for {_KINDS[other]}", f"a metric for {targets_are}")
     try:
         with warnings.catch_warnings():
             # Two examples can be of one class, which many metrics warn about.
@@ -86,7 +93,6 @@ def check(name: str, metric: Metric, task: Task) -> None:
             value = trial.compute()
     except Exception as error:  # torchmetrics raises many kinds
         reason = " ".join(str(error).split())[:200]
-        targets_are = {"sign": "labels 0 and 1", "class": f"{task.output_dim} classes"}.get(task.target, "numbers")
         allowed = f"a metric for {targets_are} ({type(error).__name__}: {reason})"
         raise SettingError(f"metrics.{name}", kind, allowed) from error
     if not isinstance(value, Tensor) or value.numel() != 1:

@@ -263,13 +263,13 @@ class ReplicaModule(pl.LightningModule):
 
     def _log_means(self) -> None:
         means, by_arm = arm_values(self.measured, self.replicas)
-        step = {"step": float(self.trainer.global_step)} if self.logs_means else {}
-        self.log_dict({**means, **step}, logger=self.logs_means, batch_size=1)
-        if self.logs_means:
-            self.log_dict(by_arm, batch_size=1)
-        else:
-            # As Lightning's own monitors do: logging hundreds of numbers would take longer than measuring them.
-            self.trainer.callback_metrics.update(by_arm)
+        if self.logs_means and self.trainer.loggers:
+            self.log_dict({**means, **by_arm, "step": float(self.trainer.global_step)}, batch_size=1)
+            return
+        # Without a logger Lightning still returns from validate() what it would have logged.
+        self.log_dict(means, logger=None if self.logs_means else False, batch_size=1)
+        # As Lightning's own monitors do: logging hundreds of numbers would take longer than measuring them.
+        self.trainer.callback_metrics.update(by_arm)
 
     def add_measured(self, owner: str, announced: Collection[str], values: Mapping[str, Any]) -> None:
         """Add what a callback has measured.
