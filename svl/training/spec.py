@@ -28,8 +28,7 @@ from svl.optim.checking import check_optimizer
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
-from svl.optim.schedule import Schedule
-from svl.optim.schedule import factors as schedule_factors
+from svl.optim.schedule import Schedule, rates_of
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
 from svl.training import network as plain_network
@@ -163,7 +162,7 @@ class StackSpec:
             objective=Objective(loss, data.task),
             rule=training.optimizer,
             interventions=dict(training.interventions),
-            rates=_rates(training, data.total_steps),
+            rates=rates_of(training.schedules, training.optimizer, data.total_steps),
             replicas=len(replicas),
             example_size=example_size,
             activations=plain_network.activations(network, data.task),
@@ -217,17 +216,6 @@ class StackSpec:
             is_uneven = "batch" in self.settings or type(self.data).weights is not ReuseDataModule.weights
             if self.data.streams or is_uneven:
                 raise SettingError(key, kind, "strategies without streams, whose batches are all of one size")
-
-
-def _rates(training: TrainingSettings, steps: int) -> Float[Tensor, "step"] | None:
-    """The schedules' factor on the rates at each step, or ``None`` without schedules."""
-    if not training.schedules:
-        return None
-    rule = training.optimizer
-    if "lr" not in rule.per_replica:
-        allowed = f"null: schedules multiply lr, which {type(rule).__name__} does not have"
-        raise SettingError("model.schedules", ", ".join(training.schedules), allowed)
-    return schedule_factors(training.schedules, steps)
 
 
 def _factors(training: TrainingSettings, network: nn.Module, data: ReuseDataModule) -> dict[str, Factors]:
