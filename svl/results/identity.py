@@ -32,9 +32,13 @@ FREE = (
 FREE_TO_MEASURE = (*FREE, "trainer", "target", "data.test_size")
 """Settings that may differ when a checkpoint is evaluated."""
 
+_UNUSED = (None, False)
+
 
 def content_hash(config: str) -> str:
     """Name a fit by what it computes: equal for configs that differ only in where and how the fit is recorded.
+
+    Settings that are null or false are left out: a setting that is new in svl is so by default, and names no other fit.
 
     Args:
         config: the resolved config.
@@ -43,13 +47,15 @@ def content_hash(config: str) -> str:
     settings = {
         key: value
         for key, value in flatten(yaml.safe_load(config))
-        if not any(key == name or key.startswith(f"{name}.") for name in free)
+        if value not in _UNUSED and not any(key == name or key.startswith(f"{name}.") for name in free)
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = "") -> list[tuple[str, Any, Any]]:
     """The settings in which two resolved configs differ: ``(key, before, now)``, keys without ``init_args``.
+
+    A setting that only one of them has, and that is null or false there, is new in svl or gone: it is no difference.
 
     Args:
         free: settings that may differ, which are left out.
@@ -65,4 +71,5 @@ def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = ""
                 before.get(name), now.get(name), free, key if name == "init_args" else f"{key}.{name}".lstrip(".")
             )
         ]
-    return [] if before == now else [(key, before, now)]
+    is_same = before == now or (before is None and now is False) or (before is False and now is None)
+    return [] if is_same else [(key, before, now)]

@@ -77,13 +77,16 @@ def stack_hyper(
     Args:
         names: the network's parameter names.
         factors: the parameterisation's factors, by parameter; they also multiply the values that a group sets. Factors
-            on hyperparameters that ``rule`` does not have are ignored.
+            on the weight decay of a ``rule`` without one are ignored.
 
     Raises:
-        SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, or a group
-            that sets a hyperparameter that ``rule`` does not have.
+        SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, a group that
+            sets a hyperparameter that ``rule`` does not have, or factors on the rates of a rule without ``lr``.
     """
-    base = replicas.columns("model.optimizer.", rule)
+    every = replicas.columns("model.optimizer.", rule)
+    base = {key: column for key, column in every.items() if key not in rule.optional or any(column)}
+    if "lr" not in base and any(torch.as_tensor(factor.lr).ne(1).any() for factor in (factors or {}).values()):
+        raise SettingError("model.parameterisation", None, f"null: {type(rule).__name__} has no lr to multiply")
     group_of = _assign(names, groups)
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
     for name, column in columns.items():

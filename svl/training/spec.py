@@ -19,14 +19,16 @@ from svl.interventions.on_gradients import (
     GradientIntervention,
     SampleGradientIntervention,
 )
+from svl.interventions.on_model import ModelIntervention
+from svl.interventions.on_weights import WeightIntervention
 from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
+from svl.optim.checking import check_optimizer
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
-from svl.optim.schedule import Schedule
-from svl.optim.schedule import factors as schedule_factors
+from svl.optim.schedule import Schedule, rates_of
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
 from svl.training import network as plain_network
@@ -53,7 +55,7 @@ class TrainingSettings:
         init: initial weights.
         parameterisation: factors on initial values and rates.
         schedules: learning-rate schedules, by name; multiplied.
-        interventions: on the gradients, by name.
+        interventions: on the gradients or the weights, by name.
     """
 
     network: Build = MLP
@@ -64,7 +66,7 @@ class TrainingSettings:
     init: Initialisation = "pytorch"
     parameterisation: Parameterisation | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
-    interventions: Mapping[str, GradientIntervention] = field(default_factory=dict)
+    interventions: Mapping[str, ModelIntervention] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class StackSpec:
         hyper: rates, scales and freezing of each parameter.
         objective: the loss and what counts as correct.
         rule: the optimizer.
-        interventions: on the gradients, by name.
+        interventions: on the gradients or the weights, by name.
         rates: the schedules' factor on the rates at each step, or ``None`` without schedules.
         replicas: number of replicas.
         example_size: numbers that one example has at the network's input and output.
@@ -118,7 +120,7 @@ class StackSpec:
     hyper: StackHyper
     objective: Objective
     rule: UpdateRule
-    interventions: Mapping[str, GradientIntervention]
+    interventions: Mapping[str, ModelIntervention]
     rates: Float[Tensor, "step"] | None
     replicas: int
     example_size: int
@@ -146,6 +148,7 @@ class StackSpec:
         for name in data.task.per_replica:
             plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), loss)
         shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+        check_optimizer(training.optimizer, replicas, shapes)
         factors = _factors(training, network, data) if training.parameterisation else {}
         hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors)
         settings = data.settings_of(replicas)
@@ -154,12 +157,12 @@ class StackSpec:
             data=data,
             settings=settings,
             network=network,
-            packing=Packing(shapes, hyper),
+            packing=Packing(shapes, hyper, apart=not training.optimizer.elementwise),
             hyper=hyper,
             objective=Objective(loss, data.task),
             rule=training.optimizer,
             interventions=dict(training.interventions),
-            rates=schedule_factors(training.schedules, data.total_steps) if training.schedules else None,
+            rates=rates_of(training.schedules, training.optimizer, data.total_steps),
             replicas=len(replicas),
             example_size=example_size,
             activations=plain_network.activations(network, data.task),
@@ -170,10 +173,21 @@ class StackSpec:
         return spec
 
     @property
+    def numbers(self) -> set[str]:
+        """Names of the optimizer's hyperparameters that an update computes with."""
+        return set(next(iter(self.hyper.rule.values()), {}))
+
+    @property
     def batch_interventions(self) -> dict[str, BatchGradientIntervention]:
         """The interventions that act on a batch's gradient."""
         every = self.interventions.items()
         return {name: part for name, part in every if isinstance(part, BatchGradientIntervention)}
+
+    @property
+    def weight_interventions(self) -> dict[str, WeightIntervention]:
+        """The interventions that act on the weights after each step."""
+        every = self.interventions.items()
+        return {name: part for name, part in every if isinstance(part, WeightIntervention)}
 
     @property
     def sampler(self) -> SampleGradientIntervention | None:
@@ -197,7 +211,7 @@ class StackSpec:
             if not isinstance(intervention, SampleGradientIntervention):
                 continue
             key, kind = f"model.interventions.{name}", type(intervention).__name__
-            if place:
+            if any(isinstance(part, GradientIntervention) for part in list(self.interventions.values())[:place]):
                 raise SettingError(key, kind, "the first place: it needs the gradients of the samples")
             is_uneven = "batch" in self.settings or type(self.data).weights is not ReuseDataModule.weights
             if self.data.streams or is_uneven:

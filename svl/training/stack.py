@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
-from svl.training.state import StackState
+from svl.training.state import StackState, copy_into
 from svl.training.team import Team
 
 
@@ -135,6 +136,21 @@ class ReplicaStack(nn.Module):
         # Only tensors on the device can be sent.
         _ = self.engine
         self.spec.team.exchange(self.state.trained())
+
+    @contextmanager
+    def having(self, row: Float[Tensor, "replica number"]) -> Iterator[None]:
+        """A context in which each replica has other weights, to measure them; afterwards it has its own again.
+
+        Args:
+            row: all weights, as an intervention on weights is given them.
+        """
+        packed = self.state.packed
+        before = {label: matrix.clone() for label, matrix in packed.items()}
+        try:
+            copy_into(packed, self.spec.packing.matrices(row))
+            yield
+        finally:
+            copy_into(packed, before)
 
     # Training -------------------------------------------------------------------------------------------------------
 

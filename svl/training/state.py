@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svl.compat.torch import pytree
+from svl.optim.rule import UpdateRule
 from svl.training.spec import StackSpec
 
 
@@ -23,7 +24,8 @@ class StackState:
 
     Attributes:
         packed: parameters side by side in matrices; see :class:`~svl.training.packing.Packing`.
-        rule: the optimizer's state of each parameter, views of the packed one.
+        packed_rule: the optimizer's state of each matrix.
+        rule: that of each parameter, views of the packed one.
         record: what is remembered of the training since the last measurement, and the step of divergence.
         data: what the strategy remembers.
         memory: what each intervention on the gradients remembers.
@@ -38,14 +40,18 @@ class StackState:
         interventions: dict[str, dict[str, Tensor]],
     ) -> None:
         self._packing, self._network = spec.packing, network
+        self._is_elementwise, self._needs_two_gradients = spec.rule.elementwise, spec.rule.needs_two_gradients
         names = spec.packing.names.items()
         # Rates and freezing are the same for all parameters of a matrix.
         self.hyper = {label: spec.hyper.rule[parameters[0]] for label, parameters in names}
         self.frozen = {label: spec.hyper.frozen[parameters[0]] for label, parameters in names}
         self.settings, self.key, self.interventions = spec.settings, key, interventions
-        self._pack({name: spec.rule.state(parameter) for name, parameter in self.parameters().items()})
-        row = spec.packing.row(self.packed, self.frozen)
+        self._pack()
+        self.packed_rule = {label: self._initial(spec.rule, label) for label in spec.packing.names}
+        self._name_rule()
+        row, weights = spec.packing.row(self.packed, self.frozen), spec.packing.whole_row(self.packed)
         self.memory = {name: part.state(row) for name, part in spec.batch_interventions.items()}
+        self.memory |= {name: part.state(weights) for name, part in spec.weight_interventions.items()}
         count = spec.replicas
         self.record: dict[str, Tensor] = {
             "diverged_at": torch.full((count,), -1),
@@ -82,6 +88,9 @@ class StackState:
             zero = torch.zeros(len(self.key), device=self.key.device)
             gradients = {label: torch.zeros_like(matrix) for label, matrix in self.packed.items()}
             nest["total"] = {"gradients": gradients, "loss": zero, "correct": zero.clone()}
+            if self._needs_two_gradients:
+                params = {label: torch.zeros_like(matrix) for label, matrix in self.packed.items()}
+                nest["ascent"] = {"params": params, "loss": zero.clone(), "correct": zero.clone()}
         return nest
 
     def trained(self) -> list[Any]:
@@ -99,22 +108,37 @@ class StackState:
 
     def to(self, device: torch.device) -> None:
         """Move all tensors to the device of the network's parameters."""
-        for name in ("rule", "record", "data", "settings", "memory", "interventions", "hyper", "frozen"):
+        for name in ("packed_rule", "record", "data", "settings", "memory", "interventions", "hyper", "frozen"):
             setattr(self, name, pytree.tree_map(lambda tensor: tensor.to(device), getattr(self, name)))
-        self._pack(self.rule)
+        self._pack()
+        self._name_rule()
         self.key = self.key.to(device)
 
-    def _pack(self, rule: dict[str, dict[str, Tensor]]) -> None:
-        """Lay parameters and optimizer state out as matrices; the named ones are views of these from now on."""
+    def _pack(self) -> None:
+        """Lay the parameters out as matrices; the named ones are views of these from now on."""
         packing = self._packing
         self.packed = packing.pack(self.parameters())
         for name, part in packing.unpack(self.packed).items():
             self._network.get_parameter(name).data = part
-        parts = next(iter(rule.values()))
-        packed = {part: packing.pack({name: state[part] for name, state in rule.items()}) for part in parts}
-        self.packed_rule = {label: {part: packed[part][label] for part in parts} for label in packing.names}
-        views = {part: packing.unpack(matrices) for part, matrices in packed.items()}
-        self.rule = {name: {part: views[part][name] for part in parts} for name in rule}
+
+    def _initial(self, rule: UpdateRule, label: str) -> dict[str, Tensor]:
+        """The optimizer's state of one matrix, or of the one parameter in it, before the first step."""
+        matrix = self.packed[label]
+        if rule.elementwise:
+            return rule.state(matrix)
+        ((name, parameter),) = self._packing.unpack_matrix(label, matrix).items()
+        return rule.state_of(name, parameter)
+
+    def _name_rule(self) -> None:
+        """Make :attr:`rule`: parts of a matrix's shape by parameter, and what all its parameters share."""
+        self.rule: dict[str, dict[str, Tensor]] = {name: {} for name in self._packing.shapes}
+        for label, state in self.packed_rule.items():
+            for part, value in state.items():
+                named = dict.fromkeys(self._packing.names[label], value)
+                if self._is_elementwise and value.shape == self.packed[label].shape:
+                    named = self._packing.unpack_matrix(label, value)
+                for name, own in named.items():
+                    self.rule[name][part] = own
 
 
 def copy_into(target: dict[str, Any], source: dict[str, Any]) -> None:

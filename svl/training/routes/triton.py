@@ -170,6 +170,8 @@ def serves(spec: StackSpec) -> bool:
     data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
     if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
+    if spec.numbers != {"lr", "momentum", "weight_decay"}:
+        return False
     if type(spec.objective.loss) not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
