@@ -31,8 +31,8 @@ FREE = (
 """Settings that change no number of a run, so that they may differ when it is resumed."""
 FREE_TO_MEASURE = (*FREE, "trainer", "target", "data.test_size")
 """Settings that may differ when a checkpoint is evaluated."""
-
-_UNUSED = (None, False)
+_NEW = {"model.optimizer.dampening": 0.0}
+"""Settings that runs of an older svl lack, by what it did, where that is neither null nor false."""
 
 
 def content_hash(config: str) -> str:
@@ -47,7 +47,7 @@ def content_hash(config: str) -> str:
     settings = {
         key: value
         for key, value in flatten(yaml.safe_load(config))
-        if value not in _UNUSED and not any(key == name or key.startswith(f"{name}.") for name in free)
+        if not _is_unused(key, value) and not any(key == name or key.startswith(f"{name}.") for name in free)
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -64,12 +64,15 @@ def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = ""
     if key in free:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
-        return [
-            difference
-            for name in sorted({*before, *now})
-            for difference in differences(
-                before.get(name), now.get(name), free, key if name == "init_args" else f"{key}.{name}".lstrip(".")
-            )
-        ]
-    is_same = before == now or (before is None and now is False) or (before is False and now is None)
-    return [] if is_same else [(key, before, now)]
+        found = []
+        for name in sorted({*before, *now}):
+            part = key if name == "init_args" else f"{key}.{name}".lstrip(".")
+            if (name in before and name in now) or not _is_unused(part, before.get(name, now.get(name))):
+                found += differences(before.get(name), now.get(name), free, part)
+        return found
+    return [] if before == now else [(key, before, now)]
+
+
+def _is_unused(key: str, value: Any) -> bool:
+    """Whether a setting asks for nothing, as settings that are new in svl do by default."""
+    return value is None or value is False or (key in _NEW and value == _NEW[key])
