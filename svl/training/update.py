@@ -65,6 +65,9 @@ class Update:
         record["loss"].add_(torch.where(alive, gradients.loss, 0.0))
         record["correct"].add_(torch.where(alive, gradients.correct, 0.0))
         record["steps"].add_(alive)
+        for name, value in gradients.buffers.items():
+            buffer = tensors["buffers"][name]
+            buffer.copy_(torch.where(broadcast_to(alive, buffer) > 0, value, buffer))
 
     def _intervene(
         self, tensors: Tensors, matrices: dict[str, Tensor], alive: Bool[Tensor, "replica"], step: Int[Tensor, ""]
