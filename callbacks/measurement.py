@@ -62,13 +62,13 @@ def forward(stack: ReplicaStack, inputs: Tensor, read: Callable[[Tensor], Any] =
     call = Forward(stack.network, contents)
 
     def forward_replica(tensors: dict[str, Tensor], inputs: Tensor) -> Any:
-        return read(call(tensors, inputs)[0])
+        return read(call.outputs(tensors, inputs))
 
     tensors = stack.parameters_by_name() | state.buffers | state.constants
     chunk_size = max(1, _MAX_INPUT_NUMBERS // inputs[0].numel())
     call.set_mode(trains=False)
     try:
-        with torch.no_grad(), kernels(inputs.device):
+        with torch.no_grad(), kernels(inputs.device, contents):
             return vmap(forward_replica, chunk_size=chunk_size)(tensors, inputs)
     finally:
         call.set_mode(trains=True)

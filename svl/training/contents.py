@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -31,6 +31,7 @@ class Contents:
         differing: buffers that differ by seed and that no call changes.
         mixes_examples: whether an output in training mode depends on the other examples of the batch.
         mixes_tests: the same in evaluation mode.
+        is_recurrent: whether it has a recurrent layer of torch, which can be mapped only while gradients are taken.
         is_random: whether a call in training mode draws random numbers.
         is_random_in_tests: the same in evaluation mode.
         changes_inputs: whether a call changes its input in place.
@@ -44,6 +45,7 @@ class Contents:
     differing: tuple[str, ...] = ()
     mixes_examples: bool = False
     mixes_tests: bool = False
+    is_recurrent: bool = False
     is_random: bool = False
     is_random_in_tests: bool = False
     changes_inputs: bool = False
@@ -92,7 +94,7 @@ def check_tensors(network: nn.Module, name: str) -> None:
     for tensor, value in every.items():
         if value.device.type != "cpu":
             raise SettingError(KEY, name, f"tensors on the CPU, which svl moves; {tensor} is on {value.device}")
-    _check_lists(network, name)
+    _check_modules(network, name)
     places: dict[int, str] = {}
     for tensor, value in every.items():
         place = value.untyped_storage().data_ptr() if value.numel() else 0
@@ -102,11 +104,17 @@ def check_tensors(network: nn.Module, name: str) -> None:
             raise SettingError(KEY, name, f"{allowed}: to tie parameters, assign the Parameter itself")
 
 
-def _check_lists(network: nn.Module, name: str) -> None:
-    """Raise :class:`SettingError` for modules in plain lists or dicts, which PyTorch does not find."""
+def _check_modules(network: nn.Module, name: str) -> None:
+    """Raise :class:`SettingError` for modules in plain lists or dicts, which PyTorch does not find, and some others."""
     registered = {id(module) for module in network.modules()}
     for place, module in network.named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse:
+            raise SettingError(KEY, name, f"dense gradients: sparse=False in {place}")
         for attribute, value in vars(module).items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                where = ".".join(filter(None, (place, attribute)))
+                allowed = f"tensors that are parameters or buffers; {where} is computed from them"
+                raise SettingError(KEY, name, f"{allowed}: use nn.utils.parametrizations, or compute it in forward")
             if attribute.startswith("_") or not isinstance(value, list | tuple | dict):
                 continue
             parts = value.values() if isinstance(value, dict) else value
@@ -189,9 +197,9 @@ def same(first: Any, second: Any) -> bool:
     return type(first) is type(second) and (first == second or first != first)
 
 
-def versions(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """What changes for each buffer if it is written to or replaced, by name."""
-    return {name: (id(value), version(value)) for name, value in network.named_buffers()}
+def versions(named: Iterable[tuple[str, Tensor]]) -> dict[str, tuple[int, int]]:
+    """What changes for each tensor if it is written to or replaced, by name."""
+    return {name: (id(value), version(value)) for name, value in named}
 
 
 def is_plain(layers: nn.ModuleList, network: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, vjp, vmap
 
 from svl import random
 from svl.training.contents import Contents
@@ -84,6 +84,14 @@ class Forward:
         outputs = read(functional_call(self.network, tensors, (inputs,)), contents.readout)
         return outputs, {name: tensors[name] for name in contents.changing}
 
+    def outputs(self, tensors: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """One replica's outputs, where no gradient is taken of them."""
+        if not self.contents.is_recurrent:
+            return self(tensors, inputs)[0]
+        floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+        outputs: Tensor = vjp(lambda floating: self(tensors | floating, inputs)[0], floating)[0]
+        return outputs
+
 
 def read(result: Any, readout: str | int | None) -> Any:
     """The outputs in what a network returned."""
@@ -95,20 +103,25 @@ def read(result: Any, readout: str | int | None) -> Any:
 
 
 @contextmanager
-def kernels(device: torch.device, is_random: bool = False) -> Iterator[None]:
-    """A context with the attention kernels to use inside vmap.
+def kernels(device: torch.device, contents: Contents) -> Iterator[None]:
+    """A context with the kernels of attention and of recurrent layers to use inside vmap.
 
-    On a CPU the fused one would run replica by replica; those that fuse dropout draw from torch's generator; and the
-    fused encoder layer of evaluation mode cannot be mapped at all.
+    On a CPU the fused attention would run replica by replica; what fuses dropout draws from torch's generator; and
+    neither the fused encoder layer of evaluation mode nor fused recurrent layers can be mapped.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     fused = (
-        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION] if device.type == "cuda" and not is_random else []
+        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+        if device.type == "cuda" and not contents.is_random
+        else []
     )
     before = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel([*fused, SDPBackend.MATH]))
         stack.callback(torch.backends.mha.set_fastpath_enabled, before)
         torch.backends.mha.set_fastpath_enabled(False)
+        if contents.is_recurrent:
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         yield

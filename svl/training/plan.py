@@ -283,4 +283,6 @@ def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_fac
 
 def _is_worth_compiling(spec: StackSpec, calls: int) -> bool:
     wanted = spec.execution.compile
-    return wanted == "always" or (wanted == "auto" and calls >= _CALLS_WORTH_COMPILING)
+    # A recurrent layer is one operation for each position, of which a compiled step has thousands.
+    is_worth = calls >= _CALLS_WORTH_COMPILING and not spec.contents.is_recurrent
+    return wanted == "always" or (wanted == "auto" and is_worth)

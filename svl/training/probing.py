@@ -50,7 +50,8 @@ def probe(
         SettingError: for a network that a stack cannot train as PyTorch would.
     """
     frozen = frozenset(key for key, parameter in network.named_parameters() if not parameter.requires_grad)
-    contents = Contents(frozen, held.aliases(network), differing=differing)
+    is_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    contents = Contents(frozen, held.aliases(network), differing=differing, is_recurrent=is_recurrent)
     with kept_generators():
         try:
             copied = copy.deepcopy(network)
@@ -61,9 +62,11 @@ def probe(
             anything = replace(contents, is_random=True, is_random_in_tests=True)
             forward = Forward(copy.deepcopy(network), anything)
             training = _together(forward, inputs, trains=True)
-            testing = _together(forward, inputs, trains=False)
-            again = _together(forward, inputs, trains=True).outputs if training.draws else None
-            if training.draws and not testing.draws:
+            testing = _together(forward, inputs, trains=False, has_gradients=False)
+            call, again = training, None
+            if training.draws:
+                again = _together(forward, inputs, trains=True).outputs
+                call = _together(forward, inputs, trains=False)
                 plain = copy.deepcopy(network)
                 Forward(plain, contents).set_mode(trains=False)
                 with torch.enable_grad():
@@ -87,7 +90,6 @@ def probe(
             raise SettingError(KEY, name, f"buffers that keep their shape and type; a call changes those of {buffer}")
     if again is not None and not _close(again, training.outputs):
         _refuse_hidden(name)
-    call = testing if training.draws else training
     if not call.draws:
         _compare(name, alone, call)
     return testing.outputs, contents
@@ -103,10 +105,15 @@ def _alone(
 ) -> tuple[tuple[Tensor, dict[str, Tensor]], Contents]:
     """Outputs and gradients of a call as in PyTorch's own loop, and what it changed."""
     inputs = inputs.clone()
-    began, buffers, attributes = version(inputs), held.versions(network), held.attributes(network)
+    began, attributes = version(inputs), held.attributes(network)
+    parameters, buffers = held.versions(network.named_parameters()), held.versions(network.named_buffers())
     with torch.enable_grad():
         result = network(inputs)
-    after = held.versions(network)
+    after = held.versions(network.named_buffers())
+    for parameter, mark in held.versions(network.named_parameters()).items():
+        if parameters.get(parameter) != mark:
+            allowed = f"a network whose forward changes no parameter, such as max_norm does; it changes {parameter}"
+            raise SettingError(KEY, name, allowed)
     attribute = held.changed(attributes, held.attributes(network))
     if attribute is not None:
         allowed = f"a network whose forward changes only its buffers; it changes {attribute}: make it a buffer"
@@ -138,7 +145,7 @@ def _gradients(network: nn.Module, outputs: Tensor) -> tuple[Tensor, dict[str, T
     }
 
 
-def _together(forward: Forward, inputs: Tensor, trains: bool) -> _Call:
+def _together(forward: Forward, inputs: Tensor, trains: bool, has_gradients: bool = True) -> _Call:
     """A call of two replicas with the same parameters and keys, as the stack will make it."""
     network, contents = forward.network, forward.contents
     stacked = {name: value.expand(2, *value.shape).clone() for name, value in held.tensors(network).items()}
@@ -156,10 +163,12 @@ def _together(forward: Forward, inputs: Tensor, trains: bool) -> _Call:
     before = inputs.clone()
     with (
         torch.no_grad(),
-        kernels(key.device, is_random=True),
+        kernels(key.device, contents),
         forward.mode(key, number, number if trains else None) as over,
     ):
-        if moving:
+        if not has_gradients:
+            gradients, buffers, outputs = {}, {}, over(forward.outputs)(moving | kept, before)
+        elif moving:
             gradients, (_, (outputs, buffers)) = over(grad_and_value(of_replica, has_aux=True))(moving, kept, before)
         else:
             gradients, (_, (outputs, buffers)) = {}, over(of_replica)(moving, kept, before)

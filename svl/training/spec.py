@@ -178,7 +178,7 @@ class StackSpec:
             replicas=len(replicas),
             example_size=example_size,
             contents=contents,
-            activations=plain_network.activations(network, data.task),
+            activations=plain_network.activations(network, data.task, contents),
             measures=tuple(measures),
             execution=execution,
         )

@@ -72,6 +72,7 @@ class ReplicaStack(nn.Module):
         build = partial(plain_network.make, training.network, data.task)
         networks = {seed: initial_network(build, seed, training.init) for seed in set(replicas.seed)}
         plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
+        contents.check_tensors(plain, name)
         contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)

@@ -68,7 +68,8 @@ class Autograd(BatchRoute):
         return outputs
 
     def _outputs_alone(self, params: dict[str, Tensor], own: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return self._of_replica(params, own, inputs)[0]
+        outputs = self.forward.outputs(self.spec.packing.unpack(params) | own, inputs)
+        return outputs.float() if self._is_mixed else outputs
 
     def _mean_loss(
         self,
@@ -97,5 +98,5 @@ class Autograd(BatchRoute):
     def arithmetic(self, device: torch.device) -> Iterator[None]:
         """How a network computes on a device; inside it, a cast must not be kept for another replica."""
         mixed = torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed, cache_enabled=False)
-        with kernels(device, self.spec.contents.is_random), mixed:
+        with kernels(device, self.spec.contents), mixed:
             yield
