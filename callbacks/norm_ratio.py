@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import ClassVar
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from callbacks.measurement import Measurement
 from svl.errors import SettingError
@@ -34,16 +34,16 @@ class NormRatio(Measurement):
         self.first, self.last = first, last
 
     def names(self, module: ReplicaModule) -> Sequence[str]:
-        self._matrices(module)
+        self._matrices(module.stack.network)
         return self.metrics
 
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
-        first, last = self._matrices(module)
+        first, last = self._matrices(module.stack.network)
         return {"norm_ratio": last.flatten(1).norm(dim=1) / first.flatten(1).norm(dim=1)}
 
-    def _matrices(self, module: ReplicaModule) -> tuple[Float[Tensor, "replica ..."], Float[Tensor, "replica ..."]]:
+    def _matrices(self, network: nn.Module) -> tuple[Float[Tensor, "replica ..."], Float[Tensor, "replica ..."]]:
         """The first and the last weight matrix."""
-        every = dict(module.stack.network.named_parameters(remove_duplicate=False))
+        every = dict(network.named_parameters(remove_duplicate=False))
         weights = {name: parameter for name, parameter in every.items() if parameter.dim() >= 3}
         of_layers = [name for name in weights if "." in name] or list(weights)
         if not of_layers and (self.first is None or self.last is None):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ __all__ = [
     "pytree",
     "schema",
     "trace",
+    "unfused_recurrence",
     "untraced",
     "version",
 ]
@@ -47,6 +48,22 @@ def untraced() -> AbstractContextManager[Any]:
 def trace(function: Callable[..., Any]) -> Callable[..., GraphModule]:
     """A function that traces ``function`` without computing it; tensors from outside become constants of the graph."""
     return make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)
+
+
+@contextmanager
+def unfused_recurrence() -> Iterator[None]:
+    """Within the block, recurrent layers are computed operation by operation; cuDNN and oneDNN are off.
+
+    The documented contexts also set how float32 is rounded, which warns on some machines.
+    """
+    before = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    torch._C._set_cudnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before[0])
+        torch._C._set_cudnn_enabled(before[1])
 
 
 def version(tensor: Tensor) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from svl import random
+from svl.compat.torch import unfused_recurrence
 from svl.training.contents import Contents
 from svl.training.draws import Draws
 
@@ -122,6 +123,5 @@ def kernels(device: torch.device, contents: Contents) -> Iterator[None]:
         stack.callback(torch.backends.mha.set_fastpath_enabled, before)
         torch.backends.mha.set_fastpath_enabled(False)
         if contents.is_recurrent:
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(unfused_recurrence())
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from svl.compat.torch import pytree
 from svl.errors import SettingError
 from svl.losses import Loss
 from svl.losses.names import LOSSES, name_of
-from svl.replicas import replace
+from svl.optim.initialisation import kept_generators
+from svl.replicas import replace as replace_setting
 from svl.tasks.task import Task
 from svl.training.contents import KEY, Contents, check_tensors
 from svl.training.forward import Forward, kernels
@@ -83,7 +85,7 @@ def check(
 def check_losses(task: Task, name: str, values: Iterable[Any], loss: Loss) -> None:
     """Raise :class:`SettingError` unless the loss fits the task at every value of its setting ``name``."""
     for value in values:
-        if not loss.fits(replace(task, **{name: value})):
+        if not loss.fits(replace_setting(task, **{name: value})):
             raise SettingError(f"data.task.{name}", value, f"values that the loss {name_of(type(loss))} fits")
 
 
@@ -97,11 +99,11 @@ def activations(network: nn.Module, task: Task, contents: Contents) -> int:
         sizes.append(sum(leaf.numel() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)))
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
-    forward = Forward(network, Contents(changing=tuple(name for name, _ in network.named_buffers())))
+    forward = Forward(network, replace(contents, changing=tuple(name for name, _ in network.named_buffers())))
     forward.set_mode(trains=False)
     tensors = dict(network.named_buffers())
     device = next(network.parameters()).device
-    with torch.no_grad(), kernels(device, contents):
+    with kept_generators(), torch.no_grad(), kernels(device, contents):
         forward(tensors, inputs[0].to(device))
     forward.set_mode(trains=True)
     for hook in hooks:

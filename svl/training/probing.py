@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
@@ -52,7 +53,8 @@ def probe(
     frozen = frozenset(key for key, parameter in network.named_parameters() if not parameter.requires_grad)
     is_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     contents = Contents(frozen, held.aliases(network), differing=differing, is_recurrent=is_recurrent)
-    with kept_generators():
+    with kept_generators(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")  # training says so too
         try:
             copied = copy.deepcopy(network)
         except Exception as error:

@@ -67,7 +67,7 @@ class Update:
         record["steps"].add_(alive)
         for name, value in gradients.buffers.items():
             buffer = tensors["buffers"][name]
-            buffer.copy_(torch.where(broadcast_to(alive, buffer) > 0, value, buffer))
+            buffer.copy_(torch.where(alive.view(-1, *[1] * (buffer.dim() - 1)), value, buffer))
 
     def _intervene(
         self, tensors: Tensors, matrices: dict[str, Tensor], alive: Bool[Tensor, "replica"], step: Int[Tensor, ""]

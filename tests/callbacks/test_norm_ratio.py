@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from callbacks import NormRatio
 from svl.errors import SettingError
@@ -15,8 +16,16 @@ from svl.errors import SettingError
 
 def module(parameters):
     """A module whose stack has these parameters, by name or as pairs where some are tied."""
-    named = list(parameters.items())
-    network = SimpleNamespace(named_parameters=lambda remove_duplicate: named)
+    network = nn.Module()
+    tied = {}
+    for name, value in parameters.items():
+        owner, _, last = name.rpartition(".")
+        place = network
+        for part in filter(None, owner.split(".")):
+            if part not in dict(place.named_children()):
+                place.add_module(part, nn.Module())
+            place = place.get_submodule(part)
+        place.register_parameter(last, tied.setdefault(id(value), nn.Parameter(value)))
     return SimpleNamespace(stack=SimpleNamespace(network=network))
 
 

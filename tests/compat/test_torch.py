@@ -20,6 +20,7 @@ from svl.compat.torch import (
     pytree,
     schema,
     trace,
+    unfused_recurrence,
     untraced,
     version,
 )
@@ -67,6 +68,20 @@ def test_a_tensor_s_version_grows_where_it_is_written_to():
     assert version(x) == before
     x[0] = 1
     assert version(x) > before
+
+
+def test_recurrent_layers_can_be_mapped_where_they_are_not_fused():
+    layer, x = nn.LSTM(2, 3), torch.randn(4, 5, 2)
+    expected = layer(x)[0].detach()
+
+    def forward(x):
+        return torch.func.vjp(lambda x: layer(x)[0], x)[0]
+
+    before = torch.backends.mkldnn.is_available()
+    with torch.no_grad(), unfused_recurrence():
+        mapped = torch.vmap(forward, in_dims=1, out_dims=1)(x)
+    torch.testing.assert_close(mapped, expected)
+    assert torch.backends.mkldnn.is_available() == before
 
 
 def test_hooks_are_found():

@@ -106,7 +106,7 @@ class OwnDraws(Net):
 
     @torch.no_grad()
     def build(self):
-        self.first.weight.copy_(torch.from_numpy(np.random.randn(*self.first.weight.shape)) * 0.3)
+        self.first.weight.copy_(torch.from_numpy(np.random.randn(*self.first.weight.shape)) * 0.3)  # noqa: NPY002
         self.first.bias.fill_(python_random.random())
 
 
@@ -253,6 +253,8 @@ def arms():
     return Replicas(2, first_seed=3, vary={"model.optimizer.lr": [0.1, 0.05]})
 
 
+# torch maps the kernel of the weight norm replica by replica, and says that this is slow.
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_replica_equals_a_plain_loop_and_its_solo_run(lab, kind):
     stack = stack_of(lab, kind, replicas=arms())
