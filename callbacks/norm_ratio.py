@@ -20,12 +20,13 @@ class NormRatio(Measurement):
     Cost: one pass over two matrices for each measurement, which is negligible.
 
     Args:
-        first: name, or glob pattern of the one name, of W. If left out, the first weight matrix of a layer: a parameter
-            of the network itself, such as the positions of a Transformer, is taken only where no layer has any.
+        first: name of W, or a glob pattern that only one weight matrix matches. If left out, the first weight matrix
+            of a layer: a parameter of the network itself, such as the positions of a Transformer, is taken only where
+            no layer has any.
         last: the same of a; the last weight matrix if left out. Tied parameters can be named by each of their names.
 
     Raises:
-        SettingError: for a network without weight matrices, or a pattern that does not match one parameter.
+        SettingError: for a network without weight matrices, or a pattern that does not match one of them.
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("norm_ratio",)
@@ -48,8 +49,8 @@ class NormRatio(Measurement):
         of_layers = [name for name in weights if "." in name] or list(weights)
         if not of_layers and (self.first is None or self.last is None):
             raise SettingError("trainer.callbacks", "NormRatio", "networks that have weight matrices")
-        first = of_layers[0] if self.first is None else _matching("first", self.first, list(every))
-        last = of_layers[-1] if self.last is None else _matching("last", self.last, list(every))
+        first = of_layers[0] if self.first is None else _matching("first", self.first, list(weights))
+        last = of_layers[-1] if self.last is None else _matching("last", self.last, list(weights))
         return every[first].data, every[last].data
 
 

@@ -165,7 +165,8 @@ def test_a_network_of_tokens_is_given_its_vocabulary(fit):
 
 def test_tied_weights_are_tied_in_the_checkpoint_and_have_a_norm_ratio(fit):
     callbacks = "[{class_path: NormRatio, init_args: {last: 'mix.*'}}]"
-    _, history, state = fit("Tied", "tied", *TOKENS, "--trainer.callbacks", callbacks)
+    outcome, history, state = fit("Tied", "tied", *TOKENS, "--trainer.callbacks", callbacks)
+    assert outcome.status == 0, outcome.err
     tokens, mix = (state[f"stack.network.{name}.weight"] for name in ("tokens", "mix"))
     assert torch.equal(state["stack.network.head.weight"], tokens) and tokens.shape == (4, 11, 16)
     last = history[history.step == 6].norm_ratio.to_numpy()

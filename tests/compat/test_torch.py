@@ -72,16 +72,18 @@ def test_a_tensor_s_version_grows_where_it_is_written_to():
 
 def test_recurrent_layers_can_be_mapped_where_they_are_not_fused():
     layer, x = nn.LSTM(2, 3), torch.randn(4, 5, 2)
-    expected = layer(x)[0].detach()
+    weights = {name: torch.stack([value, 2 * value]).detach() for name, value in layer.named_parameters()}
 
-    def forward(x):
-        return torch.func.vjp(lambda x: layer(x)[0], x)[0]
+    def forward(weights):
+        return torch.func.vjp(lambda weights: torch.func.functional_call(layer, weights, (x,))[0], weights)[0]
 
-    before = torch.backends.mkldnn.is_available()
     with torch.no_grad(), unfused_recurrence():
-        mapped = torch.vmap(forward, in_dims=1, out_dims=1)(x)
-    torch.testing.assert_close(mapped, expected)
-    assert torch.backends.mkldnn.is_available() == before
+        mapped = torch.vmap(forward)(weights)
+    torch.testing.assert_close(mapped[0], layer(x)[0].detach())
+    with torch.no_grad():
+        for value in layer.parameters():
+            value.mul_(2)
+    torch.testing.assert_close(mapped[1], layer(x)[0].detach())
 
 
 def test_hooks_are_found():
