@@ -109,9 +109,9 @@ class StackSpec:
         rates: the schedules' factor on the rates at each step, or ``None`` without schedules.
         replicas: number of replicas.
         example_size: numbers that one example has at the network's input and output.
-        contents: what the network holds and does.
         activations: numbers that the network's modules return for one example.
         measures: names of the task's own measures of a test example.
+        contents: what the network holds and does.
         execution: how to compute.
         team: the processes that share the work.
     """
@@ -127,9 +127,9 @@ class StackSpec:
     rates: Float[Tensor, "step"] | None
     replicas: int
     example_size: int
-    contents: Contents
     activations: int
     measures: tuple[str, ...]
+    contents: Contents = field(default_factory=Contents)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     team: Team = field(default_factory=Team)
 

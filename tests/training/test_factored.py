@@ -72,7 +72,7 @@ def of_parts(route, tensors):
     count = route.parts(len(key), key.device)
     draw = Draw(tensors["settings"], {}, key, torch.tensor(0), torch.tensor(0), 1)
     sums = [route.gradients(tensors, draw._replace(micro=torch.tensor(part))) for part in range(count)]
-    gradients = {label: sum(gradient[label] for gradient, _, _ in sums) for label in sums[0][0]}
+    gradients = {label: sum(gradient[label] for gradient, *_ in sums) for label in sums[0][0]}
     return count, gradients, sum(loss for _, loss, _ in sums), sum(correct for _, _, correct in sums)
 
 
