@@ -31,7 +31,6 @@ from svl.compat.lightning_cli import CommandLine
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, StorageError
 from svl.replicas import Replicas
-from svl.results.arm_label import arm_label
 from svl.results.provenance import provenance
 from svl.results.run_directory import CHECKPOINT, CKPT_PATH, RunDirectory, check_name
 from svl.tracking import Tracking, tracker
@@ -158,7 +157,7 @@ class Session(CommandLine):
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
         measured = self.metric_names(given)
         check_target(settings.target, measured)
-        check_monitors(given, measured, list(map(arm_label, self.model.replicas.arms)))
+        check_monitors(given, measured, self.model.replicas.arm_labels)
 
     def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:
         """Names of all metrics of the fit, with those of its measurements among the callbacks."""
@@ -281,7 +280,7 @@ class Session(CommandLine):
 
     def print_measured(self) -> None:
         """Print a table with a row for each arm."""
-        from svl.results import summary
+        from svl.results import tables
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
-        Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
+        Console().print(tables.measured_table(rows, list(self.model.replicas.vary)))

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from svl.errors import SettingError
 from svl.replicas import Replicas
-from svl.results.arm_label import arm_label
 
 
 def arm_values(
@@ -26,7 +25,7 @@ def arm_values(
     if len(replicas.arms) == 1:
         return means, {}
     by_arm = table.unflatten(1, (len(replicas.arms), replicas.seeds)).nanmean(2).float()
-    names = [f"{metric}/{arm_label(arm)}" for metric in measured for arm in replicas.arms]
+    names = [f"{metric}/{label}" for metric in measured for label in replicas.arm_labels]
     return means, dict(zip(names, by_arm.flatten().unbind(), strict=True))
 
 

@@ -94,7 +94,9 @@ def test_early_stopping_and_resume(trainer, tmp_path):
     made.fit(module(), data())
     assert made.global_step == 10
     made.save_checkpoint(tmp_path / "stopped.ckpt")
-    (again := trainer(logger=False, enable_checkpointing=False)).fit(
+    # The callback remembers what it has seen, and stops at the end of its patience alone.
+    stop = EarlyStopping("val/accuracy", mode="max", patience=100)
+    (again := trainer(stop, logger=False, enable_checkpointing=False)).fit(
         other := module(), data(), ckpt_path=tmp_path / "stopped.ckpt"
     )
     assert again.global_step == 40
