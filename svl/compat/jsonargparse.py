@@ -6,7 +6,12 @@ these texts, so the patterns for them are here.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from jsonargparse import _typehints
 
 UNKNOWN_SETTING = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
@@ -53,6 +58,36 @@ def type_of(parser: Any, key: str) -> Any:
 def subcommand_parser(parser: Any, subcommand: str) -> Any:
     """The parser of a subcommand's settings."""
     return parser._subcommands_action._name_parser_map[subcommand]
+
+
+@contextmanager
+def supplied(name: str) -> Iterator[None]:
+    """A context in which a class that a callable setting names need not be given the argument ``name``.
+
+    Whoever calls the class gives it, as it gives the positional arguments. Where the argument has a default it stays a
+    setting, so that configs with it can still be read.
+    """
+    adapt = _typehints.adapt_partial_callable_class
+
+    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int | str] | None]:
+        settings, skipped = adapt(hint, settings)
+        made: Any = _typehints.import_object(settings.class_path) if skipped is not None else None
+        return settings, skipped | {name} if skipped is not None and _requires(made, name) else skipped
+
+    vars(_typehints)["adapt_partial_callable_class"] = adapt_callable
+    try:
+        yield
+    finally:
+        vars(_typehints)["adapt_partial_callable_class"] = adapt
+
+
+def _requires(made: Callable[..., Any], name: str) -> bool:
+    """Whether a class or a function has an argument of this name without a default."""
+    try:
+        argument = inspect.signature(made).parameters.get(name)
+    except (TypeError, ValueError):
+        return False
+    return argument is not None and argument.default is inspect.Parameter.empty
 
 
 def wrapped(build: Any) -> list[Any]:

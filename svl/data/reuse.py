@@ -169,6 +169,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         methods = ("batch", "learned", "examples", "test_batch", "advance", "micro_batches")
         return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in methods)
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether steps can have several micro-batches, or examples of unequal weight."""
+        names = ("weights", "micro_batches", "examples_at_once")
+        return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in names)
+
     # Settings that differ by replica ------------------------------------------------------------------------------
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from svl.compat.torch import pytree
 from svl.optim.rule import UpdateRule
+from svl.replicas import broadcast_to
 from svl.training.spec import StackSpec
 
 
@@ -28,6 +29,8 @@ class StackState:
         rule: that of each parameter, views of the packed one.
         record: what is remembered of the training since the last measurement, and the step of divergence.
         data: what the strategy remembers.
+        buffers: the network's own, where each replica has its own and training changes them.
+        constants: the same, where training does not.
         memory: what each intervention on the gradients remembers.
         settings: the strategy's settings.
     """
@@ -61,6 +64,15 @@ class StackState:
             "steps": torch.zeros(count, dtype=torch.int64),
         }
         self.data = spec.data.initial_state(spec.settings)
+        self._contents = spec.contents
+
+    @property
+    def buffers(self) -> dict[str, Shaped[Tensor, "replica ..."]]:
+        return {name: self._network.get_buffer(name) for name in self._contents.changing}
+
+    @property
+    def constants(self) -> dict[str, Shaped[Tensor, "replica ..."]]:
+        return {name: self._network.get_buffer(name) for name in self._contents.differing}
 
     def parameters(self) -> dict[str, Float[Tensor, "replica ..."]]:
         """The stacked parameters under the plain network's own names."""
@@ -83,6 +95,8 @@ class StackState:
             "frozen": self.frozen,
             "interventions": self.interventions,
             "memory": self.memory,
+            "buffers": self.buffers,
+            "constants": self.constants,
         }
         if has_micro_batches:
             zero = torch.zeros(len(self.key), device=self.key.device)
@@ -95,11 +109,13 @@ class StackState:
 
     def trained(self) -> list[Any]:
         """The nests of tensors that training changes."""
-        return [self.packed, self.packed_rule, self.record, self.data, self.memory]
+        return [self.packed, self.packed_rule, self.record, self.data, self.memory, self.buffers]
 
     def checkpoint(self) -> dict[str, Any]:
         """The tensors that training changes, apart from the parameters."""
-        return {"rule": self.rule, "record": self.record, "data": self.data, "memory": self.memory}
+        nests = {"rule": self.rule, "record": self.record, "data": self.data, "memory": self.memory}
+        # Some are not in the network's state_dict.
+        return nests | ({"buffers": self.buffers} if self.buffers else {})
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Overwrite the tensors in place with those of a :meth:`checkpoint`."""
@@ -139,6 +155,28 @@ class StackState:
                     named = self._packing.unpack_matrix(label, value)
                 for name, own in named.items():
                     self.rule[name][part] = own
+
+
+def stack_tensors(network: nn.Module, networks: list[nn.Module], spec: StackSpec) -> None:
+    """Give a network the parameters of all replicas and their own buffers; tied names have one parameter.
+
+    Args:
+        network: a copy of the plain network.
+        networks: of each replica before training.
+        spec: what is trained.
+    """
+
+    def put(name: str, tensor: Tensor) -> None:
+        owner, _, last = name.rpartition(".")
+        setattr(network.get_submodule(owner), last, tensor)
+
+    for name, scale in spec.hyper.scale.items():
+        seeds = torch.stack([plain.get_parameter(name).detach() for plain in networks])
+        parameter = nn.Parameter(seeds * broadcast_to(scale, seeds), requires_grad=False)
+        for each in spec.contents.names_of(name):
+            put(each, parameter)
+    for name in (*spec.contents.changing, *spec.contents.differing):
+        put(name, torch.stack([plain.get_buffer(name).detach() for plain in networks]))
 
 
 def copy_into(target: dict[str, Any], source: dict[str, Any]) -> None:

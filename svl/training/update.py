@@ -69,6 +69,9 @@ class Update:
         record["loss"].add_(torch.where(alive, gradients.loss, 0.0))
         record["correct"].add_(torch.where(alive, gradients.correct, 0.0))
         record["steps"].add_(alive)
+        for name, value in gradients.buffers.items():
+            buffer = tensors["buffers"][name]
+            buffer.copy_(torch.where(alive.view(-1, *[1] * (buffer.dim() - 1)), value, buffer))
 
     def _of_matrix(
         self,

@@ -25,6 +25,7 @@ from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
 from svl.training.blocks import Block, view
 from svl.training.compilation import BlockFunction, warn
+from svl.training.contents import is_plain
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
@@ -181,6 +182,8 @@ def serves(spec: StackSpec) -> bool:
     if type(data).weights is not ReuseDataModule.weights:
         return False
     layers: Any = network.layers
+    if not is_plain(layers, network):
+        return False
     if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:
         return False
     units, inputs = _padded(layers[0].out_features), _padded(task.dim + 1)
