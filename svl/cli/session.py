@@ -131,6 +131,8 @@ class Session(CommandLine):
         check_experiment(settings.experiment)
         interval = min(trainer.log_every_n_steps, trainer.max_steps)
         self.model.prepare(self.datamodule, trainer.max_steps, interval)
+        if self.is_first:
+            print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
         check_target(settings.target, self.model, trainer.callbacks or [])
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:

@@ -13,7 +13,8 @@ from svl.compat.jsonargparse import wrapped
 from svl.compat.torch import BATCH_NORM, pytree
 from svl.errors import SettingError
 from svl.losses import Loss
-from svl.losses.names import LOSSES, name_of
+from svl.losses.fitting import check_loss
+from svl.losses.names import name_of
 from svl.replicas import replace
 from svl.tasks.task import Task
 
@@ -51,10 +52,7 @@ def check(build: Build, network: nn.Module, task: Task, loss: Loss) -> tuple[int
         SettingError: for a network, a readout or a loss that does not fit the task.
     """
     task_name, network_name = type(task).__name__, _name(build)
-    if not loss.fits(task):
-        fitting = ", ".join(known for known, kind in LOSSES.items() if kind().fits(task))
-        allowed = f"{fitting or 'a loss of your own'} (for {task_name})"
-        raise SettingError("model.loss", name_of(type(loss)), allowed)
+    check_loss(loss, task)
     for module in network.modules():
         if isinstance(module, BATCH_NORM) and module.track_running_stats:
             allowed = (

@@ -29,6 +29,7 @@ from svl.optim.schedule import Schedule
 from svl.optim.schedule import factors as schedule_factors
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
+from svl.tasks.purity import check_pure
 from svl.training import network as plain_network
 from svl.training.groups import ParameterGroup, StackHyper, stack_hyper
 from svl.training.network import Build
@@ -142,7 +143,10 @@ class StackSpec:
         replicas, groups = training.replicas, dict(training.groups)
         with within("model"):
             loss = loss_names.make(training.loss)
+        check_pure(data.task)
         example_size, measures = plain_network.check(training.network, network, data.task, loss)
+        with within("model.loss"):
+            loss = loss.for_task(data.task)
         for name in data.task.per_replica:
             plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), loss)
         shapes = {name: parameter.shape for name, parameter in network.named_parameters()}

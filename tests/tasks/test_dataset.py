@@ -15,7 +15,7 @@ from svl import random
 from svl.data import Subset
 from svl.errors import SettingError
 from svl.replicas import replace
-from svl.tasks import dataset_source
+from svl.tasks.sources import source as dataset_source
 from svl.tasks.dataset import Dataset
 
 DIGITS = "sklearn.datasets.load_digits"
@@ -357,15 +357,15 @@ REFUSED = [
     ({"dataset": [*zip(X, Y, strict=True), (X[0, :3], 1)]}, "dataset", r"number 0 has \(4,\), number 10 \(3,\)"),
     ({"dataset": list(X)}, "dataset", "pairs .*number 0"),
     ({"dataset": [(1.0, 2, 3)] * 5}, "dataset", "pairs .*number 0"),
-    ({"dataset": [([1.0], "cat"), ([2.0], "dog")]}, "dataset", "targets that are numbers"),
+    ({"dataset": [([1.0], {"cat"}), ([2.0], {"dog"})]}, "dataset", "targets that are numbers"),
     ({"dataset": [(["a"], 0), (["b"], 1)]}, "dataset", "inputs that are numbers"),
-    ({"dataset": (X, X)}, "dataset", "one number as the target"),
+    ({"dataset": (X, X.reshape(10, 2, 2))}, "dataset", "one number as the target"),
     ({"dataset": (X, Y[:-1])}, "dataset", "as many inputs as targets, not 10 and 9"),
     ({"dataset": (np.where(X == 13, np.nan, X), Y)}, "dataset", "inputs that are finite; those of number 3"),
     ({"dataset": (X, np.where(Y, np.inf, 0.5))}, "dataset", "targets that are finite; those of number 1"),
     ({"dataset": (X, np.zeros(10, int))}, "dataset", "two classes or more"),
     ({"dataset": (X[:1], Y[:1])}, "dataset", "two items or more"),
-    ({"dataset": {"train": (X, Y), "test": (X, Y)}, "columns": ["train", "validation"]}, "columns", "train, test"),
+    ({"dataset": {"train": (X, Y), "test": (X, Y)}, "columns": ["train", "validation"]}, "columns", "null"),
     ({"dataset": {"data": X, "target": None}}, "dataset", "targets that are arrays of numbers"),
     ({"dataset": {"data": "text", "target": Y}}, "dataset", "inputs that are arrays of numbers"),
     ({"dataset": ROWS}, "columns", "two of a, b, c"),
