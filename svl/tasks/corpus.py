@@ -72,7 +72,9 @@ def read(places: tuple[str, ...] | None, pattern: str, held_out: float, max_byte
         return _corpus(text[:cut], text[cut:], f"1 file, {total} bytes")
     if len(files) < 2:
         key, value = (PATHS, places and list(places)) if max_bytes is None else ("max_bytes", max_bytes)
-        allowed = f"two files or more of the pattern {pattern!r} that are not empty, since some are held out; or one alone"
+        allowed = (
+            f"two files or more of the pattern {pattern!r} that are not empty, since some are held out; or one alone"
+        )
         raise SettingError(key, value, allowed)
     count = min(max(1, round(held_out * len(files))), len(files) - 1)
     train, test = (

@@ -124,7 +124,7 @@ class Dataset(Task):
         digest = hashlib.sha256("".join(self.parts.values()).encode()).hexdigest()[:16]
         self.digest = f"{digest} ({self.train_size} training items, {self.test_size} test items)"
 
-    def _check(self, per_position: bool | None) -> None:
+    def _check(self, per_position: Any) -> None:
         """Raise :class:`SettingError` for arguments out of range."""
         share = self.held_out
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
@@ -208,8 +208,9 @@ class Dataset(Task):
         """Kinds of target that the items could have too, and the setting for it."""
         if self.per_position or self.target == "vector":
             return {}
-        kinds = {"class": "class", "number": "number"} | ({"sign": "sign"} if self.label_count == 2 else {})
-        return {kind: f"target_kind: {value}" for kind, value in kinds.items() if kind != self.target}
+        _, targets = self._train[torch.arange(self.train_size)]
+        kinds = ["class", "number", *(["sign"] if len(targets.unique()) == 2 else [])]
+        return {kind: f"target_kind: {kind}" for kind in kinds if kind != self.target}
 
     @property
     def class_counts(self) -> Int[Tensor, "class"] | None:
