@@ -1,6 +1,7 @@
 """Interventions: changes of the training data or of the gradients, one per file."""
 
 from svl.interventions.added_bias import AddedBias
+from svl.interventions.augmentation import Augmentation
 from svl.interventions.bias_removal import BiasRemoval
 from svl.interventions.clip_norm import ClipNorm
 from svl.interventions.gradient_bias import GradientBias
@@ -12,6 +13,7 @@ from svl.interventions.pcgrad import PCGrad
 
 __all__ = [
     "AddedBias",
+    "Augmentation",
     "BatchGradientIntervention",
     "BiasRemoval",
     "ClipNorm",

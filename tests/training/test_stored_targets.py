@@ -71,8 +71,13 @@ TASKS = {
 }
 
 
-@pytest.mark.parametrize("compile", ["never", pytest.param("always", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    ("name", "compile"),
+    [
+        *((name, "never") for name in TASKS),
+        *(pytest.param(name, "always", marks=pytest.mark.slow) for name in ("vectors", "masked tokens", "weights")),
+    ],
+)
 def test_each_replica_is_trained_as_by_a_plain_loop(lab, name, compile):
     task, loss, oracle = TASKS[name]
     if oracle is None:
