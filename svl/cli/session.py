@@ -131,12 +131,12 @@ class Session(CommandLine):
         check_experiment(settings.experiment)
         interval = min(trainer.log_every_n_steps, trainer.max_steps)
         self.model.prepare(self.datamodule, trainer.max_steps, interval)
-        if self.is_first:
-            print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
         check_target(settings.target, self.model, trainer.callbacks or [])
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+        if self.is_first:
+            print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
