@@ -137,6 +137,16 @@ def test_rows_with_missing_values_are_refused_or_left_out(passengers):
     assert Dataset(holes, columns=["fare", "alone"]).train_size == 64
 
 
+def test_a_frame_of_numbers_beside_its_targets_is_an_array_that_can_have_missing_values(passengers):
+    numbers, fate = passengers[["age", "fare"]].astype(float), passengers["fate"]
+    assert same(Dataset((numbers, fate)), Dataset((numbers.to_numpy(), fate.to_numpy())))
+    numbers.loc[:4, "fare"] = None
+    with pytest.raises(SettingError, match=r"drop_missing: got False; .* 5 of 80 items .*\('fare' has 5\)"):
+        Dataset((numbers, fate))
+    kept = numbers[5:].to_numpy(), fate[5:].to_numpy()
+    assert same(Dataset((numbers, fate), drop_missing=True), Dataset(kept))
+
+
 def test_every_form_of_the_same_table_is_the_same_task(passengers):
     expected = Dataset(passengers)
     rows = passengers.to_dict("records")

@@ -120,9 +120,11 @@ def _are_columns(pair: Any) -> bool:
 def _pair(inputs: Any, targets: Any, columns: Columns, refuse: Refuse, is_image: bool = False) -> Items:
     """Items of all inputs and all targets."""
     frame = frames.as_frame(inputs)
-    if frame is not None and frames.has_texts(frame):
+    if frame is not None and (frames.has_texts(frame) or frame.isna().any(axis=None)):
         whole, names = frames.with_targets(frame, targets, refuse)
-        return Items(*frames.split(whole, columns._replace(columns=None, targets=names), refuse))
+        table = Items(*frames.split(whole, columns._replace(columns=None, targets=names), refuse))
+        # A frame of numbers alone is an array, with missing values or without.
+        return table if frames.has_texts(frame) else table._replace(inputs=table.inputs.to_numpy())
     first = None if hasattr(inputs, "ndim") else next(iter(_elements(inputs, "inputs", refuse)), None)
     x, y = _stack(inputs, "inputs", refuse), _stack(targets, "targets", refuse)
     if len(x) != len(y):
