@@ -282,7 +282,7 @@ class Session(CommandLine):
 
     def print_measured(self) -> None:
         """Print a table with a row for each arm."""
-        from svl.results import summary
+        from svl.results import tables
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
-        Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
+        Console().print(tables.measured_table(rows, list(self.model.replicas.vary)))

@@ -11,7 +11,6 @@ import lightning.pytorch as pl
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from svl.checks import check_whole
 from svl.data.axes import Axes, Axis
@@ -299,8 +298,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return Steps(self)
 
     def val_dataloader(self) -> Any:
-        # One batch, which stands for the whole test set: the module makes the examples itself.
-        return DataLoader(torch.zeros(1))
+        # One loader of one batch, which stands for the whole test set: the module makes the examples itself.
+        return [[torch.zeros(1)]]
 
     def test_dataloader(self) -> Any:
         return self.val_dataloader()

@@ -12,8 +12,8 @@ from svl.errors import SettingError
 from svl.training.team import TeamStrategy
 
 REFUSED_CALLBACKS: dict[type[pl.Callback], str] = {
-    callbacks.StochasticWeightAveraging: "the intervention WeightAverage of model.interventions",
-    callbacks.WeightAveraging: "the intervention WeightAverage of model.interventions",
+    callbacks.StochasticWeightAveraging: "the intervention EMA of model.interventions",
+    callbacks.WeightAveraging: "the intervention EMA of model.interventions",
     callbacks.GradientAccumulationScheduler: "data.batch_size: svl divides a large batch into micro-batches itself",
     callbacks.BatchSizeFinder: "data.batch_size, which decides the numbers of a fit; svl divides large batches itself",
     callbacks.LearningRateFinder: "arms with different rates: replicas.vary: {model.optimizer.lr: [0.1, 0.3, 1]}",

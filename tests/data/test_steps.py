@@ -49,5 +49,5 @@ def test_ranges_cover_every_step_once_and_end_at_every_measured_one(total, every
 @pytest.mark.parametrize("at", [[-1], "linear"])
 def test_what_is_not_a_step_is_refused(at):
     make = MeasuredSteps.__init__
-    with pytest.raises(SettingError, match="^measure_at: got"):
+    with pytest.raises(SettingError, match=r"^measure_at: got"):
         getattr(make, "__wrapped__", make)(MeasuredSteps.__new__(MeasuredSteps), 10, 5, at)

@@ -62,7 +62,7 @@ def test_metrics_of_classes_are_scikit_learn_s_and_calibration_is_torchmetrics_o
         "ece": classification.MulticlassCalibrationError(num_classes=11),
         "accuracy_of_classes": classification.MulticlassAccuracy(num_classes=11, average="micro"),
     }
-    module, measured, outputs, targets = trained(task, named, "cross_entropy", network=network_of(task))
+    _, measured, outputs, targets = trained(task, named, "cross_entropy", network=network_of(task))
     for replica, (output, target) in enumerate(zip(outputs, targets, strict=True)):
         predicted = output.argmax(1).numpy()
         macro = reference.f1_score(target.numpy(), predicted, average="macro", zero_division=0)
