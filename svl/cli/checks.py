@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import ProgressBar
+from torchmetrics import Metric
 
 from svl.checks import check_whole
 from svl.cli.settings import Target, TrainerSettings
 from svl.errors import SettingError, nearest
+from svl.results import statistics
 from svl.training.replica_module import ReplicaModule
 from svl.training.trainer_parts import check_callbacks
 
@@ -90,6 +92,22 @@ def check_target(target: Target, known: Sequence[str]) -> None:
     if not math.isfinite(target.value) or (target.metric.endswith("accuracy") and not 0 < target.value <= 1):
         allowed = "a share, above 0 and at most 1" if target.metric.endswith("accuracy") else "a finite number"
         raise SettingError("target.value", target.value, allowed)
+
+
+def check_direction(target: Target, metrics: Mapping[str, Metric]) -> None:
+    """Refuse a target from the wrong side: only metrics whose names end in loss or perplexity are reached from above.
+
+    Args:
+        metrics: of torchmetrics, by name, which know whether higher is better.
+
+    Raises:
+        SettingError: for a metric of which lower is better and whose name does not say so.
+    """
+    name = target.metric.removeprefix("val/")
+    is_better_above = metrics[name].higher_is_better if name in metrics else None
+    if is_better_above is not None and is_better_above != statistics.is_better_above(name):
+        allowed = f"a name that ends in loss if lower is better, and only then: model.metrics: {{{name}_loss: ...}}"
+        raise SettingError("target.metric", target.metric, allowed)
 
 
 def check_checkpoint(path: Path, model: ReplicaModule) -> int:

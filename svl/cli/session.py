@@ -20,7 +20,14 @@ import callbacks.history
 from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
-from svl.cli.checks import check_checkpoint, check_experiment, check_monitors, check_target, check_trainer
+from svl.cli.checks import (
+    check_checkpoint,
+    check_direction,
+    check_experiment,
+    check_monitors,
+    check_target,
+    check_trainer,
+)
 from svl.cli.parse_errors import causes
 from svl.cli.places import in_full
 from svl.cli.settings import Target, TrainerSettings
@@ -159,6 +166,7 @@ class Session(CommandLine):
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
         measured = self.metric_names(given)
         check_target(settings.target, measured)
+        check_direction(settings.target, self.model.further_metrics)
         check_monitors(given, measured, self.model.replicas.arm_labels)
 
     def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:
