@@ -111,19 +111,22 @@ def check_direction(target: Target, metrics: Mapping[str, Metric]) -> None:
 
 
 def check_checkpoint(path: Path, model: ReplicaModule) -> int:
-    """The step of a checkpoint, which must be complete and of this experiment.
+    """The step of a checkpoint, which must be complete, of this experiment and of data that have not changed.
 
     Raises:
         SettingError: for any other file.
     """
+    data = model.stack.data
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        stored = checkpoint.get(type(data).__qualname__, {})
         saved, expected = checkpoint["state_dict"], model.state_dict()
         fits = "loops" in checkpoint and saved.keys() == expected.keys()
         step = int(checkpoint["global_step"])
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError("ckpt_path", str(path), f"a complete checkpoint ({reason[:120]})") from None
+    data.load_state_dict(stored)
     fits = fits and all(_shape(saved[name]) == _shape(value) for name, value in expected.items())
     if not fits:
         raise SettingError("ckpt_path", str(path), "a checkpoint of this experiment")

@@ -1,6 +1,7 @@
 """Interventions: changes of the training data, the gradients or the weights, one per file."""
 
 from svl.interventions.added_bias import AddedBias
+from svl.interventions.augmentation import Augmentation
 from svl.interventions.bias_removal import BiasRemoval
 from svl.interventions.clip_norm import ClipNorm
 from svl.interventions.ema import EMA
@@ -15,6 +16,7 @@ from svl.interventions.pcgrad import PCGrad
 __all__ = [
     "EMA",
     "AddedBias",
+    "Augmentation",
     "BatchGradientIntervention",
     "BiasRemoval",
     "ClipNorm",

@@ -14,7 +14,8 @@ from svl.compat.jsonargparse import wrapped
 from svl.compat.torch import pytree
 from svl.errors import SettingError
 from svl.losses import Loss
-from svl.losses.names import LOSSES, name_of
+from svl.losses.fitting import check_loss
+from svl.losses.names import name_of
 from svl.optim.initialisation import kept_generators
 from svl.replicas import replace as replace_setting
 from svl.tasks.task import Task
@@ -64,10 +65,7 @@ def check(
         SettingError: for a network, a readout or a loss that does not fit the task.
     """
     task_name, network_name = type(task).__name__, name_of_network(build)
-    if not loss.fits(task):
-        fitting = ", ".join(known for known, kind in LOSSES.items() if kind().fits(task))
-        allowed = f"{fitting or 'a loss of your own'} (for {task_name})"
-        raise SettingError("model.loss", name_of(type(loss)), allowed)
+    check_loss(loss, task)
     check_tensors(network, network_name)
     expected = (*((task.input_shape[0],) if task.per_position else ()), task.output_dim)
     # The first example is the same for both replicas, the others are not.

@@ -31,6 +31,7 @@ from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule, rates_of
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
+from svl.tasks.purity import check_pure
 from svl.training import network as plain_network
 from svl.training.contents import KEY, Contents
 from svl.training.groups import ParameterGroup, StackHyper, stack_hyper
@@ -156,8 +157,11 @@ class StackSpec:
         replicas, groups = training.replicas, dict(training.groups)
         with within("model"):
             loss = loss_names.make(training.loss)
+        check_pure(data.task)
         checked = plain_network.check(training.network, network, data.task, loss, differing)
         example_size, measures, contents = checked
+        with within("model.loss"):
+            loss = loss.for_task(data.task)
         for name in data.task.per_replica:
             plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), loss)
         shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
