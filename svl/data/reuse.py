@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import lightning.pytorch as pl
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,16 +15,15 @@ from svl.checks import check_whole
 from svl.data.axes import Axes, Axis
 from svl.data.batch_ratio import batch_sizes, check_ratio
 from svl.data.draw import Draw, MicroBatch, Settings, State
-from svl.data.steps import MeasuredSteps, Steps
+from svl.data.step_loaders import StepLoaders
 from svl.data.streams import make_stream, stream_settings
 from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
 from svl.replicas import Replicas
-from svl.tasks.stored import check_unchanged, contents
 from svl.tasks.task import Task
 
 
-class ReuseDataModule(pl.LightningDataModule, ABC):
+class ReuseDataModule(StepLoaders, ABC):
     """A data-reuse strategy: a rule ``(key, step, replica) -> indices`` over the examples of a task.
 
     A subclass writes :meth:`indices` and, where needed, :meth:`prepare`, :meth:`sets`, :meth:`initial_state` and
@@ -63,18 +61,15 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         interventions: dict[str, DataIntervention] | None = None,
         streams: dict[str, Callable[[Task], ReuseDataModule]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         check_whole("batch_size", batch_size, 1)
         check_whole("test_size", test_size, 1)
         check_ratio("batch_ratio", batch_ratio)
-        self.task, self.batch_size, self.axes = task, batch_size, axes or {}
+        self.batch_size, self.axes = batch_size, axes or {}
         self.test_size = task.test_size or test_size
         self.batch_ratio, self.interventions, self.streams = batch_ratio, interventions or {}, streams or {}
         self.pools = Axes(self.axes, task)
         self.branches = {name: make_stream(name, make, task, self.prefix) for name, make in self.streams.items()}
-        self.total_steps = 0
-        self.steps_per_batch = 1
-        self.measured_steps: MeasuredSteps | None = None
         for place, (name, intervention) in enumerate(self.interventions.items()):
             key, kind = f"interventions.{name}", type(intervention).__name__
             if place and intervention.changes_inputs:
@@ -279,36 +274,6 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         for name, stream in self.branches.items():
             total = total + stream.samples(settings["streams"][name], {}, first, steps)
         return total
-
-    # Lightning ----------------------------------------------------------------------------------------------------
-
-    def schedule(self, total_steps: int, steps_per_batch: int, measured: MeasuredSteps | None = None) -> None:
-        """Fix the length of the run and how many steps one Lightning batch stands for, at most.
-
-        Args:
-            measured: the steps that are measured, at which a Lightning batch ends too.
-        """
-        self.total_steps, self.steps_per_batch, self.measured_steps = total_steps, steps_per_batch, measured
-        for branch in self.branches.values():
-            branch.schedule(total_steps, steps_per_batch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The hashes of the task's stored data, for checkpoints; empty if there are none."""
-        return contents(self.task)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raise :class:`SettingError` if the task's stored data are not those of the checkpoint."""
-        check_unchanged(state_dict, self.task, f"{self.prefix}task")
-
-    def train_dataloader(self) -> Any:
-        return Steps(self)
-
-    def val_dataloader(self) -> Any:
-        # One loader of one batch, which stands for the whole test set: the module makes the examples itself.
-        return [[torch.zeros(1)]]
-
-    def test_dataloader(self) -> Any:
-        return self.val_dataloader()
 
 
 def only_set(size: Int[Tensor, "replica"]) -> Int[Tensor, "replica 1 2"]:

@@ -17,7 +17,7 @@ from svl.errors import SettingError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from svl.data.reuse import ReuseDataModule
+    from svl.data.step_loaders import StepLoaders
 
 MeasureAt = Literal["logarithmic"] | list[int] | None
 
@@ -80,7 +80,7 @@ class Steps:
         data: the strategy, whose run length is fixed.
     """
 
-    def __init__(self, data: ReuseDataModule) -> None:
+    def __init__(self, data: StepLoaders) -> None:
         self.data = data
 
     def __len__(self) -> int:
