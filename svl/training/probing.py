@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -109,8 +110,12 @@ def _alone(
     inputs = inputs.clone()
     began, attributes = version(inputs), held.attributes(network)
     parameters, buffers = held.versions(network.named_parameters()), held.versions(network.named_buffers())
+    drawn = np.random.get_state()  # noqa: NPY002
     with torch.enable_grad():
         result = network(inputs)
+    # Two calls that draw can still give the same outputs.
+    if not held.same(drawn, np.random.get_state()):  # noqa: NPY002
+        _refuse_hidden(name)
     after = held.versions(network.named_buffers())
     for parameter, mark in held.versions(network.named_parameters()).items():
         if parameters.get(parameter) != mark:
@@ -235,4 +240,4 @@ def _compare(name: str, alone: tuple[Tensor, dict[str, Tensor]], call: _Call) ->
 
 def _refuse_hidden(name: str) -> None:
     allowed = "a network whose outputs depend only on inputs, parameters, buffers and torch's random numbers"
-    raise SettingError(KEY, name, f"{allowed}: two calls with the same ones differ")
+    raise SettingError(KEY, name, f"{allowed}: it has others, or two calls differ")
