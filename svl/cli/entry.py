@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,8 +46,9 @@ common settings (svl fit --help lists all):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    The status is 0 for success, 2 for a setting that cannot be used, 1 for a file that cannot be read or written, and
-    128 + the signal's number for a fit that a signal stopped.
+    The status is 0 for success, 2 for a setting that cannot be used, 1 for a file that cannot be read or written and for
+    an error in the user's own code, and 128 + the signal's number for a fit that a signal stopped. An error that comes
+    from the user's own code is printed with its traceback.
 
     Args:
         argv: the words after the program's name; ``None`` for those of this process.
@@ -60,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"svl {__version__}")
         return 0
+    from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest
 
     try:
@@ -72,10 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except SettingError as error:
+        print(own_traceback(error) or "", end="", file=sys.stderr)
         print(f"svl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except StorageError as error:
         print(f"svl: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of the output, such as head, has ended. Python would fail once more when it closes the output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("svl: interrupted before the fit began", file=sys.stderr)
@@ -83,3 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as request:
         # The parser ends with SystemExit after --help and --print_config.
         return request.code if isinstance(request.code, int) else int(request.code is not None)
+    except Exception as error:
+        text = own_traceback(error)
+        if text is None:
+            raise
+        print(f"{text}svl: error: {place_of(error)}", file=sys.stderr)
+        return 1

@@ -20,9 +20,12 @@ import callbacks.history
 from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
+from svl.cli.arguments import Given
 from svl.cli.checks import check_checkpoint, check_experiment, check_target, check_trainer
-from svl.cli.parse_errors import causes
+from svl.cli.imports import check_modules
+from svl.cli.own_code import causes
 from svl.cli.places import in_full
+from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
 from svl.compat.lightning_cli import CommandLine
@@ -46,7 +49,7 @@ class Session(CommandLine):
     """``svl fit``, ``svl validate`` and ``svl test``.
 
     Args:
-        given: every setting that the user gave, by dotted name.
+        given: every setting that the user gave.
         words: the command line as the user wrote it.
         added: callbacks in addition to those of the settings; they see each measurement.
     """
@@ -57,7 +60,7 @@ class Session(CommandLine):
     wandb_run: WandbLogger | None = None
 
     def __init__(
-        self, given: dict[str, Any], words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
+        self, given: Given, words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
     ) -> None:
         self.given, self.words, self.added = given, words, added
         super().__init__(**kwargs)
@@ -99,10 +102,16 @@ class Session(CommandLine):
         inner: Any = self.subcommand_parser()
         try:
             outer.given = inner.given = self.given
-            inner.check_groups()
+            inner.check_given()
             super().parse_arguments(parser, args)
+        except SettingError:
+            raise
+        except Exception:
+            # A module of the user's that fails while it is imported can raise anything.
+            check_modules(self.given)
+            raise
         finally:
-            outer.given = inner.given = {}
+            outer.given = inner.given = Given()
 
     @property
     def settings(self) -> Any:
@@ -122,7 +131,9 @@ class Session(CommandLine):
         except BaseException as error:
             self.discard_run_directory()
             cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
-            raise (in_full(cause, self.config[self.subcommand], _PLACES) if cause else error) from None
+            if cause is None:
+                raise
+            raise in_full(cause, self.config[self.subcommand], _PLACES) from cause
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""
@@ -135,6 +146,7 @@ class Session(CommandLine):
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+            change_settings(self.run_directory, self.model, self.datamodule, self.resolved_config())
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
         shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
@@ -266,5 +278,8 @@ class Session(CommandLine):
         """Print a table with a row for each arm."""
         from svl.results import summary
 
-        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
+        metrics = dict(self.model.measured)
+        for callback in self.settings.trainer.callbacks or []:
+            metrics |= callback.measure(self.model) if isinstance(callback, callbacks.Measurement) else {}
+        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, metrics)
         Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from svl.cli.allowed import import_path
+from svl.cli.arguments import Given
 from svl.cli.parse_errors import NestedError, explain
 from svl.cli.places import construct
-from svl.compat.jsonargparse import LISTED_SUBCLASSES, setting_names
+from svl.compat.jsonargparse import LISTED_SUBCLASSES, naming, setting_names, type_of
+from svl.config_file import dump_yaml
 from svl.errors import SettingError
+
+# Whose class a short name means, after svl's own, where several libraries have one of the name.
+_PREFERRED = ("torch", "lightning")
 
 
 class SettingParser(LightningArgumentParser):
@@ -21,7 +30,19 @@ class SettingParser(LightningArgumentParser):
         given: every setting that the user gave, by dotted name; set while a command line is being parsed.
     """
 
-    given: ClassVar[dict[str, Any]] = {}
+    given: ClassVar[Given] = Given()
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+        """Parse words; short names are those of svl's own classes."""
+        if args is not None and not self.exit_on_error:
+            args = [self._in_yaml(word) for word in args]
+        with naming(import_path, _PREFERRED):
+            return super().parse_args(args, *more, **options)
+
+    def dump(self, *config: Any, **options: Any) -> str:
+        """Settings as YAML."""
+        with naming(import_path, _PREFERRED):
+            return super().dump(*config, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         if not self.exit_on_error:
@@ -31,18 +52,36 @@ class SettingParser(LightningArgumentParser):
     def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **_: Any) -> Namespace:
         """Make the objects; a :class:`SettingError` that one raises knows which (:func:`svl.cli.places.construct`)."""
         # Also in place of Lightning's instantiators, which save hyperparameters that nothing reads.
-        return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
+        with naming(import_path, _PREFERRED):
+            return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
 
     def format_help(self, *formatter: Any) -> str:
         """The help page, without the dozens of Lightning's own classes that a setting could be."""
         return re.sub(LISTED_SUBCLASSES, ")", super().format_help(*formatter))
 
-    def check_groups(self) -> None:
-        """Refuse a single value for a group of settings, which jsonargparse would ignore.
+    def _in_yaml(self, word: str) -> str:
+        """A word for the settings of a class, in which jsonargparse has written the value as Python does."""
+        option, equals, text = word.partition("=")
+        key = option.removeprefix("--").replace(".init_args", "")
+        given = {name: value for name, value in self.given.items() if name.endswith(f".{key}")}
+        if text == "None" and text not in given.values():
+            if type_of(self, key) is str:
+                raise SettingError(next(iter(given), key), None, "text")
+            return f"{option}{equals}null"
+        if text.startswith(("[", "{")):
+            with suppress(ValueError, SyntaxError):
+                return f"{option}{equals}{dump_yaml(ast.literal_eval(text))}"
+        return word
+
+    def check_given(self) -> None:
+        """Refuse what jsonargparse would ignore or misread: a value for a group of settings, null as a text.
 
         Raises:
-            SettingError: naming the group.
+            SettingError: naming the setting.
         """
+        for key, value in self.given.items():
+            if value == "null" and type_of(self, key) is str:
+                raise SettingError(key, None, "text")
         names = [name for name in setting_names(self) if "." in name and not name.endswith(".help")]
         for group in sorted({name.partition(".")[0] for name in names}):
             if group in self.given:

@@ -6,7 +6,13 @@ these texts, so the patterns for them are here.
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, get_type_hints
+
+from jsonargparse import _typehints
 
 UNKNOWN_SETTING = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
@@ -20,6 +26,10 @@ UNKNOWN_CLASS = (
     r"callable class: .*Got value: (?:Namespace\(class_path=')?([\w.]+)",
 )
 """Messages about a class that cannot be used; the group is its name."""
+OTHER_CLASS = r"Import path (\S+) does not correspond to a subclass of"
+"""A message about a class of another kind; the group is its name."""
+AMBIGUOUS = r"Multiple subclasses with name (\w+)\..* avoid ambiguity: (.*)\."
+"""A message about a name that several classes have; the groups are the name and the classes' import paths."""
 MISSING_SETTING = r"arguments? (?:is|are) required: ([^\s,]+)"
 MISSING_VALUE = r"argument (?:-\w/)?--([\w.]+)[^:]*: expected"
 KEY = r"Parser key [\"']([^\"']+)[\"']"
@@ -55,6 +65,65 @@ def subcommand_parser(parser: Any, subcommand: str) -> Any:
     return parser._subcommands_action._name_parser_map[subcommand]
 
 
-def wrapped(build: Any) -> list[Any]:
-    """A callable and what is inside it: jsonargparse hands over a class as a partial function of other functions."""
-    return [build, getattr(build, "func", None), *getattr(build, "args", ())]
+def made_by(build: Any) -> Any:
+    """The class or the function that a callable setting names: jsonargparse hands it over inside partial functions."""
+    parts = [*reversed(getattr(build, "args", ())), getattr(build, "func", None), build]
+    return next((part for part in parts if inspect.isclass(part) or inspect.isfunction(part)), build)
+
+
+@contextmanager
+def naming(choose: Callable[[Any, str], str | None], preferred: tuple[str, ...]) -> Iterator[None]:
+    """A context in which svl decides what a name in a config means.
+
+    jsonargparse takes a short name for any imported class that has it, refuses names that several classes have, and
+    gives settings to classes only. In this context ``choose`` is asked first, and functions have settings too.
+
+    Args:
+        choose: returns the import path for the type of a setting and a short name, or ``None``.
+        preferred: packages whose class is meant where several have a name, in order.
+    """
+    resolve, adapt = _typehints.resolve_class_path_by_name, _typehints.adapt_partial_callable_class
+
+    def resolve_name(kind: Any, name: str) -> str:
+        chosen = None if "." in name else choose(kind, name)
+        if chosen is not None:
+            return chosen
+        try:
+            return resolve(kind, name)
+        except ValueError as error:
+            several = re.search(AMBIGUOUS, str(error))
+            paths = several[2].split(", ") if several else []
+            for package in preferred:
+                for path in paths:
+                    if path.startswith(f"{package}."):
+                        return path
+            raise
+
+    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int] | None]:
+        made = _typehints.import_object(settings.class_path) if "." in settings.class_path else None
+        if not inspect.isfunction(made):
+            return adapt(hint, settings)
+        if not returns(made, _typehints.get_subclass_types(hint.__args__[-1]), None):
+            expected = getattr(hint.__args__[-1], "__name__", "")
+            raise ImportError(f"Expected '{settings.class_path}' to be a function that returns {expected}.")
+        return settings, {len(hint.__args__) - 1}
+
+    def returns(function: Any, kinds: Any, logger: Any) -> bool:
+        """Whether a function says that it returns one of the classes, or says nothing."""
+        try:
+            kind = get_type_hints(function).get("return")
+        except Exception:  # annotations that cannot be evaluated raise whatever they like
+            return True
+        return kind is None or (isinstance(kind, type) and issubclass(kind, kinds))
+
+    replaced = {
+        "resolve_class_path_by_name": resolve_name,
+        "adapt_partial_callable_class": adapt_callable,
+        "function_returns_subclass": returns,
+    }
+    before = {name: getattr(_typehints, name) for name in replaced}
+    try:
+        vars(_typehints).update(replaced)
+        yield
+    finally:
+        vars(_typehints).update(before)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from svl.compat.jsonargparse import wrapped
+from svl.compat.jsonargparse import made_by
 from svl.compat.torch import BATCH_NORM, pytree
 from svl.errors import SettingError
 from svl.losses import Loss
@@ -118,8 +118,7 @@ def attention(device: torch.device) -> Any:
 
 def _name(build: Any) -> str:
     """The name of the network's class or function."""
-    names = (part.__name__ for part in wrapped(build) if isinstance(part, type))
-    return next(names, getattr(build, "__name__", str(build)))
+    return getattr(made_by(build), "__name__", str(build))
 
 
 def _why(error: Exception) -> str:
