@@ -89,7 +89,7 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text in scientific notation stands for (``1e3``, ``2.5e4``), ``None`` if it is not one."""
+    """The whole number that a text in scientific notation stands for (``1e3``, ``2.5e4``), or ``None``."""
     number = Decimal(text) if _SCIENTIFIC.fullmatch(text) else None
     if number is None or abs(number) > _LARGEST or number != number.to_integral_value():
         return None

@@ -162,7 +162,7 @@ def settings(owner: Any) -> dict[str, Any]:
 
 
 def parameters(owner: Any) -> list[str]:
-    """Names of a function's arguments, or of those of a class's constructor and, for ``**``, of its bases' constructors.
+    """Names of the arguments of a function, or of a class's constructor and, where it takes ``**``, of its bases'.
 
     Arguments that a class chooses for its bases' constructors are excluded: its attribute ``decided`` names them.
     """

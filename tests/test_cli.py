@@ -85,7 +85,7 @@ TYPES = [
     ("--replicas.seeds x", "replicas.seeds", "a whole number"),
     ("--replicas.vary [3]", "replicas.vary", "a mapping"),
     ("--replicas.vary.data.size 4096", "replicas.vary.data.size", "a list of one or more values"),
-    ("--trainer.max_steps 1e3", "trainer.max_steps", "got '1e3'; allowed: a whole number"),
+    ("--trainer.max_steps 1e-3", "trainer.max_steps", "got '1e-3'; allowed: a whole number"),
     ("--trainer.enable_progress_bar maybe", "trainer.enable_progress_bar", "true or false"),
     ("--trainer.max_time soon", "trainer.max_time", "DD:HH:MM:SS"),
     ("--target.value abc", "target.value", "a number"),

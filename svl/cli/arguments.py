@@ -46,8 +46,8 @@ class Given(dict[str, Any]):
         """The value of a setting in a config that prints as ``text`` and was replaced, with the config's path."""
         if str(self.get(key)) == text:
             return None
-        found = ((settings[key], path) for path, settings in self.configs.items() if str(settings.get(key)) == text)
-        return next(found, None)
+        found = ((settings[key], path) for path, settings in self.configs.items() if key in settings)
+        return next((value for value in found if str(value[0]) == text), None)
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Arguments:
 def prepare(arguments: list[str]) -> Arguments:
     """Read the configs, and merge what they and ``--replicas.vary.KEY LIST`` say of the settings that vary.
 
-    The list ``null`` stops varying KEY. Without ``--config``, the config beside the checkpoint of ``--ckpt_path`` is read.
+    The list ``null`` stops varying KEY. Without ``--config``, the config of the checkpoint's run is read.
 
     Raises:
         SettingError: for a config that cannot be read or a list that is not YAML.
@@ -96,7 +96,7 @@ def prepare(arguments: list[str]) -> Arguments:
             del given[key]
         given.update(flatten({_VARY: merged}))
         kept.append(Option(f"--{_VARY}", dump_yaml(merged)))
-    kept = network_setting.separate(kept)
+    kept = network_setting.arrange(kept)
     for option in kept:
         option.value = _in_whole_numbers(option) if option.content is None else dump_yaml(option.content)
     return Arguments(join(kept), given)

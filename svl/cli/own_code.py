@@ -19,9 +19,11 @@ _LIBRARIES = (
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception, its cause, the cause's cause, ..."""
-    while error is not None:
+    """The exception, its cause, the cause's cause, ..., each once."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
 
 

@@ -59,9 +59,7 @@ class Session(CommandLine):
     run_directory: RunDirectory
     wandb_run: WandbLogger | None = None
 
-    def __init__(
-        self, given: Given, words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
-    ) -> None:
+    def __init__(self, given: Given, words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any) -> None:
         self.given, self.words, self.added = given, words, added
         super().__init__(**kwargs)
 
@@ -133,7 +131,8 @@ class Session(CommandLine):
             cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
             if cause is None:
                 raise
-            raise in_full(cause, self.config[self.subcommand], _PLACES) from cause
+            # The placed error has this one as its cause.
+            raise in_full(cause, self.config[self.subcommand], _PLACES)  # noqa: B904
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import pkgutil
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,17 +12,22 @@ from typing import Any, ClassVar
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
+from torch import nn
 
 from svl.cli.allowed import import_path
 from svl.cli.arguments import Given
 from svl.cli.parse_errors import NestedError, explain
 from svl.cli.places import construct
-from svl.compat.jsonargparse import LISTED_SUBCLASSES, naming, setting_names, type_of
+from svl.compat.jsonargparse import HELP_OF_CLASS, LISTED_SUBCLASSES, naming, setting_names, type_of
 from svl.config_file import dump_yaml
 from svl.errors import SettingError
 
 # Whose class a short name means, after svl's own, where several libraries have one of the name.
 _PREFERRED = ("torch", "lightning")
+
+
+def _is_network(made: Any) -> bool:
+    return inspect.isfunction(made) or (inspect.isclass(made) and issubclass(made, nn.Module))
 
 
 class SettingParser(LightningArgumentParser):
@@ -32,16 +39,18 @@ class SettingParser(LightningArgumentParser):
 
     given: ClassVar[Given] = Given()
 
-    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *more: Any, **options: Any
+    ) -> Namespace:
         """Parse words; short names are those of svl's own classes."""
         if args is not None and not self.exit_on_error:
             args = [self._in_yaml(word) for word in args]
-        with naming(import_path, _PREFERRED):
+        with naming(import_path, _PREFERRED, _is_network):
             return super().parse_args(args, *more, **options)
 
     def dump(self, *config: Any, **options: Any) -> str:
         """Settings as YAML."""
-        with naming(import_path, _PREFERRED):
+        with naming(import_path, _PREFERRED, _is_network):
             return super().dump(*config, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
@@ -52,12 +61,22 @@ class SettingParser(LightningArgumentParser):
     def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **_: Any) -> Namespace:
         """Make the objects; a :class:`SettingError` that one raises knows which (:func:`svl.cli.places.construct`)."""
         # Also in place of Lightning's instantiators, which save hyperparameters that nothing reads.
-        with naming(import_path, _PREFERRED):
+        with naming(import_path, _PREFERRED, _is_network):
             return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
 
     def format_help(self, *formatter: Any) -> str:
-        """The help page, without the dozens of Lightning's own classes that a setting could be."""
-        return re.sub(LISTED_SUBCLASSES, ")", super().format_help(*formatter))
+        """The help page, without the dozens of Lightning's own classes that a setting could be.
+
+        The page of a class says what the class does, also where it has no settings.
+        """
+        page = re.sub(LISTED_SUBCLASSES, ")", super().format_help(*formatter))
+        of_class = re.match(HELP_OF_CLASS, self.description or "")
+        if not of_class:
+            return page
+        kind: Any = pkgutil.resolve_name(of_class[1])
+        about = (inspect.getdoc(kind) or "").partition("\n\nArgs:")[0]
+        settings = [name for name in setting_names(self) if name != "help" and not name.endswith(".help")]
+        return f"{page.rstrip()}\n\n{about}\n" + ("" if settings else "\nIt has no settings.\n")
 
     def _in_yaml(self, word: str) -> str:
         """A word for the settings of a class, in which jsonargparse has written the value as Python does."""

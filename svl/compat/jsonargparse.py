@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, get_type_hints
 
-from jsonargparse import _typehints
+from jsonargparse import Namespace, _typehints
 
 UNKNOWN_SETTING = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
@@ -41,6 +41,9 @@ SUBCOMMAND = r"(?:Subcommand '|.* required: )(fit|validate|test)\b"
 """The beginning of a message of the main parser about a subcommand."""
 LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)"
 """The part of a help page that lists the classes which a setting can be."""
+
+HELP_OF_CLASS = r"Help for --\S+\.help=(\S+)$"
+"""The heading of the help page of one class; the group is the class."""
 
 
 def setting_names(parser: Any) -> list[str]:
@@ -72,16 +75,21 @@ def made_by(build: Any) -> Any:
 
 
 @contextmanager
-def naming(choose: Callable[[Any, str], str | None], preferred: tuple[str, ...]) -> Iterator[None]:
+def naming(
+    choose: Callable[[Any, str], str | None], preferred: tuple[str, ...], starts_anew: Callable[[Any], bool]
+) -> Iterator[None]:
     """A context in which svl decides what a name in a config means.
 
-    jsonargparse takes a short name for any imported class that has it, refuses names that several classes have, and
-    gives settings to classes only. In this context ``choose`` is asked first, and functions have settings too.
+    jsonargparse takes a short name for any imported class that has it, refuses names that several classes have, gives
+    settings to classes only, and hands the settings and defaults of a class on to the class that replaces it. In this
+    context ``choose`` is asked first, and functions have settings too.
 
     Args:
         choose: returns the import path for the type of a setting and a short name, or ``None``.
         preferred: packages whose class is meant where several have a name, in order.
+        starts_anew: whether a class or function takes no settings from what it replaces.
     """
+    discard = _typehints.discard_init_args_on_class_path_change
     resolve, adapt = _typehints.resolve_class_path_by_name, _typehints.adapt_partial_callable_class
 
     def resolve_name(kind: Any, name: str) -> str:
@@ -116,7 +124,15 @@ def naming(choose: Callable[[Any, str], str | None], preferred: tuple[str, ...])
             return True
         return kind is None or (isinstance(kind, type) and issubclass(kind, kinds))
 
+    def discard_settings(parser: Any, before: Any, now: Any) -> None:
+        other = before and "init_args" in before and before["class_path"] != now["class_path"]
+        if other and starts_anew(_typehints.import_object(now["class_path"])):
+            before["init_args"] = Namespace()
+        else:
+            discard(parser, before, now)
+
     replaced = {
+        "discard_init_args_on_class_path_change": discard_settings,
         "resolve_class_path_by_name": resolve_name,
         "adapt_partial_callable_class": adapt_callable,
         "function_returns_subclass": returns,
