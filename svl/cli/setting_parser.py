@@ -14,7 +14,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from torch import nn
 
-from svl.cli.allowed import import_path
+from svl.cli.allowed import describe, import_path
 from svl.cli.arguments import Given
 from svl.cli.parse_errors import NestedError, explain
 from svl.cli.places import construct
@@ -93,14 +93,15 @@ class SettingParser(LightningArgumentParser):
         return word
 
     def check_given(self) -> None:
-        """Refuse what jsonargparse would ignore or misread: a value for a group of settings, null as a text.
+        """Refuse what jsonargparse would ignore or misread: null where a value is needed, a value for a group.
 
         Raises:
             SettingError: naming the setting.
         """
         for key, value in self.given.items():
-            if value == "null" and type_of(self, key) is str:
-                raise SettingError(key, None, "text")
+            kind = type_of(self, key)
+            if (value is None and kind in (bool, int, float, str)) or (value == "null" and kind is str):
+                raise SettingError(key, None, describe(kind))
         names = [name for name in setting_names(self) if "." in name and not name.endswith(".help")]
         for group in sorted({name.partition(".")[0] for name in names}):
             if group in self.given:
