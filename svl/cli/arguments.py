@@ -88,8 +88,8 @@ def prepare(arguments: list[str]) -> Arguments:
             key, value = option.key.removeprefix(_VARY).removeprefix("."), _value(option)
             vary += [(key, value)] if key else [("", None), *_items(value)]
         else:
+            given.update(_settings(option))
             kept.append(option)
-    given.update(pair for option in kept for pair in _settings(option))
     if any(map(_varies, options)) or (len(given.configs) > 1 and vary):
         merged = _merge(vary)
         for key in [key for key in given if key.startswith(_VARY)]:

@@ -128,7 +128,7 @@ def _of_a_class(diagnosis: _Diagnosis, setting: str, given: Given) -> str:
         if text and place.startswith(f"{key}.") and str(value).rpartition(".")[2] == text[1].rpartition(".")[2]:
             key = place
             break
-    return ".".join(part for part in (key, setting) if part)
+    return _dotted([key, setting] if key else [setting])
 
 
 def _why_no_class(key: str, name: str, diagnosis: _Diagnosis, given: Given) -> str:
