@@ -14,7 +14,6 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from callbacks.history import History
 from svl.errors import SettingError
 from svl.results.atomic import replacing
 from svl.signals import handled_by, install
@@ -55,7 +54,6 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     Args:
         run_dir: the run directory.
-        history: the callback whose rows are written before each checkpoint.
         interval: how often a checkpoint is written.
 
     Attributes:
@@ -64,9 +62,9 @@ class Checkpoint(pl.callbacks.Checkpoint):
         routes: which computed the fit; see :meth:`~svl.training.stack.ReplicaStack.computed_by`.
     """
 
-    def __init__(self, run_dir: Path, history: History, interval: CheckpointInterval) -> None:
+    def __init__(self, run_dir: Path, interval: CheckpointInterval) -> None:
         self.path = run_dir / "checkpoints" / "last.ckpt"
-        self.history, self.interval = history, interval
+        self.interval = interval
         self.received: signal.Signals | None = None
         self.wall_seconds = 0.0
         self.routes: dict[str, Any] = {}
@@ -88,9 +86,16 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if trainer.global_step == 0:
             self._save(trainer)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # A measured step is complete, and its checkpoint due, when its measurement is.
+        if trainer.global_step not in pl_module.measured_steps or not trainer.enable_validation:
+            self._act(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if pl_module.is_fitting and pl_module.is_measuring and not trainer.sanity_checking:
+            self._act(trainer)
+
+    def _act(self, trainer: pl.Trainer) -> None:
         moment, step = self._saved_at
         every = self.interval.every_n_steps
         due = time.monotonic() - moment >= self.interval.every_n_seconds
@@ -111,10 +116,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         now = time.monotonic()
         self.wall_seconds += now - self._saved_at[0]
-        # History first: a kill in between leaves rows that the resumed fit discards, never a gap.
-        self.history.flush()
         module: Any = trainer.lightning_module
-        module.stack.exchange()
         self.routes = module.stack.computed_by() or self.routes
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = (now, trainer.global_step)

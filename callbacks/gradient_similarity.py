@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -95,9 +94,7 @@ class GradientSimilarity(Measurement):
 
 def steps_between(module: ReplicaModule) -> int:
     """Steps between two measurements."""
-    trainer: Any = module.trainer
-    steps: int = trainer.log_every_n_steps
-    return steps
+    return module.measured_steps.every
 
 
 def parameters_by_part(stack: ReplicaStack) -> dict[str, list[str]]:

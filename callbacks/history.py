@@ -1,4 +1,4 @@
-"""Measures all replicas every ``trainer.log_every_n_steps`` steps and writes the history, one row per replica."""
+"""Writes the history of a fit, one row for each measurement and replica."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from callbacks.measurement import Measurement
 from svl.results import arm_means, history, statistics
 from svl.results.arms import metrics as metric_names
 from svl.results.arms import with_arms
@@ -21,12 +20,13 @@ from svl.training.replica_module import ReplicaModule
 
 
 class History(pl.Callback):
-    """Measures at step 0, every ``trainer.log_every_n_steps`` steps and at the last; appends to the run's history.
+    """Writes each measurement to the run's history, and sends each arm's means to the loggers.
 
-    It evaluates on the test set, calls every :class:`~callbacks.measurement.Measurement`, and logs each arm's means
-    with their intervals (see :mod:`svl.results.arm_means`), which takes a few milliseconds. All of this is done at
-    the end of a Lightning batch. The rows are kept in memory and written just before the next checkpoint, so that a
-    checkpoint never lacks the rows of its steps.
+    It acts at the end of Lightning's validation, when :attr:`~svl.training.ReplicaModule.measured` has what the module
+    and every :class:`~callbacks.measurement.Measurement` have measured. Logged are each arm's means with their
+    intervals (see :mod:`svl.results.arm_means`), which takes a few milliseconds. The rows are kept in memory and
+    written just before the next checkpoint, whichever callback writes it, so that a checkpoint never lacks the rows of
+    its steps.
 
     Args:
         run_dir: the run directory.
@@ -40,41 +40,39 @@ class History(pl.Callback):
         self._reached: Bool[ndarray, "*replica"] = np.array(False)
         self.latest: pd.DataFrame | None = None
 
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        pl_module.logs_means = False
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        # Before the first step of a fit that is not resumed Lightning validates, which measures step 0.
+        if not trainer.ckpt_path and trainer.is_global_zero:
+            history.discard_after(self.run_dir, -1)
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.global_step == 0:
-            if trainer.is_global_zero:
-                history.discard_after(self.run_dir, -1)
-            self._measure(trainer, pl_module)
-        elif trainer.is_global_zero:
+        if self.latest is None and trainer.ckpt_path and trainer.is_global_zero:
             history.discard_after(self.run_dir, trainer.global_step)
             replicas = pl_module.replicas
             rows = with_arms(history.read(self.run_dir), list(replicas.vary), replicas.arm_names)
             self.latest = rows[rows["step"] == rows["step"].max()]
             self._reached = arm_means.reached(rows, self.metric, self.target)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if is_measured(trainer):
-            self._measure(trainer, pl_module)
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        if not (pl_module.is_fitting and pl_module.is_measuring):
+            return
+        frame = self.latest = frame_of(pl_module, trainer.global_step, pl_module.measured)
+        if trainer.is_global_zero:
+            self._rows.append(frame)
+            self._log(trainer, pl_module.replicas, frame, list(pl_module.measured))
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        # A kill before the checkpoint is complete leaves rows that the resumed fit discards, never a gap.
+        self.flush()
 
     def flush(self) -> None:
         """Write the rows measured since the last call."""
         if self._rows:
             history.append(self.run_dir, pd.concat(self._rows, ignore_index=True))
             self._rows.clear()
-
-    def _measure(self, trainer: Any, module: ReplicaModule) -> None:
-        stack, replicas = module.stack, module.replicas
-        stack.exchange()
-        metrics = {**stack.train_metrics(), **stack.evaluate(), **stack.references()}
-        for callback in trainer.callbacks:
-            if isinstance(callback, Measurement):
-                metrics |= callback.measure(module)
-        frame = frame_of(module, trainer.global_step, metrics)
-        self.latest = frame
-        if not trainer.is_global_zero:
-            return
-        self._rows.append(frame)
-        self._log(trainer, replicas, frame, list(metrics))
 
     def values(self, module: ReplicaModule) -> dict[str, float]:
         """The numbers of the latest measurement that loggers receive, by name: :func:`svl.results.arm_means.values`."""
@@ -89,11 +87,6 @@ class History(pl.Callback):
             for row in arm_means.rows(frame, metrics, replicas.named_arms, self._reached):
                 for logger in trainer.loggers:
                     logger.log_metrics(row, step=trainer.global_step)
-
-
-def is_measured(trainer: Any) -> bool:
-    """Whether the step that has just ended is measured."""
-    return trainer.global_step % trainer.log_every_n_steps == 0 or trainer.global_step == trainer.max_steps
 
 
 def frame_of(module: ReplicaModule, step: int, metrics: dict[str, Float[Tensor, "replica"]]) -> pd.DataFrame:

@@ -20,7 +20,10 @@ _MAX_INPUT_NUMBERS = 2**18
 
 
 class Measurement(pl.Callback, ABC):
-    """Adds columns to the history: :meth:`measure` is called every ``trainer.log_every_n_steps`` steps and at step 0.
+    """Measures something of every replica in Lightning's validation: columns of the history.
+
+    :meth:`measure` is called at the end of each validation epoch that is a measurement: at step 0, at regular
+    intervals and at the last step of a fit, and in ``svl validate``. The trainer's loggers get the means.
 
     Attributes:
         metrics: names of the columns if they are always the same; otherwise override :meth:`names`.
@@ -39,6 +42,16 @@ class Measurement(pl.Callback, ABC):
     @abstractmethod
     def measure(self, module: ReplicaModule) -> dict[str, Float[Tensor, "replica"]]:
         """The metrics by name, with one number for each replica."""
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if pl_module.is_measuring:
+            # As in the module's own validation: what is made here may be trained later.
+            with torch.inference_mode(False), torch.no_grad():
+                measured = self.measure(pl_module)
+            pl_module.add_measured(type(self).__name__, self.names(pl_module), measured)
+
+    def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.on_validation_epoch_end(trainer, pl_module)
 
 
 def test_examples(stack: ReplicaStack, count: int) -> tuple[Tensor, Tensor]:

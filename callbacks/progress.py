@@ -68,19 +68,25 @@ class Progress(pl.callbacks.ProgressBar):
             self._bar.update(self._task, completed=trainer.global_step)
             self._bar.start_task(self._task)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step not in pl_module.measured_steps:
+            self._show(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if pl_module.is_fitting and pl_module.is_measuring and not trainer.sanity_checking:
+            self._show(trainer, pl_module)
+
+    def _show(self, trainer: pl.Trainer, module: Any) -> None:
         tenth = 10 * trainer.global_step // trainer.max_steps
         if self._bar:
-            self._bar.status = self._status(pl_module)
+            self._bar.status = self._status(module)
             self._bar.update(self._task, completed=trainer.global_step)
         elif self._enabled and tenth > self._tenth:
             moment, step = self._begun
             seconds = (time.monotonic() - moment) / (trainer.global_step - step)
             left = timedelta(seconds=round(seconds * (trainer.max_steps - trainer.global_step)))
             where = f"step {trainer.global_step:,} of {trainer.max_steps:,}, {left} left"
-            print(f"{where}: {self._status(pl_module)}", file=sys.stderr, flush=True)
+            print(f"{where}: {self._status(module)}", file=sys.stderr, flush=True)
         self._tenth = tenth
 
     def _status(self, module: Any) -> str:

@@ -10,8 +10,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from callbacks.history import is_measured
-
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -34,7 +32,7 @@ class Throughput(pl.Callback):
             self._began = _now(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self._began is None or not is_measured(trainer):
+        if self._began is None or trainer.global_step not in pl_module.measured_steps:
             return
         began, now = self._began, _now(trainer, pl_module)
         self._began = None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from svl.errors import SettingError
+
+# A default can be a member of an enumeration of words, such as the interval of Lightning's Timer.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+
 
 _PACKAGE = Path(__file__).resolve().parent
 ROOTS = (_PACKAGE.parent, _PACKAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -81,6 +82,11 @@ class Replicas:
     def named_arms(self) -> dict[str, dict[str, Any]]:
         """Each arm's settings by its name."""
         return dict(zip(self.arm_names, self.arms, strict=True))
+
+    @cached_property
+    def arm_labels(self) -> list[str]:
+        """Each arm's settings under their short names, by which loggers and callbacks know it."""
+        return list(map(arm_label, self.arms))
 
     def key(self) -> Int[Tensor, "replica 2"]:
         """Each replica's key."""

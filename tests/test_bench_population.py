@@ -32,7 +32,7 @@ def test_every_way_is_measured_beside_autograd(monkeypatch):
 def test_the_memory_of_steps_is_what_they_hold_at_most():
     def hold(steps: int) -> None:
         held = bytearray(2**26)
-        time.sleep(0.05)
+        time.sleep(0.5)  # other work on the machine can keep the observer waiting
         del held
 
     if not Path("/proc/self/smaps_rollup").exists():

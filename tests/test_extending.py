@@ -1,6 +1,7 @@
 """What the page about extending prints does what it says."""
 
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -127,3 +128,34 @@ def test_an_intervention_makes_learning_harder(fit):
     _, last = fit("intervention")
     clean, erased = by_arm(last, "data.interventions.erasure.rate")
     assert clean > erased + 0.02
+
+
+def test_a_metric_of_one_s_own_and_one_of_torchmetrics_are_measured(fit):
+    history, _ = fit("metric", "--trainer.max_steps", "40")
+    assert history["val/confidence"].between(0.5, 1).all()
+    assert history["val/auroc"].between(0, 1).all() and history["val/auroc"].nunique() > 8
+
+
+def test_the_script_with_a_plain_trainer_has_the_numbers_of_the_command_line(svl, folder, monkeypatch, capsys):
+    assert blocks("sh", PAGE.split("## A fit without the command line")[1]) == ["python plain.py\n"]
+    monkeypatch.chdir(folder)
+    # The tips that Lightning logs at the start have nothing to do with the script.
+    measured = runpy.run_path("plain.py")["module"].measured
+    assert capsys.readouterr().out.splitlines()[-1].startswith("{'train/loss': [")
+    table = pd.read_csv(next(folder.glob("logs/**/metrics.csv")))
+    assert table["val/auroc/size=64"].notna().sum() == 4
+    words = [
+        *("fit", "--config", "majority.yaml", "--data.task.dim", "15", "--model.optimizer.lr", "0.003"),
+        *("--model.loss", "mypackage.Huber", "--model.loss.delta", "0.5", "--trainer.log_every_n_steps", "50"),
+        *("--trainer.callbacks", "[mypackage.WeightNorm]", "--data.batch_size", "128"),
+        *("--model.metrics", "{auroc: torchmetrics.classification.BinaryAUROC, confidence: mypackage.Confidence}"),
+    ]
+    words[words.index("--model.optimizer.lr") : words.index("--model.optimizer.lr") + 2] = [
+        *("--model.optimizer", "mypackage.Lion", "--model.optimizer.lr", "0.003"),
+    ]
+    done = svl(folder, *words, *QUIET)
+    assert done.status == 0, done.err
+    history = pd.read_parquet(done.path / "history.parquet")
+    last = history[history["step"] == 200]
+    for name, values in measured.items():
+        assert last[name].tolist() == values.tolist(), name

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.callbacks import ProgressBar
 
-from callbacks.measurement import Measurement
 from svl.checks import check_whole
 from svl.cli.settings import Target, TrainerSettings
 from svl.errors import SettingError, nearest
 from svl.training.replica_module import ReplicaModule
+from svl.training.trainer_parts import check_callbacks
 
 _MOST_LISTED = 20
 
@@ -29,12 +32,35 @@ def check_trainer(trainer: TrainerSettings) -> None:
     known = {"auto", "gpu", *AcceleratorRegistry.available_accelerators()}
     if trainer.accelerator not in known:
         raise SettingError("trainer.accelerator", trainer.accelerator, ", ".join(sorted(known)))
+    callbacks = trainer.callbacks or []
+    check_callbacks(callbacks)
+    if not trainer.enable_progress_bar and any(isinstance(callback, ProgressBar) for callback in callbacks):
+        raise SettingError("trainer.enable_progress_bar", False, "true where trainer.callbacks have a progress bar")
     devices = trainer.devices
     if isinstance(devices, list):
         if not devices or len(set(devices)) < len(devices) or min(devices) < 0:
             raise SettingError("trainer.devices", devices, "a number of devices, or a list of distinct device indices")
     else:
         check_whole("trainer.devices", devices, 1)
+
+
+def check_monitors(callbacks: Sequence[pl.Callback], known: Sequence[str], arms: Sequence[str]) -> None:
+    """Refuse callbacks that monitor what is never measured, as ``EarlyStopping`` can.
+
+    Args:
+        callbacks: of the trainer.
+        known: names of all metrics; the mean over all replicas is logged under each.
+        arms: each arm's label; an arm's mean is logged as ``<metric>/<label>``.
+
+    Raises:
+        SettingError: naming the metrics that can be monitored.
+    """
+    logged = [*known, *(f"{metric}/{arm}" for metric in known for arm in arms)]
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor not in logged:
+            allowed = f"{', '.join(known)}, or one of them for an arm: {logged[-1]}{nearest(monitor, logged)}"
+            raise SettingError("trainer.callbacks", f"{type(callback).__name__} that monitors {monitor}", allowed)
 
 
 def check_experiment(name: str) -> None:
@@ -48,15 +74,15 @@ def check_experiment(name: str) -> None:
         raise SettingError("experiment", name, "a name of a folder inside the folder of all runs")
 
 
-def check_target(target: Target, model: ReplicaModule, measurements: list[Any]) -> None:
+def check_target(target: Target, known: Sequence[str]) -> None:
     """Refuse a target that is never measured.
+
+    Args:
+        known: names of all metrics.
 
     Raises:
         SettingError: naming the setting.
     """
-    known = model.stack.metrics
-    for measurement in measurements:
-        known += measurement.names(model) if isinstance(measurement, Measurement) else ()
     if target.metric not in known:
         more = f", and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
         allowed = ", ".join(known[:_MOST_LISTED]) + more + nearest(target.metric, known)

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
@@ -27,9 +28,17 @@ def print_stopped(trainer: pl.Trainer, checkpoint: Checkpoint, path: Path) -> No
     """
     step, received = trainer.global_step, checkpoint.received
     saved = torch.load(path / CHECKPOINT, weights_only=True)["global_step"] if received else step
-    cause = received.name if received else "a callback or max_time"
+    cause = received.name if received else _stopped_by(trainer)
     print(f"stopped at step {step:,} of {trainer.max_steps:,} by {cause};", end=" ")
     print(f"to resume from step {saved:,}, give the same command with --ckpt_path {path / CHECKPOINT}")
+
+
+def _stopped_by(trainer: pl.Trainer) -> str:
+    """Which callback stopped a fit, where that is known."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
+            return f"EarlyStopping ({' '.join(callback.stopping_reason_message.split())})"
+    return "a callback or max_time"
 
 
 def write_results(

@@ -9,7 +9,6 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.table import Table
 
-from svl.cli.checks import check_experiment, check_target, check_trainer
 from svl.cli.session import Session
 from svl.training.estimate import Estimate, estimate
 
@@ -21,12 +20,9 @@ class Explainer(Session):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment and make a trainer that only knows the device."""
-        settings, trainer = self.settings, self.settings.trainer
-        check_trainer(trainer)
-        check_experiment(settings.experiment)
-        self.model.prepare(self.datamodule, trainer.max_steps, min(trainer.log_every_n_steps, trainer.max_steps))
-        check_target(settings.target, self.model, trainer.callbacks or [])
-        return pl.Trainer(accelerator=trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
+        self.check()
+        accelerator = self.settings.trainer.accelerator
+        return pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
 
     def run_subcommand(self, subcommand: str) -> None:
         """Print the plan and the estimate."""

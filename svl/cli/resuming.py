@@ -42,7 +42,7 @@ def _check_longer(model: ReplicaModule, data: ReuseDataModule, before: int, now:
     chunk = data.steps_per_batch
     settings = []
     for steps in (before, now):
-        data.schedule(steps, chunk)
+        data.schedule(steps, chunk, data.measured_steps)
         settings.append(data.settings_of(model.replicas))
     if not _equal(*settings):
         allowed = f"{before}, as long as the strategy's settings depend on the number of steps (sizes as fractions do)"

@@ -21,13 +21,15 @@ from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
 from svl.cli.arguments import Given
-from svl.cli.checks import check_checkpoint, check_experiment, check_target, check_trainer
+from svl.cli.checks import check_checkpoint, check_experiment, check_monitors, check_target, check_trainer
 from svl.cli.imports import check_modules
 from svl.cli.own_code import causes
 from svl.cli.places import in_full
 from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
+from svl.cli.trainer_arguments import check_arguments
+from svl.compat.lightning import checkpoint_intervals
 from svl.compat.lightning_cli import CommandLine
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, StorageError
@@ -96,6 +98,7 @@ class Session(CommandLine):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; while it is parsed, the parsers know the given settings, which errors quote."""
+        check_arguments(self.given)
         outer: Any = parser
         inner: Any = self.subcommand_parser()
         try:
@@ -136,24 +139,42 @@ class Session(CommandLine):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""
+        self.check()
         settings, trainer = self.settings, self.settings.trainer
-        check_trainer(trainer)
-        check_experiment(settings.experiment)
-        interval = min(trainer.log_every_n_steps, trainer.max_steps)
-        self.model.prepare(self.datamodule, trainer.max_steps, interval)
-        check_target(settings.target, self.model, trainer.callbacks or [])
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
             change_settings(self.run_directory, self.model, self.datamodule, self.resolved_config())
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
-        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, history, settings.checkpoint)
-        shown = [callbacks.Progress(history)] if trainer.enable_progress_bar and self.is_first else []
+        self.checkpoint = callbacks.Checkpoint(self.run_directory.path, settings.checkpoint)
+        given = trainer.callbacks or []
+        has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
+        is_shown = trainer.enable_progress_bar and self.is_first and not has_bar
+        shown = [callbacks.Progress(history)] if is_shown else []
         # The checkpoint comes after every callback that may stop the fit, since it makes all processes stop together.
-        ordered = [*(trainer.callbacks or []), history, *self.added, self.checkpoint, *shown]
-        return make_trainer(
-            trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, log_every_n_steps=interval, **kwargs
-        )
+        ordered = [*given, history, *self.added, self.checkpoint, *shown]
+        return make_trainer(trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, **kwargs)
+
+    def check(self) -> None:
+        """Check the whole experiment, and build the stack.
+
+        Raises:
+            SettingError: for settings that do not fit together.
+        """
+        settings, trainer = self.settings, self.settings.trainer
+        check_trainer(trainer)
+        check_experiment(settings.experiment)
+        every, given = min(trainer.log_every_n_steps, trainer.max_steps), trainer.callbacks or []
+        self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
+        measured = self.metric_names(given)
+        check_target(settings.target, measured)
+        check_monitors(given, measured, self.model.replicas.arm_labels)
+
+    def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:
+        """Names of all metrics of the fit, with those of its measurements among the callbacks."""
+        measurements = [callback for callback in every if isinstance(callback, callbacks.Measurement)]
+        further = [name for measurement in measurements for name in measurement.names(self.model)]
+        return [*self.model.metric_names, *further]
 
     @property
     def is_fit(self) -> bool:
@@ -240,12 +261,7 @@ class Session(CommandLine):
     def start_tracking(self) -> WandbLogger | None:
         """Start the fit's W&B run, with the config and the provenance of the fit."""
         config = {**yaml.safe_load(self.resolved_config()), "provenance": provenance(self.words)}
-        every: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        measurements = [callback for callback in every if isinstance(callback, callbacks.Measurement)]
-        names = [
-            *self.model.stack.metrics,
-            *(name for measurement in measurements for name in measurement.names(self.model)),
-        ]
+        names = self.metric_names(self.trainer.callbacks)  # type: ignore[attr-defined]
         return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)
 
     def after_fit(self) -> None:
@@ -275,10 +291,7 @@ class Session(CommandLine):
 
     def print_measured(self) -> None:
         """Print a table with a row for each arm."""
-        from svl.results import summary
+        from svl.results import tables
 
-        metrics = dict(self.model.measured)
-        for callback in self.settings.trainer.callbacks or []:
-            metrics |= callback.measure(self.model) if isinstance(callback, callbacks.Measurement) else {}
-        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, metrics)
-        Console().print(summary.measured_table(rows, list(self.model.replicas.vary)))
+        rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
+        Console().print(tables.measured_table(rows, list(self.model.replicas.vary)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
 
 
 @dataclass
@@ -14,7 +16,8 @@ class TrainerSettings:
 
     Args:
         max_steps: optimisation steps.
-        log_every_n_steps: steps between two measurements; step 0 and the last are always measured.
+        log_every_n_steps: steps between two measurements; step 0 and the last are always measured. See also
+            ``model.measure_at``.
         max_time: time limit of the run, DD:HH:MM:SS; a stopped run can be resumed with a higher limit.
         accelerator: auto, cpu, gpu, ...
         devices: number of devices, or a list of device indices. They share the replicas, or each batch if there are
@@ -22,6 +25,11 @@ class TrainerSettings:
         callbacks: measurements such as NormRatio, and any callback of Lightning.
         logger: loggers in place of W&B; false for no logger.
         enable_progress_bar: show a progress bar on a terminal, or print a line every tenth of the run elsewhere.
+        enable_model_summary: print the network's layers before training, with the parameters of all replicas together.
+        profiler: one of Lightning's, such as simple; it measures Lightning's hooks, of which one batch is many steps.
+        detect_anomaly: have autograd find the operation that made a gradient NaN; slow.
+        deterministic: refuse operations of torch that have no deterministic form, or ``warn`` of them.
+        benchmark: have cuDNN choose the fastest algorithms.
     """
 
     max_steps: int = 1000
@@ -32,6 +40,11 @@ class TrainerSettings:
     callbacks: list[pl.Callback] | None = None
     logger: Logger | list[Logger] | bool | None = None
     enable_progress_bar: bool = True
+    enable_model_summary: bool = False
+    profiler: Profiler | str | None = None
+    detect_anomaly: bool = False
+    deterministic: bool | Literal["warn"] = False
+    benchmark: bool | None = None
 
 
 @dataclass

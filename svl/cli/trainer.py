@@ -16,6 +16,9 @@ from svl.errors import SettingError
 from svl.results.run_directory import FOLLOWED
 from svl.training.team import TeamStrategy
 
+# By what Lightning says, the option that it refuses; it says nothing of these for an accelerator.
+_BLAMED = {"Timer(": "max_time", "profiler": "profiler", "deterministic": "deterministic"}
+
 
 def make_trainer(
     settings: TrainerSettings,
@@ -45,15 +48,20 @@ def make_trainer(
         "logger": settings.logger or False if is_fit and is_first else False,
         **_processes(settings, run_directory, is_fit),
         "default_root_dir": str(run_directory),
-        "enable_model_summary": False,
-        # A fit measures at intervals of its own.
-        "limit_val_batches": 0 if is_fit else None,
+        # The module decides which steps are measured; step 0 is, before the first one.
+        "val_check_interval": 1,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 1,
+        # Lightning's own monitors log after each batch, which stands for many steps.
+        "log_every_n_steps": 1,
+        # What is made while step 0 is measured is trained afterwards.
+        "inference_mode": False,
         **options,
     }
     try:
         return pl.Trainer(**config)
-    except (MisconfigurationException, ValueError) as error:
-        key = "max_time" if "Timer(" in str(error) else "accelerator"
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        key = next((key for hint, key in _BLAMED.items() if hint in str(error)), "accelerator")
         allowed = f"what Lightning supports on this machine ({' '.join(str(error).split())})"
         raise SettingError(f"trainer.{key}", getattr(settings, key), allowed) from None
 

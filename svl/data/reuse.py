@@ -16,7 +16,7 @@ from svl.checks import check_whole
 from svl.data.axes import Axes, Axis
 from svl.data.batch_ratio import batch_sizes, check_ratio
 from svl.data.draw import Draw, MicroBatch, Settings, State
-from svl.data.steps import Steps
+from svl.data.steps import MeasuredSteps, Steps
 from svl.data.streams import make_stream, stream_settings
 from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
@@ -73,6 +73,7 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         self.branches = {name: make_stream(name, make, task, self.prefix) for name, make in self.streams.items()}
         self.total_steps = 0
         self.steps_per_batch = 1
+        self.measured_steps: MeasuredSteps | None = None
         for place, (name, intervention) in enumerate(self.interventions.items()):
             key, kind = f"interventions.{name}", type(intervention).__name__
             if place and intervention.changes_inputs:
@@ -274,9 +275,13 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
 
     # Lightning ----------------------------------------------------------------------------------------------------
 
-    def schedule(self, total_steps: int, steps_per_batch: int) -> None:
-        """Fix the length of the run and how many steps one Lightning batch stands for."""
-        self.total_steps, self.steps_per_batch = total_steps, steps_per_batch
+    def schedule(self, total_steps: int, steps_per_batch: int, measured: MeasuredSteps | None = None) -> None:
+        """Fix the length of the run and how many steps one Lightning batch stands for, at most.
+
+        Args:
+            measured: the steps that are measured, at which a Lightning batch ends too.
+        """
+        self.total_steps, self.steps_per_batch, self.measured_steps = total_steps, steps_per_batch, measured
         for branch in self.branches.values():
             branch.schedule(total_steps, steps_per_batch)
 
@@ -284,7 +289,8 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         return Steps(self)
 
     def val_dataloader(self) -> Any:
-        return [torch.zeros(2, dtype=torch.int64)]
+        # One loader of one batch, which stands for the whole test set: the module makes the examples itself.
+        return [[torch.zeros(1)]]
 
     def test_dataloader(self) -> Any:
         return self.val_dataloader()

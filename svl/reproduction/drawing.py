@@ -48,7 +48,8 @@ def _curves(axes: Axes, outcome: Outcome, panel: Panel) -> None:
             raise SettingError("metric", metric, f"a metric of the history of {name}")
     arms = [Arm(dict(outcome.settings.get(name, {})), outcome.arms[name], name) for name in _names(outcome, panel)]
     target = outcome.target if metric == outcome.metric else None
-    fill([axes], [metric], panel.title, [(arm, arms[-1]) for arm in arms], target, panel.against, at_right=False)
+    pairs = [(arm, arms[-1]) for arm in arms]
+    fill([axes], [metric], panel.title, pairs, target, panel.against, False, len(arms) - 1)
     axes.set_ylabel(metric.replace("_", " "))
     if panel.log:
         axes.set_yscale("log")
@@ -123,7 +124,7 @@ def curve(outcome: Outcome, name: str, metric: str, points: int = 50) -> dict[st
     rows = outcome.arms[name]
     table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
     table = table.iloc[np.unique(np.linspace(0, len(table) - 1, min(points, len(table))).astype(int))]
-    low, high = statistics.band(table.to_numpy(np.float64).T)
+    low, high = statistics.band(table.to_numpy(np.float64).T, statistics.range_of(metric))
     samples = rows.groupby("step")["samples"].median().loc[table.index]
     columns = {"step": table.index, "samples": samples, "mean": table.mean(axis=1), "low": low, "high": high}
     return {key: [_short(value) for value in np.asarray(column, float)] for key, column in columns.items()}

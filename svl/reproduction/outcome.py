@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import stats
 
 from svl.errors import SettingError, nearest
-from svl.results import statistics
+from svl.results import bootstrap, statistics
 from svl.results.statistics import Estimate, Unit
 
 
@@ -81,14 +80,8 @@ def log_times(times: pd.DataFrame, unit: Unit, end: float) -> pd.Series:
 
 
 def mean(values: Float[ndarray, "seed"]) -> Estimate:
-    """The mean with the wider of the bootstrap and Student's interval; for few seeds the bootstrap is too narrow."""
-    estimate = statistics.mean(values)
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2:
-        return estimate
-    reach = float(stats.t.ppf(statistics.HIGH, len(finite) - 1) * stats.sem(finite))
-    low, high = min(estimate.low, estimate.value - reach), max(estimate.high, estimate.value + reach)
-    return Estimate(estimate.value, low, high)
+    """The mean over seeds with the wider of the bootstrap's interval and Student's (``svl.results.bootstrap.mean``)."""
+    return bootstrap.mean(values)
 
 
 def _run_means(rows: pd.DataFrame, metric: str) -> pd.Series:

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy import ndarray
-from scipy import special
 
 from svl.results import statistics
 from svl.results.arm_label import arm_label
@@ -35,8 +34,8 @@ def rows(
 ) -> list[dict[str, float]]:
     """The rows to log for one measurement: one for each number of samples processed, fewest first.
 
-    Intervals are Student's, mean +- t s / sqrt(n) over the finite seeds: a bootstrap of hundreds of columns would cost
-    more than their measurement. Those of success are Wilson's. The samples of an arm are the median over its seeds.
+    Intervals are those of :func:`svl.results.statistics.mean`; where it has none, no bounds are logged. Those of
+    success are Wilson's. The samples of an arm are the median over its seeds.
 
     Args:
         frame: the history's rows of the measurement, one per replica; all arms have equally many.
@@ -47,8 +46,9 @@ def rows(
     places = frame.groupby("arm", sort=False).indices
     replicas = np.stack([places[name] for name in arms])  # arm, seed
     values = frame[list(metrics)].to_numpy(np.float64)[replicas]
-    means, half = student(values)
-    bounds = {"": means, f"{LOW}/": means - half, f"{HIGH}/": means + half}
+    means, half = statistics.student(values.swapaxes(0, 1))
+    within = np.array([statistics.range_of(metric) for metric in metrics]).reshape(-1, 2).T
+    bounds = {"": means, f"{LOW}/": np.clip(means - half, *within), f"{HIGH}/": np.clip(means + half, *within)}
     samples = np.median(frame["samples"].to_numpy()[replicas], axis=1)
     logged: dict[float, dict[str, float]] = {count: {"samples": count} for count in np.sort(samples).tolist()}
     for place, (settings, passed) in enumerate(zip(arms.values(), reached[replicas], strict=True)):
@@ -98,19 +98,6 @@ def reached(history: pd.DataFrame, metric: str, target: float) -> Bool[ndarray, 
 def intervals(metric: str, label: str) -> list[str]:
     """The names under which the bounds of an arm's metric are logged."""
     return [f"{LOW}/{metric}/{label}", f"{HIGH}/{metric}/{label}"]
-
-
-def student(
-    values: Float[ndarray, "arm seed metric"],
-) -> tuple[Float[ndarray, "arm metric"], Float[ndarray, "arm metric"]]:
-    """Mean over the finite seeds, and half the width of its 95 % t interval, NaN for fewer than two."""
-    finite = np.isfinite(values)
-    count = finite.sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(finite, values, 0).sum(1) / count
-        squares = np.where(finite, values - mean[:, None], 0) ** 2
-        error = np.sqrt(squares.sum(1) / (count - 1) / count)
-        return mean, special.stdtrit(count - 1, statistics.HIGH) * error
 
 
 @cache

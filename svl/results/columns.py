@@ -49,6 +49,11 @@ def thinned(columns: Mapping[str, list[Pair]], most: int) -> dict[str, list[Pair
     return {title: columns[title] for title in (list(columns)[place] for place in places)}
 
 
+def comparisons(columns: Mapping[str, Sequence[Pair]]) -> int:
+    """The number of arms that are compared with another as their reference."""
+    return sum(arm is not reference for pairs in columns.values() for arm, reference in pairs)
+
+
 def arm_names(pairs: Sequence[Pair]) -> list[str]:
     """Names that distinguish the arms of a column: their own, or the values of the settings in which they differ."""
     if all(arm.name for arm, _ in pairs):

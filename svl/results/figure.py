@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from svl.errors import SettingError
 from svl.results.arms import metrics
 from svl.results.atomic import replacing
-from svl.results.columns import MOST_COLUMNS, columns_of, thinned
+from svl.results.columns import MOST_COLUMNS, columns_of, comparisons, thinned
 from svl.results.learning_curves import MOST_LABELS, fill
 from svl.results.statistics import Unit
 from svl.results.style import GREY, clean
@@ -30,7 +30,7 @@ def curves(
 ) -> Figure:
     """Mean of a metric over seeds: one line per arm, one column for each value of the settings that are not compared.
 
-    Bands are 95 % percentile bootstrap intervals of the mean over seeds (``statistics.band``). Where the seeds of an
+    Bands are 95 % intervals of the mean over seeds (``statistics.band``). Where the seeds of an
     arm have processed different numbers of samples at a step, the horizontal axis has their median. The losses of
     reference predictors (columns ``reference/...``) are dashed lines: grey where all arms have the same loss, else in
     the arm's colour.
@@ -59,7 +59,7 @@ def curves(
     heights = [3, 2][: len(rows)]
     grid = figure.subplots(len(rows), len(picked), squeeze=False, sharex=True, sharey="row", height_ratios=heights)
     for column, (title, pairs) in zip(grid.T, picked.items(), strict=True):
-        fill(list(column), rows, title, pairs, target, against, at_right=crowded)
+        fill(list(column), rows, title, pairs, target, against, crowded, comparisons(columns))
     for axes, name in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(name.replace("_", " "))
     for axes in grid.flat:

@@ -19,7 +19,12 @@ FREE = (
     "wandb",
     "figure",
     "checkpoint",
+    "trainer.benchmark",
+    "trainer.detect_anomaly",
+    "trainer.deterministic",
+    "trainer.enable_model_summary",
     "trainer.enable_progress_bar",
+    "trainer.profiler",
     "trainer.max_time",
     "trainer.devices",
 )

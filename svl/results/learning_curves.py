@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from numpy import ndarray
 
-from svl.results import statistics
+from svl.results import comparison, statistics
 from svl.results.columns import Pair, arm_names
 from svl.results.quantity import ratio, significant
 from svl.results.reference_lines import draw_reference_lines
@@ -31,6 +33,7 @@ def fill(
     target: float | None,
     against: Unit,
     at_right: bool,
+    comparisons: int,
 ) -> None:
     """Draw a metric in each panel of a column; the first panel gets labels and a legend.
 
@@ -38,6 +41,7 @@ def fill(
         column: from top to bottom.
         rows: the metric of each panel; the legend's speed-ups are those of the first.
         at_right: whether the legend is to the right of the panel rather than above it.
+        comparisons: number of arms that are compared with a reference in all columns.
     """
     labels = arm_names(pairs)
     drawn = [
@@ -48,7 +52,7 @@ def fill(
         if len(pairs) <= MOST_LABELS:
             _label(column[0], drawn[0], labels)
         if target is not None:
-            labels = _with_speed_ups(labels, pairs, rows[0], target, against)
+            labels = _with_speed_ups(labels, pairs, rows[0], target, against, comparisons)
             title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
         _legend(column[0], drawn[0], labels, title, at_right)
     draw_reference_lines(column[0], [arm for arm, _ in pairs], rows[0], drawn[0])
@@ -74,14 +78,34 @@ def _draw(axes: Axes, rows: pd.DataFrame, metric: str, against: Unit, stagger: f
     table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
     table = table.iloc[:: max(1, math.ceil(len(table) / MOST_POINTS))]
     samples = rows[rows[metric].notna()].groupby("step")["samples"].median()
-    x = (samples.loc[table.index] if against == "samples" else table.index).to_numpy()
-    low, high = statistics.band(table.to_numpy(np.float64).T)
+    x = (samples.loc[table.index] if against == "samples" else table.index).to_numpy(np.float64)
+    low, high = statistics.band(table.to_numpy(np.float64).T, statistics.range_of(metric))
+    mean = table.mean(axis=1).to_numpy(np.float64)
+    limits = axes.dataLim.frozen()
     axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    # A band of very few seeds is many times as high as the curves: it does not set the limits of the panel.
+    axes.dataLim.set(limits)
+    axes.update_datalim(_corners(x, mean, low, high))
     # The markers of different arms are at different places, so that coinciding arms can be told apart.
     apart = max(1, len(x) // 7)
     markers = (round(stagger * apart), apart)
-    (line,) = axes.plot(x, table.mean(axis=1), linewidth=1.8, markersize=4.5, markevery=markers, **look)
+    (line,) = axes.plot(x, mean, linewidth=1.8, markersize=4.5, markevery=markers, **look)
     return line
+
+
+def _corners(
+    x: Float[ndarray, "point"],
+    mean: Float[ndarray, "point"],
+    low: Float[ndarray, "point"],
+    high: Float[ndarray, "point"],
+) -> Float[ndarray, "corner 2"]:
+    """The corners of a curve with its band, where that exceeds the curve's range by at most its height."""
+    bottom, top = np.fmin.reduce(mean, initial=np.inf), np.fmax.reduce(mean, initial=-np.inf)
+    if not np.isfinite(top - bottom):
+        return np.empty((0, 2))
+    least = max(np.fmin.reduce(low, initial=bottom), 2 * bottom - top)
+    most = min(np.fmax.reduce(high, initial=top), 2 * top - bottom)
+    return np.array([[x.min(), least], [x.max(), most]])
 
 
 def _label(axes: Axes, lines: Sequence[Line2D], names: Sequence[str]) -> None:
@@ -130,13 +154,13 @@ def _legend(axes: Axes, lines: Sequence[Line2D], names: Sequence[str], title: st
 
 
 def _with_speed_ups(
-    names: Sequence[str], pairs: Sequence[Pair], metric: str, target: float, against: Unit
+    names: Sequence[str], pairs: Sequence[Pair], metric: str, target: float, against: Unit, comparisons: int
 ) -> list[str]:
     """``4096: 3.1× [2.5, 4]`` for every arm except the reference."""
     times = {id(arm): statistics.time_to_target(arm.rows, metric, target) for pair in pairs for arm in pair}
     labels = []
     for name, (arm, reference) in zip(names, pairs, strict=True):
-        gain = statistics.speed_up(times[id(arm)], times[id(reference)], against)
-        text = ratio(*gain) if np.isfinite(gain.value) else "not reached"
+        gain = comparison.speed_up(times[id(arm)], times[id(reference)], against, comparisons)
+        text = ratio(*gain[:4]) if np.isfinite(gain.value) else "not reached"
         labels.append(f"{name}: {'reference' if arm is reference else text}")
     return labels

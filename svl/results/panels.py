@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from svl.results import statistics
-from svl.results.columns import MOST_COLUMNS, arm_names, columns_of, thinned
+from svl.results.columns import MOST_COLUMNS, arm_names, columns_of, comparisons, thinned
 from svl.results.learning_curves import fill, looks
 from svl.results.statistics import Unit
 from svl.results.style import GREY, clean
@@ -31,10 +31,11 @@ def curves(
         most: the most panels; if there are more, they are evenly thinned.
     """
     figures = {}
-    for title, pairs in thinned(columns_of(history, vary), most).items():
+    columns = columns_of(history, vary)
+    for title, pairs in thinned(columns, most).items():
         figure = Figure(figsize=(WIDTH, 2.6 + 0.17 * (len(pairs) + 1)), layout="constrained")
         axes = figure.add_subplot()
-        fill([axes], [metric], title, pairs, target, against, at_right=False)
+        fill([axes], [metric], title, pairs, target, against, False, comparisons(columns))
         axes.set_ylabel(metric.replace("_", " "))
         clean(axes)
         if target is not None:

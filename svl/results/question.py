@@ -8,7 +8,10 @@ from typing import Any
 from svl.results.arm_label import short_names
 from svl.results.arms import compared_setting
 from svl.results.quantity import setting
-from svl.results.summary import threshold
+from svl.results.tables import threshold
+
+MOST_VALUES = 8
+"""More values than these are not written out."""
 
 
 def question(summary: Mapping[str, Any]) -> str:
@@ -53,5 +56,7 @@ def against(summary: Mapping[str, Any]) -> str:
 
 
 def listed(values: Sequence[str]) -> str:
-    """``16, 32 or online``."""
+    """``16, 32 or online``; many values are shortened: ``0.1, 0.2, ... or 50 (500 values)``."""
+    if len(values) > MOST_VALUES:
+        return f"{values[0]}, {values[1]}, ... or {values[-1]} ({len(values)} values)"
     return f"{', '.join(values[:-1])} or {values[-1]}" if len(values) > 1 else "".join(values)

@@ -10,7 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from svl.results import summary
+from svl.results import tables
+from svl.results.comparison import FASTER, SLOWER, TOO_FEW, UNDECIDED
 from svl.results.inline_svg import palette
 from svl.results.quantity import quantity
 from svl.results.question import against, goal, question
@@ -19,7 +20,7 @@ from svl.results.reported_run import ReportedRun, find, load
 from svl.results.setup_lines import setup_lines
 
 REPORT = "report.html"
-SYMBOLS = {"faster": "▲", "slower": "▼", "undecided": "◆"}
+SYMBOLS = {FASTER: "▲", SLOWER: "▼", UNDECIDED: "◆", TOO_FEW: "◇"}
 
 
 __all__ = ["REPORT", "find", "load", "render"]
@@ -43,7 +44,7 @@ def render(runs: Sequence[ReportedRun]) -> str:
 def _section(run: ReportedRun, name: str) -> dict[str, Any]:
     """The variables of the template for one run."""
     results, settings = run.summary, run.settings
-    verdicts = summary.verdict_columns(results)
+    verdicts = tables.verdict_columns(results)
     return {
         "id": name,
         "name": run.name,
@@ -54,13 +55,13 @@ def _section(run: ReportedRun, name: str) -> dict[str, Any]:
         "setup": setup_lines(settings, results),
         "threshold": goal(results),
         "against": against(results),
-        "each_with": summary.each_with(results),
+        "each_with": tables.each_with(results) + tables.intervals(results),
         "verdicts": verdicts,
         "counts": Counter(verdicts["verdict"]),
         **pictures(run, name),
-        "times": summary.time_columns(results) if results["target"] else {},
-        "arms": summary.arm_columns(results),
-        "finals": summary.final_columns(results),
+        "times": tables.time_columns(results) if results["target"] else {},
+        "arms": tables.arm_columns(results),
+        "finals": tables.final_columns(results),
         "settings_count": len(results["vary"]),
         "command": _command(results),
         "environment": _environment(results),

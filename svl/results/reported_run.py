@@ -27,7 +27,8 @@ class ReportedRun:
         config: the text of the resolved config.
         settings: the resolved config.
         history: all measurements so far.
-        summary: the run's own, or that of the history so far while the fit is not finished.
+        summary: the run's own, with the statistics of this svl where an older one wrote it; that of the history so far
+            while the fit is not finished.
         finished: whether the fit has written its results.
     """
 
@@ -77,7 +78,7 @@ def load(path: Path) -> ReportedRun:
         # A resumed fit splits its finished history into parts again but leaves the earlier summary.
         finished = (path / SUMMARY).exists() and (path / history.TABLE).exists()
         if finished:
-            loaded = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+            loaded = _with_current_statistics(json.loads((path / SUMMARY).read_text(encoding="utf-8")), rows)
         else:
             target = settings["target"]
             vary = varied(settings["replicas"])
@@ -88,3 +89,17 @@ def load(path: Path) -> ReportedRun:
         reason = " ".join(str(error).split())
         raise SettingError("RUN", str(path), f"a run whose files can be read ({reason})") from None
     return ReportedRun("/".join(path.resolve().parts[-2:]), config, settings, rows, loaded, finished)
+
+
+def _with_current_statistics(loaded: dict[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+    """A summary whose intervals and verdicts are those of this svl."""
+    if loaded.get("intervals") == summary.INTERVALS:
+        return loaded
+    target = loaded["target"] or {"metric": None, "value": 0.0}
+    reference = {key: _as_in(rows, key, value) for key, value in loaded["reference"].items()}
+    return {**loaded, **summary.summarise(rows, loaded["vary"], target["metric"], target["value"], reference)}
+
+
+def _as_in(rows: pd.DataFrame, key: str, value: Any) -> Any:
+    """A setting's value as the history writes it, where numbers and words are all text."""
+    return str(value) if key in rows and rows[key].dtype.kind in "OUT" and not isinstance(value, str) else value

@@ -16,7 +16,7 @@ import yaml
 from rich.table import Table
 
 from svl.errors import SettingError
-from svl.results import history, summary
+from svl.results import history, summary, tables
 from svl.results.atomic import replacing
 from svl.results.identity import FREE, FREE_TO_MEASURE, FREE_TO_RESUME, differences
 from svl.results.lock import Lock
@@ -239,7 +239,7 @@ class RunDirectory:
         result = summary.summarise(rows, list(vary), metric, target, extra=extra)
         summary.write(self.path, result)
         figure.save(figure.curves(rows, list(vary), metric, target), self.path / FIGURE)
-        return summary.table(result)
+        return tables.table(result)
 
 
 def check_name(run_id: str | None) -> None:

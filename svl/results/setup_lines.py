@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from svl.results.quantity import setting
-from svl.results.question import listed, varied_values
+from svl.results.question import MOST_VALUES, listed, varied_values
 
 
 def setup_lines(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
@@ -41,7 +41,7 @@ def setup_lines(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> dict
             lines[name] = "; ".join(f"{label}: {_described(part, varied)}" for label, part in several.items())
     if model.get("parameterisation"):
         lines["parameterisation"] = _described(model["parameterisation"], varied)
-    lists = (f"{key}: {', '.join(values)}" for key, values in varied_values(summary).items())
+    lists = (f"{key}: {_shortened(values)}" for key, values in varied_values(summary).items())
     seeds = [row["seeds"] for row in summary["arms"]]
     seeds_per_arm = listed(list(map(str, sorted(set(seeds)))))
     return {
@@ -68,6 +68,13 @@ def _described(part: Any, varied: set[str]) -> str:
     if "class_path" not in part:
         return text
     return f"{str(part['class_path']).rpartition('.')[2]}{': ' * bool(text)}{text}"
+
+
+def _shortened(values: Sequence[str]) -> str:
+    """The values, or the first two and the last of many."""
+    if len(values) <= MOST_VALUES:
+        return ", ".join(values)
+    return f"{values[0]}, {values[1]}, ..., {values[-1]} ({len(values)} values)"
 
 
 def _is_nest(value: Any) -> bool:

@@ -1,13 +1,13 @@
-"""Estimates over seeds: means, probabilities of success, times to a target, speed-ups.
+"""Estimates over seeds: means, probabilities of success, times to a target.
 
-Every interval is a 95 % interval. Resamples are drawn with a fixed key, so equal data gives equal intervals. They draw
-seeds, not values: two arms with equal seeds are resampled together, so that their comparison is paired. A time to
-target is right-censored if the target was never passed: it is only known to exceed the last finite measurement.
+Every interval is a 95 % interval. ``docs/statistics.md`` says how often each holds the truth in simulations. The bounds
+are NaN where seeds cannot give an interval: for a single seed, for seeds that are all equal, for a median of fewer than
+five. A time to target is right-censored if the target was never passed: it is only known to exceed the last finite
+measurement.
 """
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -15,33 +15,22 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy import stats
+from scipy import special, stats
 
-RESAMPLES = 2000
 LOW, HIGH = 0.025, 0.975
+LEVEL = HIGH - LOW
+FEWEST_FOR_MEDIAN = 5
+"""The interval from the first to the last of five values holds the median with a probability of 93.75 %."""
 
 Unit = Literal["step", "samples"]
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval; the bounds are NaN for a single seed."""
+    """A value with its 95 % interval; the bounds are NaN where the seeds cannot give one."""
 
     value: float
     low: float
     high: float
-
-
-class SpeedUp(NamedTuple):
-    """How many times sooner than its reference an arm reaches the target.
-
-    ``bound`` is ``=`` if both medians are known, ``>=`` if the reference never reached the target (``value`` is then
-    the ratio for its last measurement), ``<=`` if the arm never did, ``?`` if neither did (``value`` is then NaN).
-    """
-
-    value: float
-    low: float
-    high: float
-    bound: str
 
 
 def is_better_above(metric: str) -> bool:
@@ -54,52 +43,55 @@ def passes(values: Float[ndarray, "..."], metric: str, value: float) -> Bool[nda
     return np.asarray(values >= value if is_better_above(metric) else values <= value)
 
 
-def mean(values: Float[ndarray, "seed"]) -> Estimate:
-    """Mean over the finite seeds with a BCa bootstrap interval (percentile where BCa is undefined).
+def range_of(metric: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have, as far as its name says so."""
+    if metric.endswith("accuracy"):
+        return 0.0, 1.0
+    return (1.0 if metric.endswith("perplexity") else -np.inf), np.inf
 
-    Source: Efron and Tibshirani 1993, chapter 14.
+
+def student(values: Float[ndarray, "seed *metric"]) -> tuple[Float[ndarray, "*metric"], Float[ndarray, "*metric"]]:
+    """Means over the finite seeds, and half the widths of their 95 % t intervals: t s / sqrt(n).
+
+    Half the width is NaN for fewer than two finite seeds, and where all are equal: the spread is then unknown.
+
+    Source: Student 1908.
     """
     values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    if values.size < 2:
-        return Estimate(float(values[0]) if values.size else np.nan, np.nan, np.nan)
-    low = high = np.nan
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            generator = np.random.default_rng(0)
-            result = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method=method, rng=generator)
-        low, high = result.confidence_interval
-        if np.isfinite([low, high]).all():
-            break
-    return Estimate(float(values.mean()), float(low), float(high))
+    finite = np.isfinite(values)
+    count = finite.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(finite, values, 0).sum(0) / count
+        squares = np.where(finite, values - mean, 0) ** 2
+        half = special.stdtrit(count - 1, HIGH) * np.sqrt(squares.sum(0) / (count - 1) / count)
+    spread = np.where(finite, values, -np.inf).max(0, initial=-np.inf) > np.where(finite, values, np.inf).min(
+        0, initial=np.inf
+    )
+    return np.asarray(mean), np.where(spread, half, np.nan)
+
+
+def mean(values: Float[ndarray, "seed"], within: tuple[float, float] = (-np.inf, np.inf)) -> Estimate:
+    """Mean over the finite seeds with Student's interval (:func:`student`).
+
+    Args:
+        within: the range of the values (:func:`range_of`), to which the interval is clipped.
+    """
+    value, half = student(values)
+    return Estimate(float(value), *np.clip([value - half, value + half], *within).tolist())
+
+
+def band(
+    values: Float[ndarray, "seed point"], within: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[Float[ndarray, "point"], Float[ndarray, "point"]]:
+    """The bounds of :func:`mean` at every point."""
+    value, half = student(values)
+    return np.clip(value - half, *within), np.clip(value + half, *within)
 
 
 def success(reached: Bool[ndarray, "seed"]) -> Estimate:
     """Probability that a seed passes the target, with Wilson's interval; a seed that diverged earlier did not pass."""
     test = stats.binomtest(int(np.sum(reached)), len(reached))
     return Estimate(float(test.statistic), *map(float, test.proportion_ci(method="wilson")))
-
-
-@cache
-def resamples(seeds: int) -> Float[ndarray, "resample seed"]:
-    """How often each seed is drawn in each bootstrap resample: the same for every arm with as many seeds."""
-    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES).astype(np.float64)
-    drawn.flags.writeable = False
-    return drawn
-
-
-def band(values: Float[ndarray, "seed point"]) -> tuple[Float[ndarray, "point"], Float[ndarray, "point"]]:
-    """Percentile bootstrap interval of the mean over seeds at every point; NaN is ignored, a single seed gives NaN."""
-    finite = np.isfinite(values)
-    weights = resamples(len(values))
-    with np.errstate(invalid="ignore"):
-        means = (weights @ np.where(finite, values, 0)) / (weights @ finite.astype(np.float64))
-    bounds, known = np.full((2, values.shape[1]), np.nan), finite.sum(0) > 1
-    if known.any():
-        # A resample may consist of diverged seeds only.
-        bounds[:, known] = np.nanquantile(means[:, known], (LOW, HIGH), axis=0)
-    return bounds[0], bounds[1]
 
 
 def diverged(rows: pd.DataFrame) -> Bool[ndarray, "row"]:
@@ -116,7 +108,8 @@ def value_at(rows: pd.DataFrame, metric: str, budget: float = np.inf, unit: Unit
 def paired_difference(arm: pd.DataFrame, reference: pd.DataFrame, metric: str, samples: float = np.inf) -> Estimate:
     """Mean over common seeds of (arm - reference) in ``metric``, both after at most ``samples`` examples."""
     difference = value_at(arm, metric, samples) - value_at(reference, metric, samples)
-    return mean(difference.to_numpy(np.float64))
+    low, high = range_of(metric)
+    return mean(difference.to_numpy(np.float64), (low - high, high - low))
 
 
 def time_to_target(rows: pd.DataFrame, metric: str, target: float) -> pd.DataFrame:
@@ -145,7 +138,7 @@ def median_times(
     Args:
         times: time of the event, or of the last measurement if there was no event.
         reached: whether there was an event.
-        weights: how often each seed counts: ones for the sample itself, ``resamples`` for its bootstrap.
+        weights: how often each seed counts: ones for the sample itself, others for its bootstrap.
     """
     # Events come before censorings at the same time: seeds that are censored at t were still at risk at t.
     order = np.lexsort((~reached, times))
@@ -158,42 +151,25 @@ def median_times(
 
 
 def median_time(times: pd.DataFrame, unit: Unit) -> Estimate:
-    """The Kaplan-Meier median time to target with a bootstrap interval; infinite if half of the seeds do not reach it.
+    """The Kaplan-Meier median time to target with an interval between two of the seeds' times.
+
+    The median is infinite if half of the seeds do not reach the target. The interval is that of order statistics, which
+    assumes nothing about the distribution; it needs five seeds. A seed that is censored counts for the lower bound as
+    if it had reached the target then, for the upper bound as if it never did.
+
+    Source: Hettmansperger and Sheather 1986 (the interpolation between order statistics).
 
     Args:
         times: as from ``time_to_target``.
     """
-    medians = _medians(times, unit)
-    return Estimate(float(medians[0]), *_interval(medians[1:], medians[1:], len(times)))
-
-
-def speed_up(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples") -> SpeedUp:
-    """Median time of the reference over that of the arm, with a bootstrap interval paired by seed.
-
-    If the median of a resample is not reached, it is only known to exceed the longest time in it; the bounds are the
-    worst values that this allows. An infinite upper bound means that the reference may never reach the target.
-
-    Args:
-        arm, reference: as from ``time_to_target``; seeds that only one of them has are ignored.
-
-    Raises:
-        ValueError: if they have no seed in common.
-    """
-    seeds = arm.index.intersection(reference.index)
-    if seeds.empty:
-        raise ValueError("a speed-up is paired by seed, but these arms have no seed in common")
-    arm, reference = arm.loc[seeds], reference.loc[seeds]
-    fast, slow = _medians(arm, unit), _medians(reference, unit)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        least = _at_least(slow, reference, unit) / fast
-        most = slow / _at_least(fast, arm, unit)
-    value, bound = {
-        (True, True): (most[0], "="),
-        (True, False): (least[0], ">="),
-        (False, True): (most[0], "<="),
-        (False, False): (np.nan, "?"),
-    }[bool(np.isfinite(fast[0])), bool(np.isfinite(slow[0]))]
-    return SpeedUp(float(value), *_interval(least[1:], most[1:], len(seeds)), bound)
+    at, reached = times[unit].to_numpy(np.float64), times["reached"].to_numpy(bool)
+    value = float(median_times(at, reached, np.ones((1, len(at))))[0])
+    if len(at) < FEWEST_FOR_MEDIAN:
+        return Estimate(value, np.nan, np.nan)
+    outer, share = _order_statistics(len(at))
+    soonest, latest = np.sort(at), np.sort(np.where(reached, at, np.inf))[::-1]
+    low, high = (_between(ordered[outer - 1], ordered[outer], share) for ordered in (soonest, latest))
+    return Estimate(value, low, high)
 
 
 def logrank_p(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples") -> float:
@@ -211,24 +187,17 @@ def logrank_p(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples"
         return float(stats.logrank(*samples).pvalue)
 
 
-def _medians(times: pd.DataFrame, unit: Unit) -> Float[ndarray, "resample"]:
-    """The median of the sample, followed by the medians of its resamples."""
-    return median_times(times[unit].to_numpy(np.float64), times["reached"].to_numpy(bool), _weights(len(times)))
-
-
-def _at_least(medians: Float[ndarray, "resample"], times: pd.DataFrame, unit: Unit) -> Float[ndarray, "resample"]:
-    """The medians, or the longest observed time where a median is not reached."""
-    longest = np.where(_weights(len(times)) > 0, times[unit].to_numpy(np.float64), 0).max(1)
-    return np.where(np.isinf(medians), longest, medians)
-
-
 @cache
-def _weights(seeds: int) -> Float[ndarray, "resample seed"]:
-    return np.vstack([np.ones((1, seeds)), resamples(seeds)])
+def _order_statistics(seeds: int) -> tuple[int, float]:
+    """The order statistic, counted from 1, that bounds the median, and the share of the way to the next one."""
+    # Probability that the median lies between the k-th value from below and the k-th from above.
+    holds = 1 - 2 * stats.binom.cdf(np.arange(seeds // 2 + 1), seeds, 0.5)
+    outer = max(1, int((holds >= LEVEL).sum()))
+    if holds[outer - 1] < LEVEL:
+        return outer, 0.0
+    part = (holds[outer - 1] - LEVEL) / (holds[outer - 1] - holds[outer])
+    return outer, float((seeds - outer) * part / (outer + (seeds - 2 * outer) * part))
 
 
-def _interval(least: Float[ndarray, "resample"], most: Float[ndarray, "resample"], seeds: int) -> tuple[float, float]:
-    """Percentiles without interpolation, which infinite values would turn into NaN."""
-    if seeds < 2:
-        return np.nan, np.nan
-    return float(np.quantile(least, LOW, method="lower")), float(np.quantile(most, HIGH, method="higher"))
+def _between(outer: float, inner: float, share: float) -> float:
+    return float(outer if np.isinf(outer) else outer + share * (inner - outer))

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from callbacks.history import History, is_measured
+from callbacks.history import History
 from svl.compat.optuna import resumed
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
@@ -107,11 +107,11 @@ class EarlyTermination(pl.Callback):
         self.has_ended = False
         self._reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if not is_measured(trainer):
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.sanity_checking or not pl_module.is_measuring:
             return
         history = next(callback for callback in trainer.callbacks if isinstance(callback, History))
-        measurement = -(-trainer.global_step // trainer.log_every_n_steps)
+        measurement = pl_module.measured_steps.place(trainer.global_step)
         if measurement not in self._reported:
             self.trial.report(objective(history.values(pl_module), self.metric), measurement)
         if trainer.global_step < trainer.max_steps and self.trial.should_prune():

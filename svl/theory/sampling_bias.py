@@ -13,7 +13,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from svl.results.statistics import HIGH, LOW, RESAMPLES, Estimate
+from svl.results.bootstrap import RESAMPLES
+from svl.results.statistics import HIGH, LOW, Estimate
 from svl.results.style import GREY, RAMP
 from svl.theory import bounds, experiment, moment, two_phase
 from svl.theory.experiment import Exponent, Finding, Size, Track

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from svl.results.statistics import HIGH, LOW, RESAMPLES, Estimate
+from svl.results.bootstrap import RESAMPLES
+from svl.results.statistics import HIGH, LOW, Estimate
 
 
 class Slope(NamedTuple):

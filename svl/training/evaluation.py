@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.func import vmap
 
@@ -41,15 +41,28 @@ class Evaluation:
     def _on_tests(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
         """Sums of loss, accuracy and the task's measures over the test examples from ``start`` on."""
         task, objective = self.spec.data.task, self.spec.objective
-        inputs, targets = self._test_batch(tensors, start)
-        valid = (start + torch.arange(self.plan.evaluation_rows, device=start.device)) < self.spec.data.test_size
-        outputs = self.steps.batch_route.outputs(tensors["params"], inputs)
+        outputs, targets = self.predictions(tensors, start)
+        valid = self.valid(start)
 
         def sums(outputs: Tensor, targets: Tensor) -> Tensor:
             columns = [*objective.of_examples(outputs, targets), *task.measures(outputs, targets).values()]
             return torch.stack([torch.where(valid, column, 0.0).sum() for column in columns])
 
         return (vmap(sums, out_dims=1)(outputs, targets),)
+
+    def predictions(
+        self, tensors: Tensors, start: Int[Tensor, ""]
+    ) -> tuple[Float[Tensor, "replica batch ..."], Shaped[Tensor, "replica batch ..."]]:
+        """Each replica's outputs for its test examples from ``start`` on, and their targets.
+
+        There are always ``plan.evaluation_rows`` examples; :meth:`valid` says which of them are in the test set.
+        """
+        inputs, targets = self._test_batch(tensors, start)
+        return self.steps.batch_route.outputs(tensors["params"], inputs), targets
+
+    def valid(self, start: Int[Tensor, ""]) -> Bool[Tensor, "batch"]:
+        """Which of the examples from ``start`` on are in the test set."""
+        return (start + torch.arange(self.plan.evaluation_rows, device=start.device)) < self.spec.data.test_size
 
     def _test_batch(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Tensor, Tensor]:
         """The test examples from ``start`` on; a compiled function keeps its own."""

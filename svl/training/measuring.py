@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
@@ -37,10 +38,15 @@ class Measuring:
         measures = [f"val/{name}" for name in self.spec.measures]
         return [f"{split}/{kind}" for kind in kinds for split in ("val", "train")] + measures
 
-    def on_tests(self, means: Float[Tensor, "replica metric"]) -> dict[str, Float[Tensor, "replica"]]:
-        """Metrics of the test set from the means of loss, accuracy and the task's measures over it."""
-        loss, accuracy, *measures = means.T
-        return self._named("val", loss, accuracy, dict(zip(self.spec.measures, measures, strict=True)))
+    @property
+    def summed(self) -> list[str]:
+        """What is summed over test examples, by name: the loss, the accuracy and the task's measures."""
+        return ["loss", "accuracy", *self.spec.measures]
+
+    def on_tests(self, means: Mapping[str, Float[Tensor, "replica"]]) -> dict[str, Float[Tensor, "replica"]]:
+        """Metrics of the test set from the means over it of what is :attr:`summed`."""
+        measures = {name: means[name] for name in self.spec.measures}
+        return self._named("val", means["loss"], means["accuracy"], measures)
 
     def of_training(self) -> dict[str, Float[Tensor, "replica"]]:
         """Mean loss and accuracy of the batches since the last call, each before the step that used it; NaN if none."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,13 @@ import lightning.pytorch as pl
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from svl.compat.jsonargparse import made_by
-from svl.compat.lightning import count_steps
+from svl.compat.lightning import checkpoint_intervals, count_steps
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError
+from svl.data.steps import MeasureAt, MeasuredSteps
+from svl.errors import SettingError, within
 from svl.interventions.on_gradients import GradientIntervention
 from svl.losses import Loss
 from svl.losses import names as loss_names
@@ -26,22 +29,16 @@ from svl.optim.schedule import Schedule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
+from svl.training.measurements import arm_values, checked
 from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
 from svl.training.stack import ReplicaStack
+from svl.training.step_clock import StepClock, clock_of
 from svl.training.team import Team
+from svl.training.trainer_parts import check_callbacks, check_options, measuring_interval
+from svl.training.validation import Validation
 
 # Work of one Lightning batch, about ten seconds on two cores: signals are handled between batches.
 _WORK_PER_BATCH = 3e10
-
-
-class StepClock(torch.optim.Optimizer):
-    """The optimizer that Lightning sees: it runs a closure that advances the stack, which has its own update rule."""
-
-    def __init__(self, parameters: Any) -> None:
-        super().__init__(parameters, {})
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        return None if closure is None else closure()
 
 
 class ReplicaModule(pl.LightningModule):
@@ -64,9 +61,21 @@ class ReplicaModule(pl.LightningModule):
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
+        metrics: further metrics of the test set, by name: any of torchmetrics that returns one number. Each replica has
+            its own, measured as ``val/<name>``; see :func:`svl.metrics.predictions.predictions` for what it is given.
+        measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
+        steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
+            seconds. ``on_train_batch_end`` of a callback is called once a batch.
+
+    Attributes:
+        measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.
+        logs_means: whether the means of a measurement are sent to the trainer's loggers; :class:`callbacks.History`
+            sends each arm's with their intervals instead.
     """
 
     stack: ReplicaStack  # from prepare()
+    measured_steps: MeasuredSteps
+    validation: Validation
 
     def __init__(
         self,
@@ -84,6 +93,9 @@ class ReplicaModule(pl.LightningModule):
         block_size: int | None = None,
         threads: int | None = None,
         precision: Precision = "32-true",
+        metrics: dict[str, Metric] | None = None,
+        measure_at: MeasureAt = None,
+        steps_per_batch: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -91,9 +103,12 @@ class ReplicaModule(pl.LightningModule):
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
         self.parameterisation, self.interventions = parameterisation, interventions or {}
         self.schedules = schedules or {}
-        for name, value in (("block_size", block_size), ("threads", threads)):
+        for name, value in (("block_size", block_size), ("threads", threads), ("steps_per_batch", steps_per_batch)):
             if isinstance(value, int) and value < 1:
                 raise SettingError(name, value, "at least 1")
+        self.further_metrics, self.measure_at, self.steps_per_batch = metrics or {}, measure_at, steps_per_batch
+        self.measured: dict[str, Float[Tensor, "replica"]] = {}
+        self.logs_means = True
         self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
@@ -114,14 +129,17 @@ class ReplicaModule(pl.LightningModule):
         parts["model.network."] = made_by(self.build)
         return {prefix + name for prefix, part in parts.items() for name in parameters(part)}
 
-    def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int) -> None:
+    def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int, stops: Collection[int] = ()) -> None:
         """Build the stack; settings that do not fit together are refused here, before any file is written.
 
         Args:
             total_steps: optimisation steps of the whole fit.
-            measure_every: steps between two measurements; a whole number of Lightning batches lies between them.
+            measure_every: steps between two regular measurements; a whole number of Lightning batches lies between.
+            stops: numbers of steps; a Lightning batch ends at every multiple of each, for callbacks that count steps.
         """
-        data.schedule(total_steps, measure_every)
+        with within("model"):
+            self.measured_steps = MeasuredSteps(total_steps, measure_every, self.measure_at)
+        data.schedule(total_steps, measure_every, self.measured_steps)
         self.replicas.check_keys(self.variable_settings(data), self.structural_settings(data))
         training = TrainingSettings(
             self.build,
@@ -134,19 +152,53 @@ class ReplicaModule(pl.LightningModule):
             self.schedules,
             self.interventions,
         )
-        evaluations = -(-total_steps // measure_every) + 1
-        self.stack = ReplicaStack(data, training, replace(self.execution, evaluations=evaluations))
+        self.stack = ReplicaStack(data, training, replace(self.execution, evaluations=len(self.measured_steps)))
+        with within("model"):
+            self.validation = Validation(self.stack, self.further_metrics)
+        data.schedule(total_steps, self._batch_steps(data, measure_every, stops), self.measured_steps)
+
+    def _batch_steps(self, data: ReuseDataModule, measure_every: int, stops: Collection[int]) -> int:
+        """How many steps a Lightning batch has, at most."""
         per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
-        step = (
-            data.all_samples(self.stack.settings, self.stack.state.data, total_steps - 1, 1).sum().item() * per_replica
-        )
-        chunks = (n for n in range(measure_every, 0, -1) if measure_every % n == 0)
-        data.schedule(total_steps, next((n for n in chunks if n * step <= _WORK_PER_BATCH), 1))
+        samples = data.all_samples(self.stack.settings, self.stack.state.data, data.total_steps - 1, 1)
+        step = samples.sum().item() * per_replica
+        whole = math.gcd(measure_every, *stops)
+        most = self.steps_per_batch or whole
+        divisors = (n for n in range(whole, 0, -1) if whole % n == 0)
+        return next((n for n in divisors if n <= most and n * step <= _WORK_PER_BATCH), 1)
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Names of what is measured of every fit, apart from what callbacks measure."""
+        return self.stack.metrics + [f"val/{name}" for name in self.further_metrics]
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether the trainer is training, and not evaluating a checkpoint."""
+        return self.trainer.state.fn == "fit"
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether the present validation is a measurement.
+
+        Lightning also validates when a fit is stopped between two measurements. Such a validation measures nothing, so
+        that a fit that is resumed there has the same measurements as one that was never stopped.
+        """
+        return not self.is_fitting or self.trainer.global_step in self.measured_steps
+
+    # Lightning's hooks ----------------------------------------------------------------------------------------------
+
+    def configure_callbacks(self) -> list[Any]:
+        """No callback of its own; refuse those, and options of the trainer, that cannot be right for a stack."""
+        check_callbacks(self.trainer.callbacks)  # type: ignore[attr-defined]
+        check_options(self.trainer)
+        return []
 
     def configure_model(self) -> None:
         if not hasattr(self, "stack"):
             trainer: Any = self.trainer
-            self.prepare(trainer.datamodule, trainer.max_steps, trainer.log_every_n_steps)
+            every = min(measuring_interval(trainer), trainer.max_steps)
+            self.prepare(trainer.datamodule, trainer.max_steps, every, checkpoint_intervals(trainer.callbacks))
 
     def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
@@ -158,22 +210,79 @@ class ReplicaModule(pl.LightningModule):
             self.stack.join(team)
             if team.divides_batches:
                 # All processes must make the same calls, even if they decide differently what is worth compiling.
-                trainer.datamodule.schedule(trainer.max_steps, 1)
+                trainer.datamodule.schedule(trainer.max_steps, 1, self.measured_steps)
 
     def configure_optimizers(self) -> StepClock:
-        return StepClock(self.parameters())
+        return clock_of(self.stack.spec, self.replicas)
+
+    def on_train_start(self) -> None:
+        self._clock.show(self.trainer.global_step)
 
     def training_step(self, batch: Int[Tensor, "2"], batch_idx: int) -> None:
         start, count = batch.tolist()
-        clock: Any = self.optimizers()
-        clock.step(closure=lambda: self.stack.train_steps(start, count))
+        self._clock.step(closure=lambda: self.stack.train_steps(start, count))
+        self._clock.show(start + count)
         # Lightning counted one step of the clock; the trainer's global step counts optimisation steps.
         count_steps(self.trainer, count - 1)
+        # Lightning counts batches between validations, but measurements come at steps.
+        trainer: Any = self.trainer
+        trainer.val_check_batch = 1 if start + count in self.measured_steps else math.inf
 
-    def validation_step(self, batch: Any, batch_idx: int) -> dict[str, Float[Tensor, "replica"]]:
-        metrics = self.measured = self.stack.evaluate()
-        self.log_dict({name: value.nanmean() for name, value in metrics.items()}, batch_size=1)
-        return metrics
+    @property
+    def _clock(self) -> Any:
+        return self.optimizers()
 
-    def test_step(self, batch: Any, batch_idx: int) -> dict[str, Float[Tensor, "replica"]]:
-        return self.validation_step(batch, batch_idx)
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Whichever callback saves: the tensors of the checkpoint are those of the stack.
+        self.stack.exchange()
+
+    def on_validation_epoch_start(self) -> None:
+        self.measured = {}
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        if self.is_measuring:
+            # A stack made in inference mode, as a plain trainer's validation is, could not be trained.
+            with torch.inference_mode(False), torch.no_grad():
+                self.stack.exchange()
+                self.validation.update()
+
+    def on_validation_epoch_end(self) -> None:
+        """Complete the measurement, after callbacks have added theirs, and log its means."""
+        if not self.is_measuring:
+            return
+        measured = self.stack.train_metrics() if self.is_fitting else {}
+        measured |= self.validation.compute() | self.stack.references()
+        self.measured = measured | self.measured
+        self._log_means()
+
+    def _log_means(self) -> None:
+        means, by_arm = arm_values(self.measured, self.replicas)
+        if self.logs_means and self.trainer.loggers:
+            self.log_dict({**means, **by_arm, "step": float(self.trainer.global_step)}, batch_size=1)
+            return
+        # Without a logger Lightning still returns from validate() what it would have logged.
+        self.log_dict(means, logger=None if self.logs_means else False, batch_size=1)
+        # As Lightning's own monitors do: logging hundreds of numbers would take longer than measuring them.
+        self.trainer.callback_metrics.update(by_arm)
+
+    def add_measured(self, owner: str, announced: Collection[str], values: Mapping[str, Any]) -> None:
+        """Add what a callback has measured.
+
+        Args:
+            owner: the callback's name, for messages.
+            announced: the names that it said it would measure.
+            values: one number for each replica, by name.
+
+        Raises:
+            SettingError: for names that were not announced or are taken, and for anything but one number a replica.
+        """
+        self.measured |= checked(owner, announced, values, {*self.metric_names, *self.measured}, len(self.replicas))
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svl.checks import check_choice
@@ -200,10 +201,16 @@ class ReplicaStack(nn.Module):
 
     def evaluate(self) -> dict[str, Float[Tensor, "replica"]]:
         """Loss, accuracy and the task's measures of every replica on its own test set."""
+        sums = self.test_sums()
+        return self.measuring.on_tests({name: total / self.data.test_size for name, total in sums.items()})
+
+    def test_sums(self) -> dict[str, Float[Tensor, "replica"]]:
+        """Sums over every replica's own test set: ``loss``, ``accuracy`` and the task's measures."""
         engine, team = self.engine, self.spec.team
-        function, rows = engine.evaluation.on_tests, engine.plan.evaluation_rows
-        total = torch.zeros(len(self.replicas), 2 + len(self.spec.measures), device=self.key.device)
-        starts = list(torch.arange(0, self.data.test_size, rows, device=self.key.device))
+        function = engine.evaluation.on_tests
+        names = self.measuring.summed
+        total = torch.zeros(len(self.replicas), len(names), device=self.key.device)
+        starts = self._test_starts()
         if team.divides_batches:
             starts = starts[team.rank :: team.size]
 
@@ -218,7 +225,24 @@ class ReplicaStack(nn.Module):
         self._has_evaluated = True
         team.exchange(total)
         team.add_up(total)
-        return self.measuring.on_tests(total / self.data.test_size)
+        return dict(zip(names, total.T, strict=True))
+
+    def predictions(self) -> Iterator[tuple[slice, Float[Tensor, "replica batch ..."], Tensor]]:
+        """The outputs for every test example and its target, for some replicas and some examples at a time.
+
+        Yields:
+            Which replicas; their outputs; the targets ``[replica, batch, ...]``. In a team that shares the replicas,
+            only those of this process.
+        """
+        evaluation = self.engine.evaluation
+        for start in self._test_starts():
+            valid = evaluation.valid(start)
+            for block in self.engine.blocks:
+                outputs, targets = evaluation.predictions(block.tensors, start)
+                yield block.rows, outputs[:, valid], targets[:, valid]
+
+    def _test_starts(self) -> list[Int[Tensor, ""]]:
+        return list(torch.arange(0, self.data.test_size, self.engine.plan.evaluation_rows, device=self.key.device))
 
     def gradients(self, step: int, count: int) -> Float[Tensor, "batch replica number"]:
         """Gradients at the present parameters of the strategy's batches for ``count`` steps from ``step`` on.

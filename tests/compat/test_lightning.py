@@ -1,15 +1,20 @@
 """What svl expects of Lightning: how it counts steps, and when its command line calls which method."""
 
 import inspect
+import math
 import sys
+from pathlib import Path
 
 import lightning.pytorch as pl
+import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from svl.compat.lightning import count_steps
+from svl.compat.lightning import checkpoint_intervals, count_steps
 from svl.compat.lightning_cli import CommandLine
 
 
@@ -109,3 +114,43 @@ def test_the_command_line_calls_the_public_hooks(monkeypatch, tmp_path):
     assert [call[:2] for call in calls] == [("run", "fit"), ("arguments", "fit"), ("after", 0)]
     assert {"model", "datamodule", "ckpt_path"} <= set(calls[1][2])
     assert session.subcommand_parser().get_defaults()["size"] == 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+def test_what_lightning_logs_by_itself_has_optimisation_steps_as_its_step(tmp_path):
+    class Logs(Module):
+        def training_step(self, batch, batch_idx):
+            super().training_step(batch, batch_idx)
+            self.log("number", float(self.trainer.global_step))
+
+    logger = CSVLogger(tmp_path)
+    trainer = pl.Trainer(max_steps=9, max_epochs=-1, log_every_n_steps=1, **{**QUIET, "logger": logger})
+    trainer.fit(Logs())
+    table = pd.read_csv(Path(logger.log_dir) / "metrics.csv")
+    # Lightning counts the step that has just been taken from 0.
+    assert table["number"].tolist() == [3, 6, 9] and table["step"].tolist() == [2, 5, 8]
+
+
+def test_the_interval_of_a_checkpoint_by_steps_is_known():
+    kinds = [ModelCheckpoint(every_n_train_steps=7), ModelCheckpoint(monitor="loss"), pl.Callback()]
+    assert checkpoint_intervals(kinds) == {7}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:lightning")
+def test_validation_comes_at_the_batches_that_val_check_batch_asks_for_and_before_training():
+    seen = []
+
+    class Validated(Module):
+        def training_step(self, batch, batch_idx):
+            super().training_step(batch, batch_idx)
+            self.trainer.val_check_batch = 1 if self.trainer.global_step in (6, 15) else math.inf
+
+        def validation_step(self, batch, batch_idx):
+            seen.append((self.trainer.global_step, self.trainer.sanity_checking))
+
+        def val_dataloader(self):
+            return DataLoader(torch.zeros(1))
+
+    options = {"val_check_interval": 1, "check_val_every_n_epoch": None, "num_sanity_val_steps": 1}
+    pl.Trainer(max_steps=18, max_epochs=-1, **options, **QUIET).fit(Validated())
+    assert seen == [(0, True), (6, False), (15, False)]

@@ -19,8 +19,10 @@ PLACES = [
     ("svl.training.routes.step_by_step", "StepByStep.advance", 2, "after"),  # a step
     (STEP, "Update.__call__", 17, "before"),  # a step between gradients and update
     ("svl.data.automatic_phases", "AutomaticPhases.advance", 9, "after"),  # a phase change
-    (STACK, "ReplicaStack.evaluate", 3, "before"),  # an evaluation
-    (STACK, "ReplicaStack.evaluate", 2, "after"),
+    (STACK, "ReplicaStack.test_sums", 3, "before"),  # an evaluation
+    (STACK, "ReplicaStack.test_sums", 2, "after"),
+    ("svl.training.replica_module", "ReplicaModule.on_validation_epoch_end", 2, "after"),  # measured, in no row
+    ("callbacks.history", "History.on_validation_end", 3, "after"),  # a row that waits in memory
     (HISTORY, "append", 2, "before"),  # a checkpoint: its rows
     (HISTORY, "append", 3, "after"),  # rows, but no checkpoint yet
     (ATOMIC, "sync", 2, "before"),  # a file that is written, but has not got its name

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from svl.results import arm_means
+from svl.results import arm_means, statistics
 from svl.results.arm_label import arm_label
 
 
@@ -63,6 +63,16 @@ def test_the_mean_over_all_arms_counts_replicas_and_stands_where_the_most_sample
 def test_a_single_seed_has_no_interval():
     (row,) = arm_means.rows(frame([640], ["all"], loss=[1.0]), ["loss"], {"all": {}}, np.array([True]))
     assert {key: row[key] for key in row if "loss" in key} == {"loss/all": 1, "mean/loss": 1}
+
+
+def test_bounds_of_accuracies_stay_below_1_and_equal_seeds_have_none():
+    arms = by_label({"a": 1}, {"a": 2})
+    accuracy = np.float32([0.99, 0.9, 1.0, 0.6, 0.6, 0.6])
+    (row,) = arm_means.rows(frame(640, arms, **{"val/accuracy": accuracy}), ["val/accuracy"], arms, np.zeros(6, bool))
+    expected = statistics.mean(accuracy[:3], (0, 1))
+    assert (row["low/val/accuracy/a=1"], row["high/val/accuracy/a=1"]) == pytest.approx((expected.low, 1))
+    assert row["val/accuracy/a=2"] == pytest.approx(0.6)
+    assert not {"low/val/accuracy/a=2", "high/val/accuracy/a=2"} & row.keys()
 
 
 def test_rows_belong_to_the_arm_that_they_name_whatever_their_order():

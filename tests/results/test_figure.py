@@ -77,6 +77,16 @@ def test_a_single_seed_a_single_arm_and_an_arm_that_diverged_are_drawn(two_arms,
     assert figure.axes[0].get_legend().get_texts()[0].get_text() == "4096: not reached"
 
 
+def test_the_wide_band_of_two_seeds_leaves_the_curves_legible(two_arms):
+    rows = two_arms[two_arms["seed"] < 2]
+    axes = curves(rows, ["data.size"], metric="val/loss", target=None).axes[0]
+    heights = np.concatenate([line.get_ydata() for line in arm_lines(axes)])
+    low, high = axes.get_ylim()
+    assert high - low < 3.5 * np.ptp(heights)
+    bands = np.concatenate([path.vertices for band in axes.collections for path in band.get_paths()])[:, 1]
+    assert np.nanmax(bands) - np.nanmin(bands) > high - low  # the band is drawn, and is cut off
+
+
 def test_an_unknown_metric_is_named(two_arms):
     with pytest.raises(SettingError, match="metric: got 'val/acc'"):
         curves(two_arms, ["data.size"], metric="val/acc")

@@ -13,7 +13,7 @@ from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.tuning import scores
 from svl.reproduction.verdict import Tested, Verdict, judge
-from svl.results import statistics
+from svl.results import bootstrap
 from svl.results.quantity import setting, significant
 from svl.results.statistics import HIGH, LOW, Estimate
 
@@ -54,7 +54,7 @@ class BestRatio(Claim):
         points = tried.columns.to_frame(index=False)
         under = points[self.over] if self.over in points else outcome.settings[self.arm][self.over]
         ratios = (points[self.of] / under).to_numpy(np.float64)
-        weights = np.vstack([np.ones((1, len(tried))), statistics.resamples(len(tried))])
+        weights = np.vstack([np.ones((1, len(tried))), bootstrap.resamples(len(tried))])
         means = weights @ tried.to_numpy(np.float64)
         chosen = ratios[means.argmax(1)]
         low = float(np.quantile(chosen[1:], LOW, method="lower"))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict, judge
-from svl.results import statistics
+from svl.results import bootstrap, statistics
 from svl.results.quantity import significant
 from svl.results.statistics import Estimate, Unit
 
@@ -38,7 +38,7 @@ class Faster(Claim):
 
     def test(self, outcome: Outcome) -> Tested:
         arm, than = (outcome.times(name, self.target) for name in self.names())
-        gain = statistics.speed_up(arm, than, self.unit)
+        gain = bootstrap.ratio_of_medians(arm, than, self.unit)
         p = statistics.logrank_p(arm, than, self.unit)
         estimate = Estimate(gain.value, gain.low, gain.high)
         verdict = judge(estimate, self.by)

@@ -11,7 +11,7 @@ from svl.errors import SettingError
 from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, Verdict
-from svl.results import statistics
+from svl.results import bootstrap, statistics
 from svl.results.quantity import significant
 from svl.results.statistics import Estimate, Unit
 
@@ -46,7 +46,7 @@ class NoGap(Claim):
 
     def test(self, outcome: Outcome) -> Tested:
         arm, than = (outcome.times(name) for name in self.names())
-        gain = statistics.speed_up(arm, than, self.unit)
+        gain = bootstrap.ratio_of_medians(arm, than, self.unit)
         soonest = min(statistics.median_time(times, self.unit).value for times in (arm, than))
         every = np.diff(outcome.arms[self.arm][self.unit].unique()).max() / max(soonest, 1)
         estimate = Estimate(gain.value, gain.low / (1 + every), gain.high * (1 + every))
