@@ -65,7 +65,7 @@ class SettingParser(LightningArgumentParser):
             return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
 
     def format_help(self, *formatter: Any) -> str:
-        """The help page, without the dozens of Lightning's own classes that a setting could be.
+        """The help page, without the dozens of classes of other libraries that a setting could be.
 
         The page of a class says what the class does, also where it has no settings.
         """

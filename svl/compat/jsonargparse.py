@@ -39,7 +39,7 @@ NESTED_VALUE = r"NestedArg\(key='([^']+)'"
 """How jsonargparse prints a value for one part of a setting; the group is the part's name."""
 SUBCOMMAND = r"(?:Subcommand '|.* required: )(fit|validate|test)\b"
 """The beginning of a message of the main parser about a subcommand."""
-LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)"
+LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*(?:lightning|torchmetrics)[^)]*\)"
 """The part of a help page that lists the classes which a setting can be."""
 
 HELP_OF_CLASS = r"Help for --\S+\.help=(\S+)$"

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from importlib.util import find_spec
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -230,3 +231,23 @@ def test_further_steps_are_measured_and_no_number_changes(svl, tiny, tmp_path, a
     rows = pd.read_parquet(more.path / "history.parquet")[columns]
     before = pd.read_parquet(regular.path / "history.parquet")[columns]
     pd.testing.assert_frame_equal(rows[rows["step"] % 5 == 0].reset_index(drop=True), before)
+
+
+@pytest.mark.skipif(find_spec("mlflow") is None, reason="needs mlflow, which svl does not: pip install mlflow-skinny")
+def test_mlflow_has_each_arm_s_means(fit, tmp_path):
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    logger = f"{{class_path: MLFlowLogger, init_args: {{experiment_name: tiny, tracking_uri: '{uri}'}}}}"
+    outcome = fit("[NormRatio]", "--trainer.logger", logger)
+    assert outcome.status == 0, outcome.err
+    client = mlflow.MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    history = pd.read_parquet(outcome.path / "history.parquet")
+    for arm in ("32", "online"):
+        expected = history[history["data.size"] == arm].groupby("step")["norm_ratio"].mean().to_dict()
+        # Lightning's logger leaves out characters that MLflow does not allow in a name.
+        points = {
+            point.step: point.value for point in client.get_metric_history(run.info.run_id, f"norm_ratio/size{arm}")
+        }
+        assert points == pytest.approx(expected, rel=1e-6)
