@@ -49,6 +49,8 @@ def test_null_is_refused_where_a_text_is_needed(svl, tiny, tmp_path):
     done = svl(tmp_path, *tiny, "--experiment", "null")
     assert (done.status, done.err) == (2, "svl: error: experiment: got null; allowed: text\n")
     assert resolved(svl(tmp_path, *tiny, "--run_id", "null", SHOWN))["run_id"] is None
+    done = svl(tmp_path, *tiny, "--trainer.max_steps", "null")
+    assert (done.status, done.err) == (2, "svl: error: trainer.max_steps: got null; allowed: a whole number\n")
 
 
 def test_a_whole_number_can_be_in_scientific_notation(svl, tiny, tmp_path):

@@ -24,6 +24,8 @@ from svl.errors import SettingError
 
 # Whose class a short name means, after svl's own, where several libraries have one of the name.
 _PREFERRED = ("torch", "lightning")
+# jsonargparse takes null for a value of these types.
+_NEVER_NULL = (bool, int, float, str)
 
 
 def _is_network(made: Any) -> bool:
@@ -84,8 +86,9 @@ class SettingParser(LightningArgumentParser):
         key = option.removeprefix("--").replace(".init_args", "")
         given = {name: value for name, value in self.given.items() if name.endswith(f".{key}")}
         if text == "None" and text not in given.values():
-            if type_of(self, key) is str:
-                raise SettingError(next(iter(given), key), None, "text")
+            kind = type_of(self, key)
+            if kind in _NEVER_NULL:
+                raise SettingError(next(iter(given), key), None, describe(kind))
             return f"{option}{equals}null"
         if text.startswith(("[", "{")):
             with suppress(ValueError, SyntaxError):
@@ -100,7 +103,7 @@ class SettingParser(LightningArgumentParser):
         """
         for key, value in self.given.items():
             kind = type_of(self, key)
-            if (value is None and kind in (bool, int, float, str)) or (value == "null" and kind is str):
+            if (value is None or value == "null") and kind in _NEVER_NULL:
                 raise SettingError(key, None, describe(kind))
         names = [name for name in setting_names(self) if "." in name and not name.endswith(".help")]
         for group in sorted({name.partition(".")[0] for name in names}):
