@@ -1,5 +1,6 @@
 """Lightning callbacks: measurements, progress, history and checkpoints of a fit."""
 
+from callbacks.averaged_weights import AveragedWeights
 from callbacks.checkpoint import Checkpoint
 from callbacks.feature import Feature
 from callbacks.gradient_similarity import GradientSimilarity
@@ -15,6 +16,7 @@ from callbacks.sampling_bias import SamplingBias
 from callbacks.throughput import Throughput
 
 __all__ = [
+    "AveragedWeights",
     "Checkpoint",
     "Feature",
     "GradientSimilarity",

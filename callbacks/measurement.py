@@ -10,9 +10,10 @@ import lightning.pytorch as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
-from svl.training.network import attention
+from svl.errors import SettingError
+from svl.training.forward import Forward, kernels
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
@@ -67,10 +68,20 @@ def forward(stack: ReplicaStack, inputs: Tensor, read: Callable[[Tensor], Any] =
         inputs: ``[replica, batch, *input_shape]``.
         read: function applied to one replica's outputs ``[batch, ...]``; by default the outputs are returned.
     """
+    contents, state = stack.spec.contents, stack.state
+    if contents.is_random_in_tests:
+        name = type(stack.spec.network).__name__
+        raise SettingError("trainer.callbacks", name, "callbacks that call no network which draws random numbers")
+    call = Forward(stack.network, contents)
 
-    def forward_replica(parameters: dict[str, Tensor], inputs: Tensor) -> Any:
-        return read(functional_call(stack.network, parameters, (inputs,)))
+    def forward_replica(tensors: dict[str, Tensor], inputs: Tensor) -> Any:
+        return read(call.outputs(tensors, inputs))
 
+    tensors = stack.parameters_by_name() | state.buffers | state.constants
     chunk_size = max(1, _MAX_INPUT_NUMBERS // inputs[0].numel())
-    with torch.no_grad(), attention(inputs.device):
-        return vmap(forward_replica, chunk_size=chunk_size)(stack.parameters_by_name(), inputs)
+    call.set_mode(trains=False)
+    try:
+        with torch.no_grad(), kernels(inputs.device, contents):
+            return vmap(forward_replica, chunk_size=chunk_size)(tensors, inputs)
+    finally:
+        call.set_mode(trains=True)

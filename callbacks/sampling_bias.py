@@ -60,7 +60,7 @@ class SamplingBias(Measurement):
     def names(self, module: ReplicaModule) -> Sequence[str]:
         task = module.stack.data.task
         is_vector = task.vocabulary is None and len(task.input_shape) == 1
-        if not is_vector or task.per_position or task.target == "class":
+        if not is_vector or task.per_position or task.target in ("class", "vector"):
             combination = f"SamplingBias for {type(task).__name__}"
             allowed = "tasks whose inputs are vectors and whose targets are numbers"
             raise SettingError("trainer.callbacks", combination, allowed)

@@ -34,3 +34,9 @@ def check_choice(key: str, value: Any, choices: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in choices:
         close = nearest(value, choices) if isinstance(value, str) else ""
         raise SettingError(key, value, ", ".join(choices) + close)
+
+
+def check_flag(key: str, value: Any) -> None:
+    """Raise :class:`SettingError` unless ``value`` is a bool."""
+    if not isinstance(value, bool):
+        raise SettingError(key, value, "true or false")

@@ -13,6 +13,7 @@ import yaml
 import svl.data
 import svl.interventions
 import svl.models
+import svl.optim
 import svl.tasks
 from svl.reproduction.paper_figure import PAPERS
 
@@ -157,8 +158,14 @@ def test_every_intervention_has_a_config():
     for part in map(yaml.safe_load, (path.read_text() for path in CONFIGS)):
         for owner in (part["data"]["init_args"], part["model"]):
             used |= {one["class_path"] for one in owner.get("interventions", {}).values()}
-    bases = {"BatchGradientIntervention", "DataIntervention", "SampleGradientIntervention"}
+    bases = {"BatchGradientIntervention", "DataIntervention", "SampleGradientIntervention", "WeightIntervention"}
     assert used == set(svl.interventions.__all__) - bases
+
+
+def test_every_optimizer_has_a_config():
+    used = {yaml.safe_load(path.read_text())["model"]["optimizer"]["class_path"] for path in CONFIGS}
+    optimizers = {name for name in svl.optim.__all__ if issubclass(getattr(svl.optim, name), svl.optim.UpdateRule)}
+    assert used == optimizers - {"UpdateRule"}
 
 
 def test_every_strategy_has_a_config():

@@ -39,8 +39,8 @@ def folder(tmp_path, monkeypatch):
 def fit(svl, folder):
     """Runs a section's command as printed; returns the history's rows of the last step."""
 
-    def run(section, *more):
-        (command,) = blocks("sh", SECTIONS[section])
+    def run(section, *more, number=0):
+        command = blocks("sh", SECTIONS[section])[number]
         name, *words = shlex.split(command)
         assert name == "svl"
         done = svl(folder, *words, *QUIET, *more)
@@ -100,8 +100,9 @@ def test_a_loss_learns_the_task(fit):
 
 
 @pytest.mark.slow
-def test_an_optimizer_learns_at_both_rates(fit):
-    history, last = fit("optimizer")
+@pytest.mark.parametrize("number", [0, 1], ids=["LARS", "Adagrad"])
+def test_an_optimizer_learns_at_both_rates(fit, number):
+    history, last = fit("optimizer", number=number)
     slow, fast = by_arm(history[history["step"] == 20], "model.optimizer.lr")
     assert fast > slow + 0.05
     is_small = last["data.size"].astype(str) == "64"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import ProgressBar
+from torchmetrics import Metric
 
 from svl.checks import check_whole
 from svl.cli.settings import Target, TrainerSettings
 from svl.errors import SettingError, nearest
+from svl.results import statistics
 from svl.training.replica_module import ReplicaModule
 from svl.training.trainer_parts import check_callbacks
 
@@ -92,20 +94,39 @@ def check_target(target: Target, known: Sequence[str]) -> None:
         raise SettingError("target.value", target.value, allowed)
 
 
+def check_direction(target: Target, metrics: Mapping[str, Metric]) -> None:
+    """Refuse a target from the wrong side: only metrics whose names end in loss or perplexity are reached from above.
+
+    Args:
+        metrics: of torchmetrics, by name, which know whether higher is better.
+
+    Raises:
+        SettingError: for a metric of which lower is better and whose name does not say so.
+    """
+    name = target.metric.removeprefix("val/")
+    is_better_above = metrics[name].higher_is_better if name in metrics else None
+    if is_better_above is not None and is_better_above != statistics.is_better_above(name):
+        allowed = f"a name that ends in loss if lower is better, and only then: model.metrics: {{{name}_loss: ...}}"
+        raise SettingError("target.metric", target.metric, allowed)
+
+
 def check_checkpoint(path: Path, model: ReplicaModule) -> int:
-    """The step of a checkpoint, which must be complete and of this experiment.
+    """The step of a checkpoint, which must be complete, of this experiment and of data that have not changed.
 
     Raises:
         SettingError: for any other file.
     """
+    data = model.stack.data
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        stored = checkpoint.get(type(data).__qualname__, {})
         saved, expected = checkpoint["state_dict"], model.state_dict()
         fits = "loops" in checkpoint and saved.keys() == expected.keys()
         step = int(checkpoint["global_step"])
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError("ckpt_path", str(path), f"a complete checkpoint ({reason[:120]})") from None
+    data.load_state_dict(stored)
     fits = fits and all(_shape(saved[name]) == _shape(value) for name, value in expected.items())
     if not fits:
         raise SettingError("ckpt_path", str(path), "a checkpoint of this experiment")

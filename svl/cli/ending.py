@@ -57,10 +57,11 @@ def write_results(
         wandb_run: where the results are uploaded to.
     """
     model: Any = trainer.lightning_module
-    digest = trainer.datamodule.task.digest  # type: ignore[attr-defined]
+    task = trainer.datamodule.task  # type: ignore[attr-defined]
     diverged = int((model.stack.record["diverged_at"] >= 0).sum())
     extra = {
-        **({"data_digest": digest} if digest else {}),
+        **({"data_digest": task.digest} if task.digest else {}),
+        **({"data_notes": list(task.notes)} if task.notes else {}),
         "finished": trainer.global_step >= trainer.max_steps,
         "wall_seconds": round(checkpoint.wall_seconds, 3),
         "diverged": diverged,

@@ -16,6 +16,7 @@ from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
+from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
 from svl.training.replica_module import ReplicaModule
 
@@ -70,7 +71,8 @@ def resolve(words: list[str]) -> str:
 
 def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
     prepared = arguments.prepare(words)
-    with _process(prepared.words):
+    # The task gives a network its vocabulary.
+    with _process(prepared.words), supplied("vocabulary"):
         return kind(
             prepared.given,
             words,

@@ -21,7 +21,14 @@ from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
 from svl.cli import ending
 from svl.cli.arguments import Given
-from svl.cli.checks import check_checkpoint, check_experiment, check_monitors, check_target, check_trainer
+from svl.cli.checks import (
+    check_checkpoint,
+    check_direction,
+    check_experiment,
+    check_monitors,
+    check_target,
+    check_trainer,
+)
 from svl.cli.imports import check_modules
 from svl.cli.own_code import causes
 from svl.cli.places import in_full
@@ -145,6 +152,8 @@ class Session(CommandLine):
         if self.run_directory.checkpoint:
             self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
             change_settings(self.run_directory, self.model, self.datamodule, self.resolved_config())
+        if self.is_first:
+            print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, settings.checkpoint)
         given = trainer.callbacks or []
@@ -168,6 +177,7 @@ class Session(CommandLine):
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
         measured = self.metric_names(given)
         check_target(settings.target, measured)
+        check_direction(settings.target, self.model.further_metrics)
         check_monitors(given, measured, self.model.replicas.arm_labels)
 
     def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:

@@ -45,6 +45,9 @@ LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*(?:lightning|torchmetrics)[^
 HELP_OF_CLASS = r"Help for --\S+\.help=(\S+)$"
 """The heading of the help page of one class; the group is the class."""
 
+# Names of the contexts of supplied(), in which functions need not be given the argument either.
+_SUPPLIED: list[str] = []
+
 
 def setting_names(parser: Any) -> list[str]:
     """The dotted names of everything that a parser accepts, also ``help`` and ``config``."""
@@ -107,14 +110,15 @@ def naming(
                         return path
             raise
 
-    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int] | None]:
+    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int | str] | None]:
         made = _typehints.import_object(settings.class_path) if "." in settings.class_path else None
         if not inspect.isfunction(made):
             return adapt(hint, settings)
         if not returns(made, _typehints.get_subclass_types(hint.__args__[-1]), None):
             expected = getattr(hint.__args__[-1], "__name__", "")
             raise ImportError(f"Expected '{settings.class_path}' to be a function that returns {expected}.")
-        return settings, {len(hint.__args__) - 1}
+        supplied_names = {name for name in _SUPPLIED if _requires(made, name)}
+        return settings, {len(hint.__args__) - 1} | supplied_names
 
     def returns(function: Any, kinds: Any, logger: Any) -> bool:
         """Whether a function says that it returns one of the classes, or says nothing."""
@@ -143,3 +147,35 @@ def naming(
         yield
     finally:
         vars(_typehints).update(before)
+
+
+@contextmanager
+def supplied(name: str) -> Iterator[None]:
+    """A context in which a class that a callable setting names need not be given the argument ``name``.
+
+    Whoever calls the class gives it, as it gives the positional arguments. Where the argument has a default it stays a
+    setting, so that configs with it can still be read.
+    """
+    adapt = _typehints.adapt_partial_callable_class
+
+    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int | str] | None]:
+        settings, skipped = adapt(hint, settings)
+        made: Any = _typehints.import_object(settings.class_path) if skipped is not None else None
+        return settings, skipped | {name} if skipped is not None and _requires(made, name) else skipped
+
+    vars(_typehints)["adapt_partial_callable_class"] = adapt_callable
+    _SUPPLIED.append(name)
+    try:
+        yield
+    finally:
+        _SUPPLIED.remove(name)
+        vars(_typehints)["adapt_partial_callable_class"] = adapt
+
+
+def _requires(made: Callable[..., Any], name: str) -> bool:
+    """Whether a class or a function has an argument of this name without a default."""
+    try:
+        argument = inspect.signature(made).parameters.get(name)
+    except (TypeError, ValueError):
+        return False
+    return argument is not None and argument.default is inspect.Parameter.empty

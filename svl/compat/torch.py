@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -13,31 +13,67 @@ from torch._inductor.exc import InductorError
 from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
 from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 __all__ = [
-    "BATCH_NORM",
     "CONVOLUTION",
+    "DispatchMode",
     "InductorError",
     "OpOverload",
     "compile_graph",
     "cpp_compiler",
+    "has_hooks",
     "pytree",
     "schema",
+    "trace",
+    "unfused_recurrence",
     "untraced",
+    "version",
 ]
 
 CONVOLUTION: type[nn.Module] = nn.modules.conv._ConvNd
 """The base class of convolutions of any number of dimensions."""
-BATCH_NORM: type[nn.Module] = nn.modules.batchnorm._BatchNorm
-"""The base class of batch normalisations, which keep running statistics."""
+DispatchMode = TorchDispatchMode
+"""The base class of contexts that replace operations of torch below ``torch.func``'s transformations."""
 
 
 def untraced() -> AbstractContextManager[Any]:
     """Within the block, tensors are real ones, also while a function is being traced."""
     return _disable_current_modes()
+
+
+def trace(function: Callable[..., Any]) -> Callable[..., GraphModule]:
+    """A function that traces ``function`` without computing it; tensors from outside become constants of the graph."""
+    return make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)
+
+
+@contextmanager
+def unfused_recurrence() -> Iterator[None]:
+    """Within the block, recurrent layers are computed operation by operation; cuDNN and oneDNN are off.
+
+    The documented contexts also set how float32 is rounded, which warns on some machines.
+    """
+    before = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    torch._C._set_cudnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before[0])
+        torch._C._set_cudnn_enabled(before[1])
+
+
+def version(tensor: Tensor) -> int:
+    """A number that grows with every operation that changes the tensor in place."""
+    return int(tensor._version)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether anything is called before or after the module's ``forward``."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def schema(target: Any) -> Any:

@@ -21,6 +21,7 @@ from svl.data.streams import make_stream, stream_settings
 from svl.errors import SettingError
 from svl.interventions.on_data import Batch, DataIntervention
 from svl.replicas import Replicas
+from svl.tasks.stored import check_unchanged, contents
 from svl.tasks.task import Task
 
 
@@ -169,6 +170,12 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         methods = ("batch", "learned", "examples", "test_batch", "advance", "micro_batches")
         return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in methods)
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether steps can have several micro-batches, or examples of unequal weight."""
+        names = ("weights", "micro_batches", "examples_at_once")
+        return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in names)
+
     # Settings that differ by replica ------------------------------------------------------------------------------
 
     @property
@@ -284,6 +291,14 @@ class ReuseDataModule(pl.LightningDataModule, ABC):
         self.total_steps, self.steps_per_batch, self.measured_steps = total_steps, steps_per_batch, measured
         for branch in self.branches.values():
             branch.schedule(total_steps, steps_per_batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The hashes of the task's stored data, for checkpoints; empty if there are none."""
+        return contents(self.task)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Raise :class:`SettingError` if the task's stored data are not those of the checkpoint."""
+        check_unchanged(state_dict, self.task, f"{self.prefix}task")
 
     def train_dataloader(self) -> Any:
         return Steps(self)

@@ -62,8 +62,9 @@ class Batch:
 
 
 class DataIntervention(ABC):
-    """A pure function of examples and their counters, with the same result each time an example is used in a phase.
+    """A pure function of examples, their counters and the step.
 
+    Most have the same result each time an example is used in a phase; an augmentation uses ``batch.draw.step`` too.
     Its attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica. The test
     set is not changed.
     """

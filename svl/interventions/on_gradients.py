@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar
+from abc import abstractmethod
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl.replicas import Replicas
+from svl.interventions.on_model import ModelIntervention
 
 
-class GradientIntervention(ABC):  # noqa: B024 - its two kinds share no method that a subclass must define
-    """An intervention under ``model.interventions``, which acts on each replica independently.
+class GradientIntervention(ModelIntervention):
+    """An intervention on the gradients of each replica.
 
-    The gradients of all parameters of a replica are one row of numbers; those of frozen parameters are 0. Its
-    attributes have the names of its constructor's arguments; those in ``per_replica`` can vary by replica.
+    The gradients of all parameters of a replica are one row of numbers; those of frozen parameters are 0.
     """
-
-    per_replica: ClassVar[frozenset[str]] = frozenset()
-
-    def prepare(self, replicas: Replicas, prefix: str) -> dict[str, Tensor]:
-        """The settings that the intervention needs, as tensors ``[replica, ...]``; called once, before training."""
-        return {name: torch.tensor(column) for name, column in replicas.columns(prefix, self).items()}
 
 
 class BatchGradientIntervention(GradientIntervention):

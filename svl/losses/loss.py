@@ -20,7 +20,8 @@ class Loss(ABC):
 
     Attributes:
         targets: the kinds of target that the loss can be used with: ``sign`` for labels -1 and 1, ``number`` for real
-            numbers, ``class`` for classes numbered from 0; see :attr:`svl.tasks.Task.target`.
+            numbers, ``vector`` for several real numbers an example, ``class`` for classes numbered from 0; see
+            :attr:`svl.tasks.Task.target`.
         per_position: whether the loss can be used with a target at each position; then it must leave out the positions
             without a target, see :func:`mean_over_positions`.
     """
@@ -36,9 +37,17 @@ class Loss(ABC):
 
         Args:
             outputs: the network's outputs; tasks with signs or numbers have one output.
-            targets: ``[batch]``, or ``[batch, position]`` with a target at each position, where NaN (numbers) or -100
-                (classes) marks a position without a target.
+            targets: ``[batch]``; ``[batch, output]`` for vectors; or ``[batch, position]`` with a target at each
+                position, where NaN (numbers) or -100 (classes) marks a position without a target.
         """
+
+    def for_task(self, task: Task) -> Loss:
+        """The loss with what it needs of a task that it fits, such as weights of its classes; by default itself.
+
+        Raises:
+            SettingError: for arguments that do not suit the task.
+        """
+        return self
 
     def fits(self, task: Task) -> bool:
         """Whether the loss can be used with a task's targets."""

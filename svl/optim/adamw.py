@@ -29,6 +29,7 @@ class AdamW(UpdateRule):
     """
 
     per_replica: ClassVar[frozenset[str]] = frozenset({"lr", "beta1", "beta2", "eps", "weight_decay"})
+    elementwise: ClassVar[bool] = True
     is_adaptive: ClassVar[bool] = True
 
     def __init__(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import random as python_random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,7 +20,9 @@ INITIALISATIONS = ("pytorch", "gaussian")
 
 
 def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisation = "pytorch") -> nn.Module:
-    """The network of one replica before training: ``build()`` with torch's CPU generator seeded by the replica's key.
+    """The network of one replica before training: ``build()`` with all generators seeded by the replica's key.
+
+    These are the global generators of torch (on the CPU), NumPy and Python's ``random``, which are put back afterwards.
 
     Args:
         build: builds the network of one replica; its constructor initialises it.
@@ -27,14 +32,28 @@ def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisat
             biases to zero.
     """
     first, second = random.fold(random.key(seed), "init").tolist()
-    with torch.random.fork_rng(devices=[]):
+    with kept_generators():
         # torch.manual_seed would also seed every GPU.
         torch.default_generator.manual_seed(first << 31 | second >> 1)
+        np.random.seed(first)  # noqa: NPY002 (the global generator is what a constructor may draw from)
+        python_random.seed(first << 32 | second)
         network = build()
         if init == "gaussian":
             for name, parameter in network.named_parameters():
                 _draw_gaussian(name, parameter)
     return network
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """A context after which torch's CPU generator, NumPy's and Python's global ones are as they were."""
+    numpy_state, python_state = np.random.get_state(), python_random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        python_random.setstate(python_state)
 
 
 @torch.no_grad()

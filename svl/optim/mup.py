@@ -42,7 +42,8 @@ class MuP(Parameterisation):
         base_width: the width at which all factors are 1.
 
     Raises:
-        SettingError: for a base width below 1, or a network without an argument ``width``.
+        SettingError: for a base width below 1, a network without an argument ``width``, or an optimizer for which the
+            table does not hold.
     """
 
     def __init__(self, base_width: int = 1) -> None:
@@ -56,6 +57,9 @@ class MuP(Parameterisation):
         rule: UpdateRule,
         numbers: Mapping[str, Float[Tensor, "replica"]],
     ) -> dict[str, Factors]:
+        if not rule.elementwise or rule.needs_two_gradients:
+            allowed = "optimizers such as SGD and AdamW, which are elementwise and take one gradient"
+            raise SettingError("", "MuP", f"{allowed}; {type(rule).__name__} is not one")
         try:
             base = make(width=self.base_width)
         except SettingError as error:

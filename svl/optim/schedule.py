@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svl.errors import SettingError
+from svl.optim.rule import UpdateRule
 
 Schedule = Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
 
@@ -57,3 +58,22 @@ def factors(schedules: Mapping[str, Schedule], steps: int) -> Float[Tensor, "ste
             raise SettingError(key, class_name, "a schedule whose rates are finite and at least 0")
         product *= values
     return product
+
+
+def rates_of(schedules: Mapping[str, Schedule], rule: UpdateRule, steps: int) -> Float[Tensor, "step"] | None:
+    """The factor on an optimizer's learning rates at each step, or ``None`` without schedules.
+
+    Args:
+        schedules: as for :func:`factors`.
+        rule: the optimizer.
+        steps: number of steps of the whole fit.
+
+    Raises:
+        SettingError: as :func:`factors` does, and for an optimizer without ``lr``.
+    """
+    if not schedules:
+        return None
+    if "lr" not in rule.per_replica:
+        allowed = f"null: schedules multiply lr, which {type(rule).__name__} does not have"
+        raise SettingError("model.schedules", ", ".join(schedules), allowed)
+    return factors(schedules, steps)

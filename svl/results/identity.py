@@ -36,10 +36,14 @@ Another number of threads changes numbers by rounding alone.
 """
 FREE_TO_MEASURE = (*FREE, "trainer", "target", "data.test_size", "model.threads")
 """Settings that may differ when a checkpoint is evaluated."""
+_NEW = {"model.optimizer.dampening": 0.0}
+"""Settings that runs of an older svl lack, by what it did, where that is neither null nor false."""
 
 
 def content_hash(config: str) -> str:
     """Name a fit by what it computes: equal for configs that differ only in where and how the fit is recorded.
+
+    Settings that are null or false are left out: a setting that is new in svl is so by default, and names no other fit.
 
     Args:
         config: the resolved config.
@@ -48,13 +52,15 @@ def content_hash(config: str) -> str:
     settings = {
         key: value
         for key, value in flatten(yaml.safe_load(config))
-        if not any(key == name or key.startswith(f"{name}.") for name in free)
+        if not _is_unused(key, value) and not any(key == name or key.startswith(f"{name}.") for name in free)
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = "") -> list[tuple[str, Any, Any]]:
     """The settings in which two resolved configs differ: ``(key, before, now)``, keys without ``init_args``.
+
+    A setting that only one of them has, and that is null or false there, is new in svl or gone: it is no difference.
 
     Args:
         free: settings that may differ, which are left out.
@@ -63,11 +69,15 @@ def differences(before: Any, now: Any, free: Sequence[str] = FREE, key: str = ""
     if key in free:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
-        return [
-            difference
-            for name in sorted({*before, *now})
-            for difference in differences(
-                before.get(name), now.get(name), free, key if name == "init_args" else f"{key}.{name}".lstrip(".")
-            )
-        ]
+        found = []
+        for name in sorted({*before, *now}):
+            part = key if name == "init_args" else f"{key}.{name}".lstrip(".")
+            if (name in before and name in now) or not _is_unused(part, before.get(name, now.get(name))):
+                found += differences(before.get(name), now.get(name), free, part)
+        return found
     return [] if before == now else [(key, before, now)]
+
+
+def _is_unused(key: str, value: Any) -> bool:
+    """Whether a setting asks for nothing, as settings that are new in svl do by default."""
+    return value is None or value is False or (key in _NEW and value == _NEW[key])

@@ -36,23 +36,27 @@ class Corpus:
         train: bytes of the training files.
         test: bytes of the held-out files.
         digest: SHA-256 of both, shortened, with the numbers of files and bytes; it does not depend on where files lie.
+        parts: SHA-256 of each, shortened, by name.
     """
 
     train: UInt8[Tensor, "train"]
     test: UInt8[Tensor, "test"]
     digest: str
+    parts: dict[str, str]
 
 
 @functools.lru_cache(maxsize=4)
 def read(places: tuple[str, ...] | None, pattern: str, held_out: float, max_bytes: int | None) -> Corpus:
     """The corpus of some files; the last few that were read are kept.
 
+    Of a single file, the end is the test set, in place of the files that are held out of several.
+
     Args:
         places: absolute paths of files and folders, and patterns; ``None`` for Python's standard library.
         pattern, held_out, max_bytes: as :class:`svl.tasks.Text` takes them.
 
     Raises:
-        SettingError: for a place without files, files that cannot be read, or fewer than two files.
+        SettingError: for a place without files, files that cannot be read, or no file that is not empty.
     """
     named = sorted((zlib.crc32(os.fsencode(name)), name, path) for path, name in _files(places, pattern).items())
     files: list[tuple[str, Path]] = []
@@ -62,17 +66,28 @@ def read(places: tuple[str, ...] | None, pattern: str, held_out: float, max_byte
         if size and total + size <= (max_bytes or float("inf")):
             files.append((name, path))
             total += size
+    if len(files) == 1 == len([path for _, _, path in named if path.stat().st_size]):
+        text = _content(files[0][1])
+        cut = len(text) - max(1, round(held_out * len(text)))
+        return _corpus(text[:cut], text[cut:], f"1 file, {total} bytes")
     if len(files) < 2:
         key, value = (PATHS, places and list(places)) if max_bytes is None else ("max_bytes", max_bytes)
-        raise SettingError(
-            key, value, f"two files or more of the pattern {pattern!r} that are not empty: some are held out"
+        allowed = (
+            f"two files or more of the pattern {pattern!r} that are not empty, since some are held out; or one alone"
         )
+        raise SettingError(key, value, allowed)
     count = min(max(1, round(held_out * len(files))), len(files) - 1)
     train, test = (
         _SEPARATOR.join(_content(path) for _, path in sorted(part)) for part in (files[count:], files[:count])
     )
-    digest = hashlib.sha256(hashlib.sha256(train).digest() + hashlib.sha256(test).digest()).hexdigest()[:16]
-    return Corpus(_tensor(train), _tensor(test), f"{digest} ({len(files)} files, {total} bytes)")
+    return _corpus(train, test, f"{len(files)} files, {total} bytes")
+
+
+def _corpus(train: bytes, test: bytes, size: str) -> Corpus:
+    both = hashlib.sha256(train), hashlib.sha256(test)
+    digest = hashlib.sha256(b"".join(part.digest() for part in both)).hexdigest()[:16]
+    parts = {name: part.hexdigest()[:16] for name, part in zip(("training text", "test text"), both, strict=True)}
+    return Corpus(_tensor(train), _tensor(test), f"{digest} ({size})", parts)
 
 
 def _files(places: tuple[str, ...] | None, pattern: str) -> dict[Path, str]:

@@ -32,7 +32,8 @@ class Task(ABC):
         per_position: whether there is a target at each position: outputs ``[batch, position, output]``, targets
             ``[batch, position]``, in which NaN (regression) or -100 (classes) marks a position without a target.
         target: the kind of the targets, by which losses are chosen that fit: ``sign`` for labels -1 and 1, ``number``
-            for real numbers, ``class`` for classes numbered from 0.
+            for real numbers, ``vector`` for ``output_dim`` real numbers an example, ``[batch, output]``, ``class`` for
+            classes numbered from 0.
         population_size: number of distinct inputs if they can be enumerated, else ``None``.
         train_size: number of training examples if it is limited (a stored dataset), else ``None``.
         test_size: number of test examples if the task fixes it, else ``None``.
@@ -43,7 +44,11 @@ class Task(ABC):
             coordinates in {-1, 1}, ``gaussian`` for N(0, I); else ``None``. The C++ kernel relies on it.
         has_teacher: whether the labels depend on a teacher drawn once for each replica, so that :meth:`labels` with
             another key gives those of another teacher.
-        digest: a hash of stored data, kept in a run's summary; ``None`` if the settings determine the data.
+        digest: a hash of stored data, kept in a run's summary and its checkpoints, from which a fit resumes only on
+            data of the same hash; ``None`` if the settings determine the data.
+        parts: hashes of the parts of stored data, by name, so that a refused resume can say which has changed.
+        source_setting: the setting that says where stored data come from, for errors.
+        notes: what the task decided about its data and the user may not expect; printed before a fit.
         has_perplexity: whether exp(loss) is reported.
         reference_loss: short name of the loss that :meth:`references` returns; fits with another loss have no reference
             predictors.
@@ -62,6 +67,9 @@ class Task(ABC):
     input_law: Literal["signs", "gaussian"] | None = None
     has_teacher: bool = False
     digest: str | None = None
+    parts: Mapping[str, str] = {}
+    source_setting: ClassVar[str] = ""
+    notes: tuple[str, ...] = ()
     has_perplexity: bool = False
     reference_loss: str = "squared"
     per_replica: ClassVar[frozenset[str]] = frozenset()
@@ -70,6 +78,16 @@ class Task(ABC):
     def has_accuracy(self) -> bool:
         """Whether the task has an accuracy; by default, if the subclass implements :meth:`correct`."""
         return type(self).correct is not Task.correct
+
+    @property
+    def other_kinds(self) -> Mapping[str, str]:
+        """Kinds of target that the task could have too, each with the setting for it; by default none."""
+        return {}
+
+    @property
+    def class_counts(self) -> Int[Tensor, "class"] | None:
+        """Numbers of stored training targets of each class; ``None`` if there are no classes, or none are counted."""
+        return None
 
     @property
     def label_count(self) -> int | None:

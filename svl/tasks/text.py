@@ -19,6 +19,8 @@ from svl.tasks.task import Task
 class Text(Task):
     """Prediction of each byte of a window of text from the bytes before it; the test set is files never trained on.
 
+    The end of a single file is its test set.
+
     Files are concatenated in the order of their paths, separated by zero bytes. Window number w is bytes w (length + 1)
     to (w + 1) (length + 1) - 1 of the training files, so ``train_size`` = floor(bytes / (length + 1)); the remaining
     bytes are not used. Example number i is window pi(i mod ``train_size``), where the permutation pi is drawn once for
@@ -33,7 +35,8 @@ class Text(Task):
         pattern: pattern of the names of files in folders, such as ``"*.py"``.
         length: number of tokens (bytes) of an input.
         held_out: fraction of the files that are held out for the test set, above 0 and below 1: at least one, and those
-            with the smallest CRC-32 of their path relative to the folder.
+            with the smallest CRC-32 of their path relative to the folder. Of a single file, this fraction of its bytes
+            at its end.
         max_bytes: largest number of bytes of the corpus: whole files are added in the order of that CRC-32, and those
             that would exceed it are skipped; ``None`` for no limit.
         test_windows: number of windows in the test set, spread evenly over the held-out files; fewer if these are too
@@ -51,6 +54,7 @@ class Text(Task):
     per_position = True
     target = "class"
     has_perplexity = True
+    source_setting = PATHS
 
     def __init__(
         self,
@@ -82,7 +86,7 @@ class Text(Task):
             parts = f"{len(corpus.train)} bytes to train on and {len(corpus.test)} held out"
             raise SettingError("length", length, f"below {shorter}, because the corpus has {parts}")
         self._train, self._test = Table(_cut(corpus.train, length)), Table(_cut(corpus.test, length))
-        self.digest = corpus.digest
+        self.digest, self.parts = corpus.digest, corpus.parts
         self.input_shape = (length,)
         self.train_size = self.population_size = len(self._train)
         self.test_size = min(test_windows, len(self._test))

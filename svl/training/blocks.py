@@ -12,7 +12,7 @@ from torch import Tensor
 
 from svl.compat.torch import pytree
 
-CONSTANT = ("settings", "hyper", "interventions", "frozen", "key")
+CONSTANT = ("settings", "hyper", "interventions", "frozen", "key", "constants")
 """The parts of a block's tensors that no step changes."""
 
 

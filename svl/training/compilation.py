@@ -2,8 +2,9 @@
 
 At every call ``torch.compile`` checks the properties of all inputs, under a lock, and it counts frames in global state.
 Blocks run in several threads, and the tensors of a stack never change shape, so these checks would only cost time.
-Therefore the function is traced once by ``make_fx``. What is the same at every step is split off (:func:`hoist`), and
-the rest is compiled by the backend of ``torch.compile``, whose cache on disk is used again by the next run.
+Therefore the function is traced once (:func:`svl.compat.torch.trace`). What is the same at every step is split off
+(:func:`hoist`), and the rest is compiled by the backend of ``torch.compile``, whose cache on disk is used again by the
+next run.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema
+from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema, trace
 from svl.training.blocks import Block
 
 _SMALLER_FUSIONS = (4, 1)
@@ -84,8 +84,7 @@ class BlockFunction:
         def flat_function(*tensors: Tensor) -> tuple[Tensor, ...]:
             return self.function(block.nest(list(tensors[len(more) :])), *tensors[: len(more)])
 
-        # Fake tensors: tracing must not train.
-        return make_fx(flat_function, tracing_mode="fake")(*more, *block.flat)
+        return trace(flat_function)(*more, *block.flat)
 
 
 def hoist(graph: GraphModule, is_constant: list[bool]) -> tuple[GraphModule, GraphModule]:

@@ -58,7 +58,7 @@ class Evaluation:
         There are always ``plan.evaluation_rows`` examples; :meth:`valid` says which of them are in the test set.
         """
         inputs, targets = self._test_batch(tensors, start)
-        return self.steps.batch_route.outputs(tensors["params"], inputs), targets
+        return self.steps.batch_route.outputs(tensors, inputs, start), targets
 
     def valid(self, start: Int[Tensor, ""]) -> Bool[Tensor, "batch"]:
         """Which of the examples from ``start`` on are in the test set."""
@@ -82,5 +82,5 @@ class Evaluation:
         data = self.spec.data
         draw = self.steps.draw(tensors, step + ahead, torch.zeros_like(ahead))
         draw = draw._replace(state=data.ahead(draw.state, ahead))
-        gradients = self.steps.batch_route.of_batch(tensors["params"], data.batch(draw))
+        gradients = self.steps.batch_route.of_batch(tensors, data.batch(draw), draw)
         return (self.spec.packing.row(gradients.matrices, tensors["frozen"]),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -71,20 +71,25 @@ def stack_hyper(
     groups: dict[str, ParameterGroup],
     replicas: Replicas,
     factors: Mapping[str, Factors] | None = None,
+    find: Callable[[str, list[str]], list[str]] | None = None,
 ) -> StackHyper:
     """Hyperparameters of every parameter.
 
     Args:
         names: the network's parameter names.
         factors: the parameterisation's factors, by parameter; they also multiply the values that a group sets. Factors
-            on hyperparameters that ``rule`` does not have are ignored.
+            on the weight decay of a ``rule`` without one are ignored.
+        find: the parameters that a pattern matches, where some have several names; by their names if left out.
 
     Raises:
-        SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, or a group
-            that sets a hyperparameter that ``rule`` does not have.
+        SettingError: for a pattern that matches nothing, a parameter in two groups, a number out of range, a group that
+            sets a hyperparameter that ``rule`` does not have, or factors on the rates of a rule without ``lr``.
     """
-    base = replicas.columns("model.optimizer.", rule)
-    group_of = _assign(names, groups)
+    every = replicas.columns("model.optimizer.", rule)
+    base = {key: column for key, column in every.items() if key not in rule.optional or any(column)}
+    if "lr" not in base and any(torch.as_tensor(factor.lr).ne(1).any() for factor in (factors or {}).values()):
+        raise SettingError("model.parameterisation", None, f"null: {type(rule).__name__} has no lr to multiply")
+    group_of = _assign(names, groups, find or _find)
     columns = {name: _group_columns(name, group, replicas) for name, group in groups.items()}
     for name, column in columns.items():
         for key in ("lr", "weight_decay"):
@@ -111,11 +116,17 @@ def stack_hyper(
     return hyper
 
 
-def _assign(names: list[str], groups: dict[str, ParameterGroup]) -> dict[str, str]:
+def _find(pattern: str, names: list[str]) -> list[str]:
+    return [name for name in names if fnmatchcase(name, pattern)]
+
+
+def _assign(
+    names: list[str], groups: dict[str, ParameterGroup], find: Callable[[str, list[str]], list[str]]
+) -> dict[str, str]:
     group_of = dict.fromkeys(names, "")
     for group_name, group in groups.items():
         for pattern in group.patterns:
-            matched = [name for name in names if fnmatchcase(name, pattern)]
+            matched = find(pattern, names)
             if not matched:
                 raise SettingError(f"model.groups.{group_name}.params", pattern, f"a pattern of {', '.join(names)}")
             for name in matched:

@@ -24,15 +24,16 @@ class Packing:
     Args:
         shapes: the shape of each parameter of one replica, by name, in the network's order.
         hyper: the hyperparameters and the data stream of each parameter; parameters share a matrix if all are equal.
+        apart: whether each parameter has a matrix of its own, for an optimizer that is not elementwise.
     """
 
-    def __init__(self, shapes: Mapping[str, torch.Size], hyper: StackHyper) -> None:
+    def __init__(self, shapes: Mapping[str, torch.Size], hyper: StackHyper, apart: bool = False) -> None:
         self.shapes = dict(shapes)
         by_rates: dict[tuple[bytes, ...], list[str]] = {}
         for name in shapes:
             rates = (*hyper.rule[name].values(), hyper.frozen[name])
             alike = (hyper.stream[name].encode(), *(rate.cpu().numpy().tobytes() for rate in rates))
-            by_rates.setdefault(alike, []).append(name)
+            by_rates.setdefault((name.encode(),) if apart else alike, []).append(name)
         self.names = {str(number): names for number, names in enumerate(by_rates.values())}
         self.stream = {label: hyper.stream[names[0]] for label, names in self.names.items()}
 
@@ -44,12 +45,18 @@ class Packing:
     def unpack(self, packed: Packed) -> dict[str, Float[Tensor, "..."]]:
         """The parameters as views of matrices ``[replica, number]``, or of one replica's rows ``[number]``."""
         parameters = {}
-        for label, names in self.names.items():
-            pieces = packed[label].split([self.shapes[name].numel() for name in names], dim=-1)
-            for name, piece in zip(names, pieces, strict=True):
-                shape = self.shapes[name]
-                parameters[name] = piece.unflatten(-1, shape) if shape else piece.squeeze(-1)
+        for label in self.names:
+            parameters.update(self.unpack_matrix(label, packed[label]))
         return {name: parameters[name] for name in self.shapes}
+
+    def unpack_matrix(self, label: str, matrix: Tensor) -> dict[str, Tensor]:
+        """The parameters of one matrix ``[replica, number]``, or of a replica's row of it, as views."""
+        names, parameters = self.names[label], {}
+        pieces = matrix.split([self.shapes[name].numel() for name in names], dim=-1)
+        for name, piece in zip(names, pieces, strict=True):
+            shape = self.shapes[name]
+            parameters[name] = piece.unflatten(-1, shape) if shape else piece.squeeze(-1)
+        return parameters
 
     def row(
         self, packed: Packed, frozen: Mapping[str, Bool[Tensor, "replica"]]
@@ -59,6 +66,10 @@ class Packing:
             torch.where(broadcast_to(frozen[label], packed[label]) > 0, 0.0, packed[label]) for label in self.names
         ]
         return torch.cat(parts, dim=-1)
+
+    def whole_row(self, packed: Packed) -> Float[Tensor, "replica number"]:
+        """All matrices side by side, with the numbers of frozen parameters too."""
+        return torch.cat([packed[label] for label in self.names], dim=-1)
 
     def places(self) -> dict[str, tuple[int, int]]:
         """The place of each parameter in a row: where it begins and where it ends, as in a slice."""

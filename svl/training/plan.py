@@ -34,7 +34,6 @@ _REPLICAS_PER_CALL = 64, 512  # of the C++ loop, at least and at most
 _LEAST_PER_CALL = 8  # whose steps take about as long as drawing the indices of a step
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
-_EVALUATION_NUMBERS = 2**20
 
 RouteType = TypeVar("RouteType", bound=Route)
 
@@ -157,9 +156,7 @@ class Plan:
         assert batch_route is not None and step_route is not None
         if step_route is NativeSteps:
             blocks = _blocks(spec, micro, _replicas_per_call(spec))
-        # A power of two, so that few sizes of the test set make a ragged end.
-        rows = 1 << max(0, (_EVALUATION_NUMBERS // spec.example_size).bit_length() - 1)
-        rows = min(1024, rows, data.test_size)
+        rows = spec.evaluation_rows
         # The C++ loop and the C++ kernel need no compilation, and what is measured is not worth it by itself.
         compiles_evaluation = compiles_gradients = is_compiled and step_route is not NativeSteps
         if execution.evaluations is not None:
@@ -286,4 +283,6 @@ def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_fac
 
 def _is_worth_compiling(spec: StackSpec, calls: int) -> bool:
     wanted = spec.execution.compile
-    return wanted == "always" or (wanted == "auto" and calls >= _CALLS_WORTH_COMPILING)
+    # A recurrent layer is one operation for each position, of which a compiled step has thousands.
+    is_worth = calls >= _CALLS_WORTH_COMPILING and not spec.contents.is_recurrent
+    return wanted == "always" or (wanted == "auto" and is_worth)

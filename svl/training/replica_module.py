@@ -18,10 +18,11 @@ from svl.compat.lightning import checkpoint_intervals, count_steps
 from svl.data.reuse import ReuseDataModule
 from svl.data.steps import MeasureAt, MeasuredSteps
 from svl.errors import SettingError, within
-from svl.interventions.on_gradients import GradientIntervention
+from svl.interventions.on_model import ModelIntervention
 from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
+from svl.optim.checking import check_class
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
@@ -53,7 +54,8 @@ class ReplicaModule(pl.LightningModule):
         parameterisation: factors on initial values and rates: Alpha or MuP.
         schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
             product.
-        interventions: changes of the gradients, by name, one after the other; see :mod:`svl.interventions`.
+        interventions: changes of the gradients or the weights, by name, one after the other; see
+            :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
         fused: in a compiled fit, use the C++ and Triton kernels where they apply, and outer sums for gradients over a
@@ -86,7 +88,7 @@ class ReplicaModule(pl.LightningModule):
         init: Initialisation = "pytorch",
         parameterisation: Parameterisation | None = None,
         schedules: dict[str, Schedule] | None = None,
-        interventions: dict[str, GradientIntervention] | None = None,
+        interventions: dict[str, ModelIntervention] | None = None,
         replicas: Replicas | None = None,
         compile: Compile = "auto",
         fused: bool = True,
@@ -99,6 +101,8 @@ class ReplicaModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        if optimizer is not None:
+            check_class(optimizer, "optimizer")
         self.build, self.loss, self.optimizer = network, loss_names.make(loss), optimizer or SGD()
         self.groups, self.init, self.replicas = groups or {}, init, replicas or Replicas()
         self.parameterisation, self.interventions = parameterisation, interventions or {}

@@ -19,22 +19,29 @@ from svl.interventions.on_gradients import (
     GradientIntervention,
     SampleGradientIntervention,
 )
+from svl.interventions.on_model import ModelIntervention
+from svl.interventions.on_weights import WeightIntervention
 from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
+from svl.optim.checking import check_optimizer
 from svl.optim.initialisation import Initialisation
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
-from svl.optim.schedule import Schedule
-from svl.optim.schedule import factors as schedule_factors
+from svl.optim.schedule import Schedule, rates_of
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas
+from svl.tasks.purity import check_pure
 from svl.training import network as plain_network
+from svl.training.contents import KEY, Contents
 from svl.training.groups import ParameterGroup, StackHyper, stack_hyper
 from svl.training.network import Build
 from svl.training.objective import Objective
 from svl.training.packing import Packing
 from svl.training.team import Team
+
+_EVALUATION_NUMBERS = 2**20
+_LEAST_TESTS_AT_ONCE = 32
 
 Compile = Literal["auto", "always", "never"]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -53,7 +60,7 @@ class TrainingSettings:
         init: initial weights.
         parameterisation: factors on initial values and rates.
         schedules: learning-rate schedules, by name; multiplied.
-        interventions: on the gradients, by name.
+        interventions: on the gradients or the weights, by name.
     """
 
     network: Build = MLP
@@ -64,7 +71,7 @@ class TrainingSettings:
     init: Initialisation = "pytorch"
     parameterisation: Parameterisation | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
-    interventions: Mapping[str, GradientIntervention] = field(default_factory=dict)
+    interventions: Mapping[str, ModelIntervention] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,12 +108,13 @@ class StackSpec:
         hyper: rates, scales and freezing of each parameter.
         objective: the loss and what counts as correct.
         rule: the optimizer.
-        interventions: on the gradients, by name.
+        interventions: on the gradients or the weights, by name.
         rates: the schedules' factor on the rates at each step, or ``None`` without schedules.
         replicas: number of replicas.
         example_size: numbers that one example has at the network's input and output.
         activations: numbers that the network's modules return for one example.
         measures: names of the task's own measures of a test example.
+        contents: what the network holds and does.
         execution: how to compute.
         team: the processes that share the work.
     """
@@ -118,23 +126,30 @@ class StackSpec:
     hyper: StackHyper
     objective: Objective
     rule: UpdateRule
-    interventions: Mapping[str, GradientIntervention]
+    interventions: Mapping[str, ModelIntervention]
     rates: Float[Tensor, "step"] | None
     replicas: int
     example_size: int
     activations: int
     measures: tuple[str, ...]
+    contents: Contents = field(default_factory=Contents)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     team: Team = field(default_factory=Team)
 
     @classmethod
     def of(
-        cls, data: ReuseDataModule, training: TrainingSettings, network: nn.Module, execution: ExecutionSettings
+        cls,
+        data: ReuseDataModule,
+        training: TrainingSettings,
+        network: nn.Module,
+        execution: ExecutionSettings,
+        differing: tuple[str, ...] = (),
     ) -> StackSpec:
         """Check that the parts fit together and work out what does not change.
 
         Args:
             network: one plain network, made by ``training.network``.
+            differing: names of its buffers that differ by seed.
 
         Raises:
             SettingError: for settings that do not fit together.
@@ -142,38 +157,58 @@ class StackSpec:
         replicas, groups = training.replicas, dict(training.groups)
         with within("model"):
             loss = loss_names.make(training.loss)
-        example_size, measures = plain_network.check(training.network, network, data.task, loss)
+        check_pure(data.task)
+        checked = plain_network.check(training.network, network, data.task, loss, differing)
+        example_size, measures, contents = checked
+        with within("model.loss"):
+            loss = loss.for_task(data.task)
         for name in data.task.per_replica:
             plain_network.check_losses(data.task, name, replicas.vary.get(f"data.task.{name}", ()), loss)
         shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
-        factors = _factors(training, network, data) if training.parameterisation else {}
-        hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors)
+        check_optimizer(training.optimizer, replicas, shapes)
+        factors = _factors(training, network, data, contents) if training.parameterisation else {}
+        hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors, contents.find)
+        for name in contents.frozen:
+            hyper.frozen[name] = torch.ones(len(replicas), dtype=torch.bool)
         settings = data.settings_of(replicas)
         _check_streams(data, groups, hyper)
         spec = cls(
             data=data,
             settings=settings,
             network=network,
-            packing=Packing(shapes, hyper),
+            packing=Packing(shapes, hyper, apart=not training.optimizer.elementwise),
             hyper=hyper,
             objective=Objective(loss, data.task),
             rule=training.optimizer,
             interventions=dict(training.interventions),
-            rates=schedule_factors(training.schedules, data.total_steps) if training.schedules else None,
+            rates=rates_of(training.schedules, training.optimizer, data.total_steps),
             replicas=len(replicas),
             example_size=example_size,
-            activations=plain_network.activations(network, data.task),
+            contents=contents,
+            activations=plain_network.activations(network, data.task, contents),
             measures=tuple(measures),
             execution=execution,
         )
         spec._check_interventions()
+        spec._check_whole_batches()
         return spec
+
+    @property
+    def numbers(self) -> set[str]:
+        """Names of the optimizer's hyperparameters that an update computes with."""
+        return set(next(iter(self.hyper.rule.values()), {}))
 
     @property
     def batch_interventions(self) -> dict[str, BatchGradientIntervention]:
         """The interventions that act on a batch's gradient."""
         every = self.interventions.items()
         return {name: part for name, part in every if isinstance(part, BatchGradientIntervention)}
+
+    @property
+    def weight_interventions(self) -> dict[str, WeightIntervention]:
+        """The interventions that act on the weights after each step."""
+        every = self.interventions.items()
+        return {name: part for name, part in every if isinstance(part, WeightIntervention)}
 
     @property
     def sampler(self) -> SampleGradientIntervention | None:
@@ -187,9 +222,37 @@ class StackSpec:
         turns = any(part.changes_inputs for part in self.data.interventions.values())
         return self.data.task.input_law == "signs" and not turns
 
+    @property
+    def evaluation_rows(self) -> int:
+        """Test examples that are measured at once; a divisor of their number if outputs depend on the whole batch."""
+        # A power of two, so that few sizes of the test set make a ragged end.
+        most = 1 << max(0, (_EVALUATION_NUMBERS // self.example_size).bit_length() - 1)
+        most = min(1024, most, self.data.test_size)
+        if not self.contents.mixes_tests:
+            return most
+        return next(rows for rows in range(most, 0, -1) if self.data.test_size % rows == 0)
+
     def shared_by(self, team: Team) -> StackSpec:
         """The same stack, whose work is shared by a team of processes."""
         return replace(self, team=team)
+
+    def _check_whole_batches(self) -> None:
+        """Raise :class:`SettingError` if a network needs each step's whole batch at once and does not get it."""
+        reason, data = self.contents.needs_whole_batches, self.data
+        name = type(self.network).__name__
+        if reason and ("batch" in self.settings or data.has_parts):
+            kind = "data.batch_ratio" if "batch" in self.settings else type(data).__name__
+            allowed = f"networks without that, where steps have weighted examples or several parts ({kind})"
+            raise SettingError(KEY, f"{name}, which {reason}", allowed)
+        if reason and self.sampler:
+            allowed = f"networks without that, where {type(self.sampler).__name__} takes examples one by one"
+            raise SettingError(KEY, f"{name}, which {reason}", allowed)
+        if self.contents.changing and data.streams:
+            allowed = "networks without that, where data.streams call the network several times a step"
+            raise SettingError(KEY, f"{name}, which changes its buffer {self.contents.changing[0]}", allowed)
+        if self.contents.mixes_tests and self.evaluation_rows < min(_LEAST_TESTS_AT_ONCE, data.test_size):
+            allowed = f"a size with a divisor from {_LEAST_TESTS_AT_ONCE} to 1024: {name} normalises over test examples"
+            raise SettingError("data.test_size", data.test_size, allowed)
 
     def _check_interventions(self) -> None:
         """Raise :class:`SettingError` unless the samples' own gradients can be had where they are needed."""
@@ -197,17 +260,22 @@ class StackSpec:
             if not isinstance(intervention, SampleGradientIntervention):
                 continue
             key, kind = f"model.interventions.{name}", type(intervention).__name__
-            if place:
+            if any(isinstance(part, GradientIntervention) for part in list(self.interventions.values())[:place]):
                 raise SettingError(key, kind, "the first place: it needs the gradients of the samples")
             is_uneven = "batch" in self.settings or type(self.data).weights is not ReuseDataModule.weights
             if self.data.streams or is_uneven:
                 raise SettingError(key, kind, "strategies without streams, whose batches are all of one size")
 
 
-def _factors(training: TrainingSettings, network: nn.Module, data: ReuseDataModule) -> dict[str, Factors]:
+def _factors(
+    training: TrainingSettings, network: nn.Module, data: ReuseDataModule, contents: Contents
+) -> dict[str, Factors]:
     """The parameterisation's factors on each parameter."""
     parameterisation = training.parameterisation
     assert parameterisation is not None
+    for alias, name in contents.aliases.items():
+        kind = type(parameterisation).__name__
+        raise SettingError("model.parameterisation", kind, f"null: {alias} is tied to {name}, which has other factors")
 
     def make(**settings: Any) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

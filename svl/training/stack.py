@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.optim.initialisation import INITIALISATIONS, initial_network
-from svl.replicas import broadcast_to
+from svl.training import contents
 from svl.training import network as plain_network
 from svl.training.blocks import Block, BlockRunner, view
 from svl.training.evaluation import Evaluation
@@ -25,7 +26,7 @@ from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
-from svl.training.state import StackState
+from svl.training.state import StackState, copy_into, stack_tensors
 from svl.training.team import Team
 
 
@@ -72,14 +73,13 @@ class ReplicaStack(nn.Module):
         replicas = self.replicas = training.replicas
         build = partial(plain_network.make, training.network, data.task)
         networks = {seed: initial_network(build, seed, training.init) for seed in set(replicas.seed)}
-        plain = networks[replicas.first_seed]
-        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings())
+        plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
+        contents.check_tensors(plain, name)
+        contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
+        differing = contents.differing_buffers(list(networks.values()), name)
+        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
         self.network = copy.deepcopy(plain)
-        for name, scale in self.spec.hyper.scale.items():
-            seeds = torch.stack([networks[seed].get_parameter(name).detach() for seed in replicas.seed])
-            owner, _, last = name.rpartition(".")
-            stacked = seeds * broadcast_to(scale, seeds)
-            setattr(self.network.get_submodule(owner), last, nn.Parameter(stacked, requires_grad=False))
+        stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
         interventions = {name: part.prepare(replicas, places[name]) for name, part in self.spec.interventions.items()}
         self.state = StackState(self.spec, self.network, replicas.key(), interventions)
@@ -128,6 +128,10 @@ class ReplicaStack(nn.Module):
         if team.divides_batches and self.spec.sampler:
             allowed = f"at most {len(self.replicas)}, one for each replica, where the samples' own gradients are used"
             raise SettingError("trainer.devices", team.size, allowed)
+        reason = self.spec.contents.needs_whole_batches
+        if team.divides_batches and reason:
+            allowed = f"at most {len(self.replicas)}, one for each replica: the network {reason}"
+            raise SettingError("trainer.devices", team.size, allowed)
         self.spec = self.measuring.spec = self.spec.shared_by(team)
 
     def exchange(self) -> None:
@@ -135,6 +139,21 @@ class ReplicaStack(nn.Module):
         # Only tensors on the device can be sent.
         _ = self.engine
         self.spec.team.exchange(self.state.trained())
+
+    @contextmanager
+    def having(self, row: Float[Tensor, "replica number"]) -> Iterator[None]:
+        """A context in which each replica has other weights, to measure them; afterwards it has its own again.
+
+        Args:
+            row: all weights, as an intervention on weights is given them.
+        """
+        packed = self.state.packed
+        before = {label: matrix.clone() for label, matrix in packed.items()}
+        try:
+            copy_into(packed, self.spec.packing.matrices(row))
+            yield
+        finally:
+            copy_into(packed, before)
 
     # Training -------------------------------------------------------------------------------------------------------
 

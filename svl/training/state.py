@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from svl.compat.torch import pytree
+from svl.optim.rule import UpdateRule
+from svl.replicas import broadcast_to
 from svl.training.spec import StackSpec
 
 
@@ -23,9 +25,12 @@ class StackState:
 
     Attributes:
         packed: parameters side by side in matrices; see :class:`~svl.training.packing.Packing`.
-        rule: the optimizer's state of each parameter, views of the packed one.
+        packed_rule: the optimizer's state of each matrix.
+        rule: that of each parameter, views of the packed one.
         record: what is remembered of the training since the last measurement, and the step of divergence.
         data: what the strategy remembers.
+        buffers: the network's own, where each replica has its own and training changes them.
+        constants: the same, where training does not.
         memory: what each intervention on the gradients remembers.
         settings: the strategy's settings.
     """
@@ -38,14 +43,18 @@ class StackState:
         interventions: dict[str, dict[str, Tensor]],
     ) -> None:
         self._packing, self._network = spec.packing, network
+        self._is_elementwise, self._needs_two_gradients = spec.rule.elementwise, spec.rule.needs_two_gradients
         names = spec.packing.names.items()
         # Rates and freezing are the same for all parameters of a matrix.
         self.hyper = {label: spec.hyper.rule[parameters[0]] for label, parameters in names}
         self.frozen = {label: spec.hyper.frozen[parameters[0]] for label, parameters in names}
         self.settings, self.key, self.interventions = spec.settings, key, interventions
-        self._pack({name: spec.rule.state(parameter) for name, parameter in self.parameters().items()})
-        row = spec.packing.row(self.packed, self.frozen)
+        self._pack()
+        self.packed_rule = {label: self._initial(spec.rule, label) for label in spec.packing.names}
+        self._name_rule()
+        row, weights = spec.packing.row(self.packed, self.frozen), spec.packing.whole_row(self.packed)
         self.memory = {name: part.state(row) for name, part in spec.batch_interventions.items()}
+        self.memory |= {name: part.state(weights) for name, part in spec.weight_interventions.items()}
         count = spec.replicas
         self.record: dict[str, Tensor] = {
             "diverged_at": torch.full((count,), -1),
@@ -55,6 +64,15 @@ class StackState:
             "steps": torch.zeros(count, dtype=torch.int64),
         }
         self.data = spec.data.initial_state(spec.settings)
+        self._contents = spec.contents
+
+    @property
+    def buffers(self) -> dict[str, Shaped[Tensor, "replica ..."]]:
+        return {name: self._network.get_buffer(name) for name in self._contents.changing}
+
+    @property
+    def constants(self) -> dict[str, Shaped[Tensor, "replica ..."]]:
+        return {name: self._network.get_buffer(name) for name in self._contents.differing}
 
     def parameters(self) -> dict[str, Float[Tensor, "replica ..."]]:
         """The stacked parameters under the plain network's own names."""
@@ -77,20 +95,27 @@ class StackState:
             "frozen": self.frozen,
             "interventions": self.interventions,
             "memory": self.memory,
+            "buffers": self.buffers,
+            "constants": self.constants,
         }
         if has_micro_batches:
             zero = torch.zeros(len(self.key), device=self.key.device)
             gradients = {label: torch.zeros_like(matrix) for label, matrix in self.packed.items()}
             nest["total"] = {"gradients": gradients, "loss": zero, "correct": zero.clone()}
+            if self._needs_two_gradients:
+                params = {label: torch.zeros_like(matrix) for label, matrix in self.packed.items()}
+                nest["ascent"] = {"params": params, "loss": zero.clone(), "correct": zero.clone()}
         return nest
 
     def trained(self) -> list[Any]:
         """The nests of tensors that training changes."""
-        return [self.packed, self.packed_rule, self.record, self.data, self.memory]
+        return [self.packed, self.packed_rule, self.record, self.data, self.memory, self.buffers]
 
     def checkpoint(self) -> dict[str, Any]:
         """The tensors that training changes, apart from the parameters."""
-        return {"rule": self.rule, "record": self.record, "data": self.data, "memory": self.memory}
+        nests = {"rule": self.rule, "record": self.record, "data": self.data, "memory": self.memory}
+        # Some are not in the network's state_dict.
+        return nests | ({"buffers": self.buffers} if self.buffers else {})
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Overwrite the tensors in place with those of a :meth:`checkpoint`."""
@@ -99,22 +124,59 @@ class StackState:
 
     def to(self, device: torch.device) -> None:
         """Move all tensors to the device of the network's parameters."""
-        for name in ("rule", "record", "data", "settings", "memory", "interventions", "hyper", "frozen"):
+        for name in ("packed_rule", "record", "data", "settings", "memory", "interventions", "hyper", "frozen"):
             setattr(self, name, pytree.tree_map(lambda tensor: tensor.to(device), getattr(self, name)))
-        self._pack(self.rule)
+        self._pack()
+        self._name_rule()
         self.key = self.key.to(device)
 
-    def _pack(self, rule: dict[str, dict[str, Tensor]]) -> None:
-        """Lay parameters and optimizer state out as matrices; the named ones are views of these from now on."""
+    def _pack(self) -> None:
+        """Lay the parameters out as matrices; the named ones are views of these from now on."""
         packing = self._packing
         self.packed = packing.pack(self.parameters())
         for name, part in packing.unpack(self.packed).items():
             self._network.get_parameter(name).data = part
-        parts = next(iter(rule.values()))
-        packed = {part: packing.pack({name: state[part] for name, state in rule.items()}) for part in parts}
-        self.packed_rule = {label: {part: packed[part][label] for part in parts} for label in packing.names}
-        views = {part: packing.unpack(matrices) for part, matrices in packed.items()}
-        self.rule = {name: {part: views[part][name] for part in parts} for name in rule}
+
+    def _initial(self, rule: UpdateRule, label: str) -> dict[str, Tensor]:
+        """The optimizer's state of one matrix, or of the one parameter in it, before the first step."""
+        matrix = self.packed[label]
+        if rule.elementwise:
+            return rule.state(matrix)
+        ((name, parameter),) = self._packing.unpack_matrix(label, matrix).items()
+        return rule.state_of(name, parameter)
+
+    def _name_rule(self) -> None:
+        """Make :attr:`rule`: parts of a matrix's shape by parameter, and what all its parameters share."""
+        self.rule: dict[str, dict[str, Tensor]] = {name: {} for name in self._packing.shapes}
+        for label, state in self.packed_rule.items():
+            for part, value in state.items():
+                named = dict.fromkeys(self._packing.names[label], value)
+                if self._is_elementwise and value.shape == self.packed[label].shape:
+                    named = self._packing.unpack_matrix(label, value)
+                for name, own in named.items():
+                    self.rule[name][part] = own
+
+
+def stack_tensors(network: nn.Module, networks: list[nn.Module], spec: StackSpec) -> None:
+    """Give a network the parameters of all replicas and their own buffers; tied names have one parameter.
+
+    Args:
+        network: a copy of the plain network.
+        networks: of each replica before training.
+        spec: what is trained.
+    """
+
+    def put(name: str, tensor: Tensor) -> None:
+        owner, _, last = name.rpartition(".")
+        setattr(network.get_submodule(owner), last, tensor)
+
+    for name, scale in spec.hyper.scale.items():
+        seeds = torch.stack([plain.get_parameter(name).detach() for plain in networks])
+        parameter = nn.Parameter(seeds * broadcast_to(scale, seeds), requires_grad=False)
+        for each in spec.contents.names_of(name):
+            put(each, parameter)
+    for name in (*spec.contents.changing, *spec.contents.differing):
+        put(name, torch.stack([plain.get_buffer(name).detach() for plain in networks]))
 
 
 def copy_into(target: dict[str, Any], source: dict[str, Any]) -> None:

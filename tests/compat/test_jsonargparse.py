@@ -13,6 +13,16 @@ from lightning.pytorch.cli import LightningArgumentParser
 from svl.compat import jsonargparse
 
 
+class Made:
+    def __init__(self, first: int, vocabulary: int, size: int = 1):
+        self.all = first, vocabulary, size
+
+
+class Defaulted(Made):
+    def __init__(self, first: int, vocabulary: int = 5, size: int = 1):
+        super().__init__(first, vocabulary, size)
+
+
 @dataclass
 class Group:
     params: str
@@ -203,3 +213,17 @@ def test_the_help_page_lists_subclasses():
     page = parser.format_help()
     assert "lightning.pytorch.callbacks" in page
     assert "lightning.pytorch.callbacks.E" not in re.sub(jsonargparse.LISTED_SUBCLASSES, ")", page)
+
+
+@pytest.mark.parametrize(("kind", "settings"), [(Made, {"size": 2}), (Defaulted, {"size": 2, "vocabulary": 5})])
+def test_an_argument_that_is_supplied_needs_no_value_and_a_default_stays_a_setting(kind, settings):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--make", type=Callable[[int], Made])
+    name = f"{__name__}.{kind.__name__}"
+    with jsonargparse.supplied("vocabulary"):
+        config = parser.parse_args([f"--make={name}", "--make.size=2"])
+        assert vars(config.make.init_args) == settings
+        assert parser.instantiate_classes(config).make(1, vocabulary=7).all == (1, 7, 2)
+    if kind is Made:
+        with pytest.raises(ArgumentError, match="vocabulary"):
+            parser.parse_args([f"--make={name}", "--make.size=2"])

@@ -10,15 +10,19 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from svl.compat.torch import (
-    BATCH_NORM,
     CONVOLUTION,
+    DispatchMode,
     InductorError,
     OpOverload,
     compile_graph,
     cpp_compiler,
+    has_hooks,
     pytree,
     schema,
+    trace,
+    unfused_recurrence,
     untraced,
+    version,
 )
 
 
@@ -36,14 +40,74 @@ def test_nested_containers_are_taken_apart_and_put_together():
 def test_base_classes_of_layers(dims):
     for name in (f"Conv{dims}d", f"ConvTranspose{dims}d"):
         assert issubclass(getattr(nn, name), CONVOLUTION)
-    assert issubclass(getattr(nn, f"BatchNorm{dims}d"), BATCH_NORM)
-    assert getattr(nn, f"BatchNorm{dims}d")(3).track_running_stats is True
 
 
 def test_other_layers_have_other_base_classes():
-    assert issubclass(nn.SyncBatchNorm, BATCH_NORM)
     for kind in (nn.Linear, nn.LayerNorm, nn.GroupNorm):
-        assert not issubclass(kind, (CONVOLUTION, BATCH_NORM))
+        assert not issubclass(kind, CONVOLUTION)
+
+
+def test_operations_on_mapped_tensors_have_the_mapped_axis_first_below_a_context():
+    class Shapes(DispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if torch.Tag.nondeterministic_seeded in func.tags:
+                seen.append((func.overloadpacket, tuple(args[0].shape)))
+            return func(*args, **(kwargs or {}))
+
+    seen = []
+    x = torch.ones(5, 3, 4)
+    with Shapes(), torch.random.fork_rng(devices=[]):
+        torch.vmap(lambda x: nn.functional.dropout(x, 0.5), in_dims=1, randomness="different")(x)
+    assert seen == [(torch.ops.aten.bernoulli, (3, 5, 4))]
+
+
+def test_a_tensor_s_version_grows_where_it_is_written_to():
+    x = torch.zeros(2)
+    before = version(x)
+    _ = x + 1
+    assert version(x) == before
+    x[0] = 1
+    assert version(x) > before
+
+
+def test_recurrent_layers_can_be_mapped_where_they_are_not_fused():
+    layer, x = nn.LSTM(2, 3), torch.randn(4, 5, 2)
+    weights = {name: torch.stack([value, 2 * value]).detach() for name, value in layer.named_parameters()}
+
+    def forward(weights):
+        return torch.func.vjp(lambda weights: torch.func.functional_call(layer, weights, (x,))[0], weights)[0]
+
+    with torch.no_grad(), unfused_recurrence():
+        mapped = torch.vmap(forward)(weights)
+    torch.testing.assert_close(mapped[0], layer(x)[0].detach())
+    with torch.no_grad():
+        for value in layer.parameters():
+            value.mul_(2)
+    torch.testing.assert_close(mapped[1], layer(x)[0].detach())
+
+
+def test_hooks_are_found():
+    layer = nn.Linear(1, 1)
+    assert not has_hooks(layer)
+    handles = [layer.register_forward_hook(lambda *_: None), layer.register_forward_pre_hook(lambda *_: None)]
+    assert has_hooks(layer)
+    handles[0].remove()
+    assert has_hooks(layer)
+    handles[1].remove()
+    assert not has_hooks(layer)
+
+
+def test_a_trace_computes_nothing_and_keeps_tensors_from_outside():
+    total, mask = torch.zeros(2), torch.tensor([1.0, 2.0])
+
+    def function(x):
+        total.add_(0)
+        return x.add_(mask)
+
+    x = torch.zeros(2)
+    graph = trace(function)(x)
+    assert torch.equal(x, torch.zeros(2))
+    assert torch.equal(graph(torch.ones(2)), torch.tensor([2.0, 3.0]))
 
 
 def test_tensors_are_real_where_tracing_is_off():

@@ -48,3 +48,15 @@ def test_the_hash_of_a_fit_depends_on_what_it_computes_alone():
         assert content_hash(settings(**free)) == fit
     assert content_hash(settings(trainer={"max_steps": 5, "max_time": "00:01:00:00"})) == fit
     assert content_hash(settings(trainer={"max_steps": 6, "max_time": None})) != fit
+
+
+def test_a_setting_that_is_new_and_unused_names_the_same_fit():
+    before, now = yaml.safe_load(settings()), yaml.safe_load(settings())
+    now["model"] = {"measure_at": None, "optimizer": {"init_args": {"nesterov": False, "dampening": 0.0}}}
+    before["model"] = {"optimizer": {"init_args": {}}}
+    assert differences(before, now) == []
+    assert content_hash(yaml.safe_dump(before)) != content_hash(yaml.safe_dump(now | {"model": {"measure_at": [1]}}))
+    plain = {"optimizer": {"init_args": {"lr": 0.1}}}
+    more = {"optimizer": {"init_args": {"lr": 0.1, "nesterov": False, "dampening": 0.0}}, "measure_at": None}
+    assert content_hash(settings(model=plain)) == content_hash(settings(model=more))
+    assert differences({"a": {"lr": None}}, {"a": {"lr": 0.0}}) == [("a.lr", None, 0.0)]

@@ -222,8 +222,7 @@ def test_correct_is_the_share_of_next_bytes():
         ({"paths": ["nowhere/*.txt"]}, "paths", "a file, or a folder"),
         ({"paths": [".", "deep/*.md"]}, "paths", "a file, or a folder"),
         ({"paths": ["."], "pattern": "*.rs"}, "paths", "'*.rs'"),
-        ({"paths": ["a.txt"]}, "paths", "two files or more"),
-        ({"paths": ["a.txt", "empty.txt"]}, "paths", "two files or more"),
+        ({"paths": ["empty.txt"]}, "paths", "two files or more"),
         ({"pattern": ""}, "pattern", "'*.py'"),
         ({"length": 0}, "length", "at least 1"),
         ({"length": True}, "length", "at least 1"),
@@ -254,3 +253,18 @@ def test_a_file_that_cannot_be_read_is_named(folder, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(SettingError, match=r"^paths: got '.*'; allowed: files that can be read \(Permission denied\)"):
         Text([str(folder)], length=8)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.9])
+def test_the_end_of_a_single_file_is_its_test_set(folder, share):
+    text = (folder / "z.txt").read_bytes()
+    task = Text([str(folder / "z.txt")], length=3, held_out=share, test_windows=10**6)
+    cut = len(text) - round(share * len(text))
+    for part, function, size in (
+        (text[:cut], task.population, task.train_size),
+        (text[cut:], task.test_examples, task.test_size),
+    ):
+        expected = np.frombuffer(part, np.uint8)[: len(part) // 4 * 4].reshape(-1, 4)
+        np.testing.assert_array_equal(windows(*function(keys(0), torch.arange(size)[None]))[0], expected)
+    assert task.digest.endswith("(1 file, 500 bytes)")
+    assert Text([str(folder / "z.txt"), str(folder / "empty.txt")], length=3, held_out=share).digest == task.digest

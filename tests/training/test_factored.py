@@ -72,8 +72,8 @@ def of_parts(route, tensors):
     count = route.parts(len(key), key.device)
     draw = Draw(tensors["settings"], {}, key, torch.tensor(0), torch.tensor(0), 1)
     sums = [route.gradients(tensors, draw._replace(micro=torch.tensor(part))) for part in range(count)]
-    gradients = {label: sum(gradient[label] for gradient, _, _ in sums) for label in sums[0][0]}
-    return count, gradients, sum(loss for _, loss, _ in sums), sum(correct for _, _, correct in sums)
+    gradients = {label: sum(part.matrices[label] for part in sums) for label in sums[0][0]}
+    return count, gradients, sum(part.loss for part in sums), sum(part.correct for part in sums)
 
 
 def setting(task, loss, width, depth, activation, bias, is_fused, **common):

@@ -97,7 +97,8 @@ def test_targets_that_it_cannot_take_are_refused_with_the_losses_that_fit(lab, t
 
     with pytest.raises(SettingError) as caught:
         lab.stack(Online(task), network=build, loss=Huber())
-    assert (caught.value.key, caught.value.given, caught.value.allowed) == ("model.loss", "Huber", allowed)
+    assert (caught.value.key, caught.value.given) == ("model.loss", "Huber")
+    assert caught.value.allowed.startswith(f"{allowed}, since targets are ")
 
 
 def test_reference_predictors_are_measured_in_their_own_loss_only(lab):

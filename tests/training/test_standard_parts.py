@@ -174,6 +174,15 @@ def test_a_monitor_of_what_is_not_measured_is_refused_before_training(fit, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("name", "status"), [("mae", 2), ("mae_loss", 0)])
+def test_a_target_is_reached_from_the_side_that_its_metric_says(svl, tiny, tmp_path, name, status):
+    metric = ["--model.metrics", f"{{{name}: torchmetrics.MeanAbsoluteError}}"]
+    outcome = svl(tmp_path, *tiny, *metric, "--target.metric", f"val/{name}", "--target.value", "0.45")
+    assert outcome.status == status
+    if status:
+        assert outcome.err.startswith("svl: error: target.metric: got 'val/mae'; allowed: a name that ends in loss")
+
+
 def test_several_loggers_have_the_arms_named_as_on_w_and_b(fit, tmp_path):
     kinds = {"TensorBoardLogger": "tb", "CSVLogger": "logs"}
     loggers = ", ".join(f"{{class_path: {kind}, init_args: {{save_dir: {folder}}}}}" for kind, folder in kinds.items())

@@ -55,7 +55,14 @@ def test_replicas_on_two_processes_stopped_and_gone_on_with_on_one_have_its_hist
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [["--data", "Subset"], ["--data", "FullBatch", "--data.micro_batch_size", "24"]])
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["--data", "Subset"],
+        ["--data", "FullBatch", "--data.micro_batch_size", "24"],
+        ["--data", "Subset", "--model.optimizer", "SAM", "--model.optimizer.rho", "0.2"],
+    ],
+)
 def test_one_network_on_two_processes_learns_what_it_learns_on_one(svl, tiny, tmp_path, data):
     """Batches are divided; a full batch of 64 in parts of 24 into unequal ones."""
     batch = [word for name in ("--data.batch_size",) for word in (name, tiny[tiny.index(name) + 1])]

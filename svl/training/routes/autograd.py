@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import grad_and_value
 
 from svl.data.draw import Draw, MicroBatch
-from svl.training.network import attention
+from svl.training.forward import Forward, kernels
 from svl.training.routes.route import BatchRoute, Gradients, Tensors
 from svl.training.spec import StackSpec
 
@@ -21,6 +22,10 @@ class Autograd(BatchRoute):
 
     name = "autograd"
 
+    def __init__(self, spec: StackSpec) -> None:
+        super().__init__(spec)
+        self.forward = Forward(spec.network, spec.contents)
+
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
         return None
@@ -28,46 +33,62 @@ class Autograd(BatchRoute):
     def gradients(self, tensors: Tensors, draw: Draw) -> Gradients:
         data, streams = self.spec.data, self.spec.packing.stream
         labels = [label for label, stream in streams.items() if not stream]
-        gradients = self.of_labels(tensors["params"], labels, self.share(data.batch(draw)))
+        gradients = self.of_labels(tensors, labels, self.share(data.batch(draw)), draw)
         for stream in dict.fromkeys(filter(None, streams.values())):
             labels = [label for label, name in streams.items() if name == stream]
             batch = self.share(data.stream_batch(stream, draw))
-            gradients.matrices.update(self.of_labels(tensors["params"], labels, batch).matrices)
+            gradients.matrices.update(self.of_labels(tensors, labels, batch, draw, stream).matrices)
         return gradients
 
-    def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
-        return self.of_labels(params, list(params), batch)
+    def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
+        return self.of_labels(tensors, list(tensors["params"]), batch, draw)
 
-    def of_labels(self, params: dict[str, Tensor], labels: Sequence[str], batch: MicroBatch) -> Gradients:
-        """Gradients with respect to the matrices named alone."""
+    def of_labels(
+        self, tensors: Tensors, labels: Sequence[str], batch: MicroBatch, draw: Draw, stream: str = ""
+    ) -> Gradients:
+        """Gradients with respect to the matrices named alone, of a batch of a stream."""
+        params = tensors["params"]
         moving = {label: params[label] for label in labels}
         kept = {label: matrix for label, matrix in params.items() if label not in moving}
-        in_dims = (0, 0, 0, 0, None if batch.weights is None else 0)
-        with self.arithmetic(batch.inputs.device):
+        own = {**tensors["buffers"], **tensors["constants"]}
+        in_dims = (0, 0, 0, 0, 0, None if batch.weights is None else 0)
+        device = batch.inputs.device
+        with self.arithmetic(device), self.forward.mode(draw.key, draw.step, draw.micro, stream) as over:
             if not moving:
-                return Gradients({}, *vmap(self._mean_loss, in_dims)(moving, kept, *batch))
-            per_replica = vmap(grad_and_value(self._mean_loss, has_aux=True), in_dims)
-            matrices, (loss, correct) = per_replica(moving, kept, *batch)
-        return Gradients(matrices, loss, correct)
+                loss, (correct, buffers) = over(self._mean_loss, in_dims)(moving, kept, own, *batch)
+                return Gradients({}, loss, correct, buffers)
+            per_replica = over(grad_and_value(self._mean_loss, has_aux=True), in_dims)
+            matrices, (loss, (correct, buffers)) = per_replica(moving, kept, own, *batch)
+        return Gradients(matrices, loss, correct, buffers)
 
-    def outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Float[Tensor, "replica batch ..."]:
-        with self.arithmetic(inputs.device):
-            outputs: Tensor = vmap(self._of_replica)(params, inputs)
+    def outputs(self, tensors: Tensors, inputs: Tensor, start: Int[Tensor, ""]) -> Float[Tensor, "replica batch ..."]:
+        own = {**tensors["buffers"], **tensors["constants"]}
+        with self.arithmetic(inputs.device), self.forward.mode(tensors["key"], start) as over:
+            outputs: Tensor = over(self._outputs_alone)(tensors["params"], own, inputs)
         return outputs
+
+    def _outputs_alone(self, params: dict[str, Tensor], own: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        outputs = self.forward.outputs(self.spec.packing.unpack(params) | own, inputs)
+        return outputs.float() if self._is_mixed else outputs
 
     def _mean_loss(
         self,
         moving: dict[str, Tensor],
         kept: dict[str, Tensor],
+        own: dict[str, Tensor],
         inputs: Tensor,
         targets: Tensor,
         weights: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        return self.spec.objective.mean(self._of_replica({**moving, **kept}, inputs), targets, weights)
+    ) -> tuple[Tensor, Any]:
+        outputs, buffers = self._of_replica({**moving, **kept}, own, inputs)
+        loss, correct = self.spec.objective.mean(outputs, targets, weights)
+        return loss, (correct, buffers)
 
-    def _of_replica(self, params: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self.spec.network, self.spec.packing.unpack(params), (inputs,))
-        return outputs.float() if self._is_mixed else outputs
+    def _of_replica(
+        self, params: dict[str, Tensor], own: dict[str, Tensor], inputs: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        outputs, buffers = self.forward(self.spec.packing.unpack(params) | own, inputs)
+        return outputs.float() if self._is_mixed else outputs, buffers
 
     @property
     def _is_mixed(self) -> bool:
@@ -77,5 +98,5 @@ class Autograd(BatchRoute):
     def arithmetic(self, device: torch.device) -> Iterator[None]:
         """How a network computes on a device; inside it, a cast must not be kept for another replica."""
         mixed = torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed, cache_enabled=False)
-        with attention(device), mixed:
+        with kernels(device, self.spec.contents), mixed:
             yield

@@ -19,6 +19,7 @@ from svl.data.draw import Draw
 from svl.data.reuse import ReuseDataModule
 from svl.models.mlp import ACTIVATIONS, MLP
 from svl.training.blocks import StepRange
+from svl.training.contents import is_plain
 from svl.training.routes.route import GradientRoute, Gradients, Tensors
 from svl.training.spec import StackSpec
 
@@ -73,7 +74,7 @@ class FactoredPopulation(GradientRoute):
         high = high[draw.micro * count + torch.arange(count, device=draw.key.device)]
         index = draw.micro * count * len(low) + torch.arange(count * len(low), device=draw.key.device)
         targets = self.spec.data.population_targets(draw, index.expand(len(draw.key), -1))
-        gradients, loss, correct = self.of_rows(tensors["params"], params, (high, low), targets)
+        gradients, loss, correct, _ = self.of_rows(tensors["params"], params, (high, low), targets)
         shares = {label: gradient / parts for label, gradient in gradients.items()}
         return Gradients(shares, loss / parts, correct / parts)
 
@@ -122,6 +123,9 @@ class FactoredPopulation(GradientRoute):
 def supports(network: nn.Module, data: ReuseDataModule) -> bool:
     """Whether the network is an MLP, and the population a product whose inputs no intervention changes."""
     if type(network) is not MLP or any(part.changes_inputs for part in data.interventions.values()):
+        return False
+    layers: Any = network.layers
+    if not is_plain(layers, network):
         return False
     return data.task.halves(torch.device("cpu")) is not None
 

@@ -7,18 +7,19 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import vmap
 
 from svl import native
-from svl.data.draw import MicroBatch
+from svl.data.draw import Draw, MicroBatch
 from svl.losses import Correlation, Hinge, Logistic, Loss, Squared
 from svl.losses.names import name_of
 from svl.models.mlp import MLP
 from svl.native import train
 from svl.native.train import ACTIVATIONS
-from svl.training.routes.route import BatchRoute, Gradients
+from svl.training.contents import is_plain
+from svl.training.routes.route import BatchRoute, Gradients, Tensors
 from svl.training.spec import StackSpec
 
 STRIP = 128  # examples whose activations the kernel holds at once
@@ -48,24 +49,26 @@ class MLPKernel(BatchRoute):
             return f"it computes MLPs with one output, activations {activations} and losses {losses}"
         return None if native.is_available("mlp") else "it could not be built by a C++ compiler"
 
-    def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
+    def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
         network: Any = self.spec.network
-        unpacked, loss = self.spec.packing.unpack(params), self.spec.objective.loss
+        unpacked, loss = self.spec.packing.unpack(tensors["params"]), self.spec.objective.loss
         row, outputs = gradients(network, loss, unpacked, *batch, self.spec.has_signs)
         in_dims = (0, 0, None if batch.weights is None else 0)
         means = vmap(self.spec.objective.mean, in_dims)(outputs[..., None], batch.targets, batch.weights)
         return Gradients(self.spec.packing.pack_row(row), *means)
 
-    def outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Float[Tensor, "replica batch ..."]:
+    def outputs(self, tensors: Tensors, inputs: Tensor, start: Int[Tensor, ""]) -> Float[Tensor, "replica batch ..."]:
         network: Any = self.spec.network
-        return outputs(network, self.spec.packing.unpack(params), inputs, self.spec.has_signs)[..., None]
+        return outputs(network, self.spec.packing.unpack(tensors["params"]), inputs, self.spec.has_signs)[..., None]
 
 
 def supports(network: nn.Module, loss: Loss) -> bool:
     """Whether the kernel computes this network and loss: an MLP with one output."""
     if type(network) is not MLP or network.activation not in ACTIVATIONS or type(loss) not in LOSSES:
         return False
-    return bool(network.layers[-1].out_features == 1) and all(p.dtype == torch.float32 for p in network.parameters())
+    layers: Any = network.layers
+    is_float32 = all(p.dtype == torch.float32 for p in network.parameters())
+    return is_plain(layers, network) and bool(layers[-1].out_features == 1) and is_float32
 
 
 def gradients(

@@ -59,8 +59,8 @@ class NativeSteps(StepRoute):
             return "it computes on the CPU, in float32"
         if not supports(spec.network, spec.objective.loss):
             return "it trains MLPs with one output, with the activations and losses of the C++ kernel"
-        if type(spec.rule) not in _RULES or hasattr(spec.network, "project"):
-            return "its optimizers are SGD and AdamW"
+        if not _computes(spec) or hasattr(spec.network, "project"):
+            return "its optimizers are SGD, without Nesterov momentum and dampening, and AdamW"
         if spec.interventions or data.interventions or data.streams:
             return "there are interventions or streams"
         if spec.team.divides_batches:
@@ -146,6 +146,12 @@ class NativeSteps(StepRoute):
         index = data.indices(draw)
         weights = data.weights(draw, index)
         return (index,) if weights is None else (index, weights)
+
+
+def _computes(spec: StackSpec) -> bool:
+    """Whether the loop computes the optimizer with all of its hyperparameters."""
+    code = _RULES.get(type(spec.rule))
+    return code is not None and spec.numbers == set(train.HYPER[code])
 
 
 def _draws_signs(spec: StackSpec) -> bool:

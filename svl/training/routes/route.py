@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from svl.data.draw import Draw, MicroBatch
@@ -26,11 +28,13 @@ class Gradients(NamedTuple):
         matrices: gradients of the packed parameters ``[replica, number]``.
         loss: each replica's mean loss.
         correct: its accuracy.
+        buffers: the network's buffers after the batch, where it changes any.
     """
 
     matrices: dict[str, Float[Tensor, "replica number"]]
     loss: Float[Tensor, "replica"]
     correct: Float[Tensor, "replica"]
+    buffers: Mapping[str, Shaped[Tensor, "replica ..."]] = MappingProxyType({})
 
 
 class Tick(NamedTuple):
@@ -92,22 +96,30 @@ class BatchRoute(GradientRoute):
     """A way to compute the gradients of any batch of examples."""
 
     def gradients(self, tensors: Tensors, draw: Draw) -> Gradients:
-        return self.of_batch(tensors["params"], self.share(self.spec.data.batch(draw)))
+        return self.of_batch(tensors, self.share(self.spec.data.batch(draw)), draw)
 
     def calls(self, steps: StepRange, replicas: int, device: torch.device) -> int:
         return steps.micro_batches
 
     @abstractmethod
-    def of_batch(self, params: dict[str, Tensor], batch: MicroBatch) -> Gradients:
+    def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
         """Gradients, losses and accuracies of the examples given.
 
         Args:
-            params: the packed parameters ``[replica, number]``.
+            tensors: the block's, of which none is changed.
+            batch: of each replica.
+            draw: which micro-batch it is, which decides the network's random numbers.
         """
 
     @abstractmethod
-    def outputs(self, params: dict[str, Tensor], inputs: Tensor) -> Float[Tensor, "replica batch ..."]:
-        """Each replica's outputs for its own inputs."""
+    def outputs(self, tensors: Tensors, inputs: Tensor, start: Int[Tensor, ""]) -> Float[Tensor, "replica batch ..."]:
+        """Each replica's outputs for its own inputs in evaluation mode.
+
+        Args:
+            tensors: the block's.
+            inputs: ``[replica, batch, *input_shape]``.
+            start: number of the first of them among the test examples.
+        """
 
     def share(self, batch: MicroBatch) -> MicroBatch:
         """This process's part of a batch, weighted so that the parts' losses and gradients add up to the batch's."""

@@ -28,11 +28,13 @@ class SampleGradients(Autograd):
         assert spec.sampler is not None
         inputs, targets, _ = spec.data.batch(draw)
 
-        def of_sample(params: Tensors, x: Tensor, y: Tensor) -> Any:
-            return grad_and_value(self._mean_loss, has_aux=True)(params, {}, x[None], y[None], None)
+        def of_sample(params: Tensors, own: Tensors, x: Tensor, y: Tensor) -> Any:
+            return grad_and_value(self._mean_loss, has_aux=True)(params, {}, own, x[None], y[None], None)
 
+        self.forward.set_mode(trains=True)
         with self.arithmetic(inputs.device):
-            gradients, (losses, hits) = vmap(vmap(of_sample, (None, 0, 0)))(tensors["params"], inputs, targets)
+            per_sample = vmap(vmap(of_sample, (None, None, 0, 0)))
+            gradients, (losses, (hits, _)) = per_sample(tensors["params"], tensors["constants"], inputs, targets)
         row = spec.packing.row(gradients, tensors["frozen"])
         combined = spec.packing.matrices(spec.sampler.combine(row, draw.key, draw.step))
         return Gradients(combined, losses.mean(1), hits.mean(1))

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl.data.draw import Draw
+from svl.training.ascent import Ascent
 from svl.training.blocks import Block, StepRange
 from svl.training.compilation import BlockFunction
 from svl.training.routes.route import GradientRoute, Gradients, StepRoute, Tensors, Tick
@@ -25,7 +26,8 @@ class StepByStep(StepRoute):
 
     The functions change a block's tensors, a nest of dicts, in place: ``params`` and ``rule`` are the packed parameters
     and the optimizer's state of them, ``data`` is the strategy's state, ``memory`` that of the interventions on the
-    gradients, ``record`` what is remembered of the training, ``total`` the sums over micro-batches;
+    gradients, ``record`` what is remembered of the training, ``total`` the sums over micro-batches,
+    ``ascent`` what an optimizer that takes two gradients keeps between them;
     ``settings``, ``hyper``, ``interventions``, ``frozen`` and ``key`` are constant.
 
     Args:
@@ -40,6 +42,7 @@ class StepByStep(StepRoute):
         self.batch_route = plan.batch_route(spec)
         self.population_route = plan.population_route(spec) if plan.population_route else None
         self.update = Update(spec)
+        self.ascent = Ascent(spec) if spec.rule.needs_two_gradients else None
         make = partial(BlockFunction, is_compiled=plan.is_compiled)
         self.whole = make(self._whole, holds_last=plan.holds_examples)
         self.accumulate = make(partial(self._accumulate, self.batch_route), holds_last=plan.holds_examples)
@@ -67,10 +70,18 @@ class StepByStep(StepRoute):
             if function is self.whole:
                 function(block, tick.step, tick.rate, self.micro[0])
                 continue
-            for number in self.micro[:calls]:
-                function(block, tick.step, number)
-            self.spec.team.add_up(block.tensors["total"])
+            self._add_up(block, tick, function, self.micro[:calls])
+            if self.ascent is not None:
+                self.ascent.begin(block.tensors, tick.step)
+                self._add_up(block, tick, function, self.micro[:calls])
+                self.ascent.end(block.tensors)
             self.apply(block, tick.step, tick.rate)
+
+    def _add_up(self, block: Block, tick: Tick, function: BlockFunction, micro: list[Tensor]) -> None:
+        """Add the gradients of all micro-batches, of all processes that share them, to the block's ``total``."""
+        for number in micro:
+            function(block, tick.step, number)
+        self.spec.team.add_up(block.tensors["total"])
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
         return block.shapes, self.function_of(block, step)[0]
@@ -95,7 +106,12 @@ class StepByStep(StepRoute):
         self, tensors: Tensors, step: Int[Tensor, ""], rate: Float[Tensor, ""], micro: Int[Tensor, ""]
     ) -> tuple[()]:
         """A step of one micro-batch, with the rates multiplied by the schedule's ``rate``."""
-        gradients = self.batch_route.gradients(tensors, self.draw(tensors, step, micro))
+        draw = self.draw(tensors, step, micro)
+        gradients = self.batch_route.gradients(tensors, draw)
+        if self.ascent is not None:
+            perturbed = self.ascent.perturbed(tensors, gradients.matrices, step)
+            second = self.batch_route.gradients({**tensors, "params": perturbed}, draw)
+            gradients = gradients._replace(matrices=second.matrices)
         self.update(tensors, gradients, step, rate)
         return ()
 

@@ -25,6 +25,7 @@ from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
 from svl.training.blocks import Block, view
 from svl.training.compilation import BlockFunction, warn
+from svl.training.contents import is_plain
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
@@ -170,6 +171,8 @@ def serves(spec: StackSpec) -> bool:
     data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
     if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
+    if spec.numbers != {"lr", "momentum", "weight_decay"}:
+        return False
     if type(spec.objective.loss) not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
@@ -179,6 +182,8 @@ def serves(spec: StackSpec) -> bool:
     if type(data).weights is not ReuseDataModule.weights:
         return False
     layers: Any = network.layers
+    if not is_plain(layers, network):
+        return False
     if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:
         return False
     units, inputs = _padded(layers[0].out_features), _padded(task.dim + 1)

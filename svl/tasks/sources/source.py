@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from svl.errors import SettingError
-from svl.tasks.items import Items, collect, reason
+from svl.tasks.sources import files
+from svl.tasks.sources.columns import Columns
+from svl.tasks.sources.items import Splits, collect, reason
 
 
 class _Arguments(dict[str, Any]):
@@ -26,52 +28,55 @@ class _Arguments(dict[str, Any]):
         return hash(json.dumps(self, sort_keys=True, default=id))
 
 
-def read(setting: str, dataset: Any, arguments: Mapping[str, Any] | None, columns: list[str] | None) -> Items:
+def read(setting: str, dataset: Any, arguments: Mapping[str, Any] | None, columns: Columns) -> Splits:
     """All items of a dataset; those of a file, a function or a class are cached, so they are read only once.
 
     Args:
         setting: the argument of :class:`svl.tasks.Dataset` that ``dataset`` is: ``dataset`` or ``test``.
         dataset: as :class:`svl.tasks.Dataset` takes it.
         arguments: arguments with which a function or class is called.
-        columns: names of inputs and targets in mappings; ``None`` for the usual names.
+        columns: which columns of tables and mappings are used.
 
     Raises:
         SettingError: for a dataset that cannot be imported, made or read, or whose items do not fit together.
     """
     arguments_key = "arguments" if setting == "dataset" else f"{setting}_arguments"
-    label = dataset if isinstance(dataset, str) else getattr(dataset, "__name__", type(dataset).__name__)
-    is_file = isinstance(dataset, str | Path) and Path(dataset).suffix == ".npz"
-    source = _import(setting, dataset) if isinstance(dataset, str) and not is_file else dataset
+    label = label_of(dataset)
+    paths = files.paths(dataset)
+    source = _import(setting, dataset) if isinstance(dataset, str) and not paths else dataset
     # An object that can be both called and indexed is a dataset; a class is always called.
-    is_made = isinstance(source, type) or (callable(source) and not hasattr(source, "__getitem__"))
+    is_made = not paths and (isinstance(source, type) or (callable(source) and not hasattr(source, "__getitem__")))
     if arguments is not None and not is_made:
         raise SettingError(arguments_key, dict(arguments), f"null: {label} is not called")
-    names = None if columns is None else tuple(columns)
-    if is_file:
-        path = Path(dataset).expanduser().absolute()
-        if not path.is_file():
-            raise SettingError(setting, str(dataset), "an .npz file that exists")
-        return _made(setting, str(dataset), _load, _Arguments(path=path, changed=path.stat().st_mtime_ns), names)
+    if paths:
+        files.check(setting, label, paths)
+        changed = [path.stat().st_mtime_ns for path in paths]
+        return _made(setting, label, files.load, _Arguments(paths=paths, changed=changed), columns)
     if is_made:
-        return _made(setting, label, source, _Arguments(arguments or {}), names)
+        return _made(setting, label, source, _Arguments(arguments or {}), columns)
     with _seeded():
-        return collect(setting, label, source, names)  # not cached, because the object may have changed
+        return collect(setting, label, source, columns)  # not cached, because the object may have changed
+
+
+def label_of(dataset: Any) -> str:
+    """A dataset's name in errors: its path or import path, or the name of its class or function."""
+    if isinstance(dataset, str | Path):
+        return str(dataset)
+    if files.paths(dataset):
+        return ", ".join(map(str, dataset))
+    return str(getattr(dataset, "__name__", type(dataset).__name__))
 
 
 def _import(key: str, name: str) -> Any:
     try:
         return pkgutil.resolve_name(name)
     except Exception as error:  # an imported module may raise anything
-        allowed = (
-            f"an import path such as 'sklearn.datasets.load_digits', or an .npz file that exists ({reason(error)})"
-        )
-        raise SettingError(key, name, allowed) from error
+        allowed = f"an import path such as 'sklearn.datasets.load_digits', or a file ({reason(error)})"
+        raise SettingError(key, name, f"{allowed}: {', '.join(files.SUFFIXES)}") from error
 
 
 @functools.lru_cache(maxsize=4)
-def _made(
-    key: str, label: str, make: Callable[..., Any], arguments: _Arguments, columns: tuple[str, ...] | None
-) -> Items:
+def _made(key: str, label: str, make: Callable[..., Any], arguments: _Arguments, columns: Columns) -> Splits:
     """The items of the dataset that ``make`` returns; the last few are cached."""
     with _seeded():
         try:
@@ -82,11 +87,6 @@ def _made(
             ) from error
     with _seeded():
         return collect(key, label, source, columns)
-
-
-def _load(path: Path, changed: int) -> dict[str, np.ndarray]:
-    with np.load(path) as arrays:
-        return dict(arrays)
 
 
 @contextmanager
