@@ -137,6 +137,6 @@ def test_a_class_that_is_not_there_is_one_line(svl, tiny, folder, name, reason):
 
 def test_an_error_of_svl_itself_keeps_its_whole_traceback(svl, tiny, tmp_path, monkeypatch):
     # A function of the standard library stands for one of svl that fails.
-    monkeypatch.setattr("svl.cli.session.check_experiment", json.loads)
+    monkeypatch.setattr("svl.cli.checks.check_experiment", json.loads)
     with pytest.raises(ValueError, match="Expecting value"):
         svl(tmp_path, *tiny)

@@ -19,16 +19,8 @@ import callbacks
 import callbacks.history
 from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
-from svl.cli import ending
+from svl.cli import checks, ending
 from svl.cli.arguments import Given
-from svl.cli.checks import (
-    check_checkpoint,
-    check_direction,
-    check_experiment,
-    check_monitors,
-    check_target,
-    check_trainer,
-)
 from svl.cli.imports import check_modules
 from svl.cli.own_code import causes
 from svl.cli.places import in_full
@@ -150,7 +142,7 @@ class Session(CommandLine):
         settings, trainer = self.settings, self.settings.trainer
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
-            self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+            self.finished = checks.check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
             change_settings(self.run_directory, self.model, self.datamodule, self.resolved_config())
         if self.is_first:
             print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
@@ -171,14 +163,14 @@ class Session(CommandLine):
             SettingError: for settings that do not fit together.
         """
         settings, trainer = self.settings, self.settings.trainer
-        check_trainer(trainer)
-        check_experiment(settings.experiment)
+        checks.check_trainer(trainer)
+        checks.check_experiment(settings.experiment)
         every, given = min(trainer.log_every_n_steps, trainer.max_steps), trainer.callbacks or []
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
         measured = self.metric_names(given)
-        check_target(settings.target, measured)
-        check_direction(settings.target, self.model.further_metrics)
-        check_monitors(given, measured, self.model.replicas.arm_labels)
+        checks.check_target(settings.target, measured)
+        checks.check_direction(settings.target, self.model.further_metrics)
+        checks.check_monitors(given, measured, self.model.replicas.arm_labels)
 
     def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:
         """Names of all metrics of the fit, with those of its measurements among the callbacks."""
