@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,35 @@ _FLOAT = "|".join(
 )
 
 
+_SCIENTIFIC = re.compile(r"[-+]?\d+(?:\.\d*)?[eE]\+?\d+")
+# Up to here every whole number is also a float.
+_LARGEST = 2**53
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML as jsonargparse reads it."""
+    """YAML as jsonargparse reads it, except that ``1e3`` is a whole number and a key stands once in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines and isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                problem = f"the key {key.value!r} stands here again, after line {lines[key.value]}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | int:
+        whole = whole_number(str(node.value))
+        return super().construct_yaml_float(node) if whole is None else whole
 
 
 class _Dumper(yaml.SafeDumper):
     """Quotes the texts that :class:`_Loader` would take for numbers."""
 
 
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^(?:{_FLOAT})$"), list("-+0123456789."))
 
@@ -71,8 +93,20 @@ def read_config(path: str) -> dict[str, Any]:
     return content
 
 
+def whole_number(text: str) -> int | None:
+    """The whole number that a text in scientific notation stands for (``1e3``, ``2.5e4``), or ``None``."""
+    number = Decimal(text) if _SCIENTIFIC.fullmatch(text) else None
+    if number is None or abs(number) > _LARGEST or number != number.to_integral_value():
+        return None
+    return int(number)
+
+
 def load_yaml(text: str) -> Any:
-    """The value that a text stands for in YAML; ``1e-3`` is a number."""
+    """The value that a text stands for in YAML; ``1e-3`` is a number, and ``1e3`` a whole one.
+
+    Raises:
+        yaml.YAMLError: if it is not YAML, also where a key stands twice in a mapping.
+    """
     return yaml.load(text, _Loader)
 
 

@@ -31,7 +31,8 @@ class SettingError(ValueError):
         super().__init__(key, given, allowed)
 
     def __str__(self) -> str:
-        return f"{self.key}{': ' if self.key else ''}got {self.given!r}; allowed: {self.allowed}"
+        given = "null" if self.given is None else repr(self.given)
+        return f"{self.key}{': ' if self.key else ''}got {given}; allowed: {self.allowed}"
 
 
 @contextmanager

@@ -167,13 +167,15 @@ def settings(owner: Any) -> dict[str, Any]:
     return {name: getattr(owner, name) for name in parameters(type(owner))}
 
 
-def parameters(owner: type) -> list[str]:
-    """Names of the arguments of a class's constructor and, where it takes ``**``, of its bases' constructors.
+def parameters(owner: Any) -> list[str]:
+    """Names of the arguments of a function, or of a class's constructor and, where it takes ``**``, of its bases'.
 
     Arguments that a class chooses for its bases' constructors are excluded: its attribute ``decided`` names them.
     """
+    if inspect.isfunction(owner):
+        return list(inspect.signature(owner).parameters)
     names: dict[str, None] = {}
-    for base in owner.__mro__:
+    for base in getattr(owner, "__mro__", ()):
         if "__init__" not in vars(base):
             continue
         arguments = inspect.signature(vars(base)["__init__"]).parameters.values()

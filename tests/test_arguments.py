@@ -36,7 +36,16 @@ def test_every_python_spelling_of_a_float_is_a_number(number):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-3", 0.001), ("5E4", 5e4), ("-.5", -0.5), ("3.", 3.0), ("10", 10), ("1e", "1e"), ("e3", "e3")],
+    [
+        ("1e-3", 0.001),
+        ("5E4", 50000),
+        ("1.5e0", 1.5),
+        ("-.5", -0.5),
+        ("3.", 3.0),
+        ("10", 10),
+        ("1e", "1e"),
+        ("e3", "e3"),
+    ],
 )
 def test_numbers_without_a_point_are_numbers_and_words_are_words(text, value):
     assert load_yaml(text) == value

@@ -64,7 +64,7 @@ def logged(metrics, vary=VARY):
 
 def test_a_chart_draws_the_arms_that_are_compared_of_what_a_fit_logs(dry_run, tmp_path):
     run_directory(tmp_path / "runs" / "panel" / "20260101-000000-aaaa")
-    found, keys = sections(dry_run()), logged(METRICS)
+    found, keys = sections(dry_run("panel", "--project", "svl")), logged(METRICS)
     assert list(found) == ["Small against large", "Norm ratio", "Gradient cosine similarity", "QK statistics", "Arms"]
 
     def arms(metric, lr, bounds=("", "low/", "high/")):
@@ -127,7 +127,7 @@ def test_the_newest_run_that_has_measured_something_tells(dry_run, tmp_path):
 
 
 def test_without_a_local_run_every_figure_takes_every_arm(dry_run):
-    found, keys = sections(dry_run()), logged(METRICS)
+    found, keys = sections(dry_run("panel", "--project", "svl")), logged(METRICS)
     assert list(found) == ["Small against large", "Norm ratio", "Gradient cosine similarity", "QK statistics", "Arms"]
     (small,), (ratio,), (cosine,), (qk,) = list(found.values())[:4]
     arms = keys - {f"mean/{metric}" for metric in METRICS}  # no figure draws the mean over all arms
@@ -183,6 +183,13 @@ def test_words_and_runs_that_cannot_be_used_are_one_line(svl, tmp_path):
         assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
 
 
+def test_an_experiment_without_runs_is_one_line(svl, tmp_path):
+    done = svl(tmp_path, "dashboard", "no_such_experiment", "--dry-run")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("svl: error: EXPERIMENT: got 'no_such_experiment'; allowed: an experiment with ")
+    assert done.err.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_with_nobody_logged_in_and_no_server_a_dry_run_works_and_another_is_one_line(tmp_path):
     program = """
@@ -190,8 +197,8 @@ import sys
 from svl.cli import main
 main(["--help"])
 assert "wandb_workspaces" not in sys.modules
-assert main(["dashboard", "panel", "--dry-run"]) == 0
-sys.exit(main(["dashboard", "panel"]))
+assert main(["dashboard", "panel", "--dry-run", "--project", "svl"]) == 0
+sys.exit(main(["dashboard", "panel", "--project", "svl"]))
 """
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "WANDB_BASE_URL": "http://127.0.0.1:9"}
     done = subprocess.run(

@@ -4,14 +4,20 @@
 ``entry``          :func:`main`: finds the subcommand and turns errors into one line
 ``fit``            ``svl fit``, ``validate`` and ``test``: run one, or only resolve its config
 ``session``        the LightningCLI behind them: settings in, a trained stack out
+``resuming``       what may change when a fit is resumed
 ``trainer``        the Lightning trainer that a session runs
 ``ending``         what is printed and written when a fit ends
 ``settings``       settings of a fit as a whole: the trainer's options and the target
 ``checks``         checks of a whole experiment before any file is written
-``arguments``      the command line before jsonargparse parses it
+``arguments``      the command line before jsonargparse parses it: configs read, varied settings merged
+``options``        words as options and their values
+``network_setting`` the options that name the network and its settings
 ``setting_parser`` the parser of a fit's settings
 ``parse_errors``   jsonargparse's errors in one line
-``allowed``        what a type allows, in words
+``allowed``        what a type allows, in words; svl's own classes by their short names
+``hints``          what to use in place of Lightning's settings
+``imports``        why a class cannot be imported
+``own_code``       tracebacks of the user's own code
 =================  ==========================================================================
 
 The other modules are named after their subcommand. Each parses its words, with the one ``parser`` that they share; the

@@ -8,6 +8,8 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
+from torch import nn
+
 from svl.errors import nearest
 
 # The packages whose classes are listed as examples, except those of the engine, which a config cannot choose.
@@ -45,24 +47,33 @@ def describe_classes(hint: Any, given: Any = None) -> str:
 
 
 def class_names(hint: Any) -> list[str]:
-    """The names of svl's own classes that a type accepts: subclasses, also of what a callable returns.
+    """The names of svl's own classes that a type accepts: subclasses, also of what a callable returns."""
+    return sorted(_own_classes(hint))
 
-    Where another library has a class of the same name (torch's Transformer), the import path stands for the name.
-    """
-    names, others = {}, []
-    for base in _bases(hint):
-        waiting = [base]
-        while waiting:
-            kind = waiting.pop()
-            waiting += [] if kind is type else kind.__subclasses__()
-            package = kind.__module__.rpartition(".")[0]
-            exported = getattr(sys.modules.get(package), kind.__name__, None) is kind
-            ours = kind.__module__.partition(".")[0] in _OURS and not kind.__module__.startswith(_ENGINE)
-            if ours and exported and not inspect.isabstract(kind):
-                names[kind.__name__] = package
-            elif not ours:
-                others.append(kind.__name__)
-    return sorted(f"{package}.{name}" if name in others else name for name, package in names.items())
+
+def import_path(hint: Any, name: str) -> str | None:
+    """The import path of svl's own class of a name that a type accepts, whatever other classes have the name."""
+    package = _own_classes(hint).get(name)
+    return package and f"{package}.{name}"
+
+
+def _own_classes(hint: Any) -> dict[str, str]:
+    """The packages of svl's own classes by the classes' names."""
+    packages = {}
+    waiting = _bases(hint)
+    # A metric is a torch.nn.Module too, but not a network.
+    ends = tuple(f"{name}.metrics" for name in _OURS) if nn.Module in waiting else ()
+    while waiting:
+        kind = waiting.pop()
+        if kind.__module__.startswith(ends):
+            continue
+        waiting += [] if kind is type else kind.__subclasses__()
+        package = kind.__module__.rpartition(".")[0]
+        exported = getattr(sys.modules.get(package), kind.__name__, None) is kind
+        ours = kind.__module__.partition(".")[0] in _OURS and not kind.__module__.startswith(_ENGINE)
+        if ours and exported and not inspect.isabstract(kind):
+            packages[kind.__name__] = package
+    return packages
 
 
 def _bases(hint: Any) -> list[type]:
@@ -71,6 +82,8 @@ def _bases(hint: Any) -> list[type]:
         return _bases(arguments[1]) if arguments else []
     if origin in (Union, types.UnionType, list):
         return [base for part in arguments for base in _bases(part)]
+    if isinstance(hint, tuple):
+        return [base for part in hint for base in _bases(part)]
     if origin is Callable:
         return _bases(arguments[-1])
     return [hint] if inspect.isclass(hint) and hint not in _WORDS and hint is not list else []

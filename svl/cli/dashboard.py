@@ -28,13 +28,17 @@ def main(words: Sequence[str]) -> int:
     """
     about = "Make a W&B workspace of an experiment, and a report for each figure; every call makes new ones."
     parser = Parser("dashboard", USAGE, about)
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="its newest run in FOLDER decides what is drawn")
+    about_name = "its newest run in FOLDER decides what is drawn; without one, --project is needed"
+    parser.add_argument("experiment", metavar="EXPERIMENT", help=about_name)
     parser.add_argument("--entity", metavar="TEAM", help="default: the run's, else the default team of your login")
     parser.add_argument("--project", help=f"default: the run's, else {Tracking.project}")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--dry-run", action="store_true", help="print the specification; needs no network and no login")
     given = parser.parse_args(words)
     experiment = Experiment.read(given.experiment, given.runs)
+    if not experiment.runs and given.project is None:
+        allowed = f"an experiment with measured runs in {given.runs}; give --project for one whose runs are only on W&B"
+        raise SettingError("EXPERIMENT", given.experiment, allowed)
     entity = given.entity or experiment.tracking.entity
     project = given.project or experiment.tracking.project
     if given.dry_run:

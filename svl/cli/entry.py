@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,13 +46,25 @@ common settings (svl fit --help lists all):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    The status is 0 for success, 2 for a setting that cannot be used, 1 for a file that cannot be read or written, and
-    128 + the signal's number for a fit that a signal stopped.
+    The status is 0 for success, 2 for a setting that cannot be used, 1 for a file that cannot be read or written or an
+    error in the user's own code, and 128 + the signal's number for a fit that a signal stopped. An error that comes
+    from the user's own code is printed with its traceback.
 
     Args:
         argv: the words after the program's name; ``None`` for those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The program that read the output, such as head, has ended. Python would fail once more at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
         return 0
@@ -60,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"svl {__version__}")
         return 0
+    from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest
 
     try:
@@ -72,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run(arguments)
     except SettingError as error:
+        print(own_traceback(error) or "", end="", file=sys.stderr)
         print(f"svl: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except StorageError as error:
@@ -83,3 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as request:
         # The parser ends with SystemExit after --help and --print_config.
         return request.code if isinstance(request.code, int) else int(request.code is not None)
+    except Exception as error:
+        text = None if isinstance(error, BrokenPipeError) else own_traceback(error)
+        if text is None:
+            raise
+        print(f"{text}svl: error: {place_of(error)}", file=sys.stderr)
+        return 1

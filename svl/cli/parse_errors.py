@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
 from svl.cli.allowed import class_names, describe, describe_classes
-from svl.cli.arguments import NOTHING
+from svl.cli.arguments import NOTHING, Given
+from svl.cli.hints import about_class, instead_of
+from svl.cli.imports import check_modules, why_not
+from svl.cli.own_code import causes
 from svl.compat import jsonargparse
 from svl.errors import SettingError, nearest
 
@@ -51,14 +54,7 @@ class _Diagnosis:
         return next((match for match in matches if match), None)
 
 
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The exception, its cause, the cause's cause, ..."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def explain(message: str, error: BaseException | None, parser: Any, given: Mapping[str, Any]) -> SettingError:
+def explain(message: str, error: BaseException | None, parser: Any, given: Given) -> SettingError:
     """The error that names the setting at fault.
 
     Args:
@@ -70,6 +66,10 @@ def explain(message: str, error: BaseException | None, parser: Any, given: Mappi
     raised = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
     if raised is not None:
         return raised
+    try:
+        check_modules(given)
+    except SettingError as broken:
+        return broken
     diagnosis = _diagnose(message, error, parser)
     unknown = diagnosis.search(*jsonargparse.UNKNOWN_SETTING)
     if unknown:
@@ -78,18 +78,19 @@ def explain(message: str, error: BaseException | None, parser: Any, given: Mappi
     if missing:
         names = class_names(jsonargparse.type_of(diagnosis.parser, missing[1]))
         allowed = f"{', '.join(names) or 'a value'}; this setting has no default"
-        return SettingError(_dotted([*diagnosis.path, missing[1]]), NOTHING, allowed)
+        return SettingError(_of_a_class(diagnosis, missing[1], given), NOTHING, allowed)
     no_value = diagnosis.search(jsonargparse.MISSING_VALUE)
     if no_value:
         keys = [key for key, value in given.items() if value is NOTHING and key.startswith(no_value[1])]
         return SettingError(keys[-1] if keys else no_value[1], NOTHING, "one value")
-    name = diagnosis.search(*jsonargparse.UNKNOWN_CLASS)
+    name = diagnosis.search(*jsonargparse.UNKNOWN_CLASS) or diagnosis.search(jsonargparse.OTHER_CLASS)
     if name:
-        places = [place.removesuffix(".class_path") for place, value in given.items() if value == name[1]]
-        inner = [place for place in places if place.startswith(_dotted(diagnosis.path))]
-        return SettingError(
-            inner[-1] if inner else _dotted(diagnosis.path), name[1], describe_classes(diagnosis.hint, name[1])
-        )
+        key = _named_at(name[1], diagnosis, given)
+        return SettingError(key, name[1], _why_no_class(key, name[1], diagnosis, given))
+    several = diagnosis.search(jsonargparse.AMBIGUOUS)
+    if several:
+        allowed = f"one of the classes of this name: {several[2].replace(', ', ' or ')}"
+        return SettingError(_named_at(several[1], diagnosis, given), several[1], allowed)
     key, value = _written(diagnosis.path, given), _got(diagnosis)
     below = re.match(jsonargparse.NESTED_VALUE, str(value))
     if below and class_names(diagnosis.hint):
@@ -101,10 +102,42 @@ def explain(message: str, error: BaseException | None, parser: Any, given: Mappi
         in_config = f"nothing on the command line; define new entries of {parent} in a config file"
         allowed = in_config if "a mapping" in value else f"no settings of {parent}, whose value is {value}"
         return SettingError(key, short(given.get(key, NOTHING)), allowed)
+    replaced = given.replaced(key, str(value))
+    if replaced:
+        # The parser checks a config before the words that replace its settings.
+        return SettingError(key, short(replaced[0]), f"{describe(diagnosis.hint)} (in {replaced[1]})")
     value = given.get(key, NOTHING if below else value)
     if diagnosis.hint is None:
         return SettingError(key or "settings", short(value), " ".join(message.split()))
     return SettingError(key, short(value), describe(diagnosis.hint))
+
+
+def _named_at(name: str, diagnosis: _Diagnosis, given: Given) -> str:
+    """The key at which the user gave the name of a class."""
+    places = [place.removesuffix(".class_path") for place, value in given.items() if value == name]
+    inner = [place for place in places if place.startswith(_dotted(diagnosis.path))]
+    return inner[-1] if inner else _dotted(diagnosis.path)
+
+
+def _of_a_class(diagnosis: _Diagnosis, setting: str, given: Given) -> str:
+    """The key of a setting of a class, which may stand under a name that the path leaves out (model.schedules.NAME)."""
+    text = diagnosis.search(jsonargparse.UNKNOWN_CLASS[-1])
+    key = _dotted(diagnosis.path)
+    for place, value in given.items():
+        place = place.removesuffix(".class_path")
+        if text and place.startswith(f"{key}.") and str(value).rpartition(".")[2] == text[1].rpartition(".")[2]:
+            key = place
+            break
+    return _dotted([key, setting] if key else [setting])
+
+
+def _why_no_class(key: str, name: str, diagnosis: _Diagnosis, given: Given) -> str:
+    """What is allowed in place of the name of a class that cannot be used, and why it cannot."""
+    folders = [Path(), *(Path(path).parent for path in given.configs)]
+    reason = about_class(key, name) or why_not(name, folders)
+    if not reason and "." in name:
+        reason = f"{name} is not one"
+    return describe_classes(diagnosis.hint, name) + (f"; {reason}" if reason else "")
 
 
 def _diagnose(message: str, error: BaseException | None, parser: Any) -> _Diagnosis:
@@ -136,7 +169,7 @@ def _dotted(path: list[str]) -> str:
     return ".".join(part for part in parts if part != "init_args")
 
 
-def _written(path: list[str], given: Mapping[str, Any]) -> str:
+def _written(path: list[str], given: Given) -> str:
     """The key that the user wrote: with the names of groups and the indices of list items, which a path leaves out."""
     key = _dotted(path)
     if key in given or not path:
@@ -146,7 +179,7 @@ def _written(path: list[str], given: Mapping[str, Any]) -> str:
     return candidates[-1] if candidates else key
 
 
-def _unknown(key: str, diagnosis: _Diagnosis, given: Mapping[str, Any]) -> SettingError:
+def _unknown(key: str, diagnosis: _Diagnosis, given: Given) -> SettingError:
     inner = bool(diagnosis.path)
     names = [name for name in jsonargparse.setting_names(diagnosis.parser) if not re.search(_NO_SETTING, name)]
     prefix, _, last = key.rpartition(".")
@@ -162,6 +195,7 @@ def _unknown(key: str, diagnosis: _Diagnosis, given: Mapping[str, Any]) -> Setti
             close = close.replace(f"{short_name!r}", f"{name!r}")
     else:
         close = nearest(key, names)
+    close = instead_of(key) or close
     if len(siblings) <= _LIST_ALL and (prefix or inner):
         return SettingError(key, short(given.get(key, NOTHING)), (", ".join(siblings) or "no settings") + close)
     return SettingError(key, short(given.get(key, NOTHING)), f"a setting that 'svl fit --help' lists{close}")

@@ -19,17 +19,12 @@ import callbacks
 import callbacks.history
 from callbacks.checkpoint import CheckpointInterval
 from svl import cluster, interventions, optim, tasks
-from svl.cli import ending
-from svl.cli.checks import (
-    check_checkpoint,
-    check_direction,
-    check_experiment,
-    check_monitors,
-    check_target,
-    check_trainer,
-)
-from svl.cli.parse_errors import causes
+from svl.cli import checks, ending
+from svl.cli.arguments import Given
+from svl.cli.imports import check_modules
+from svl.cli.own_code import causes
 from svl.cli.places import in_full
+from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer
 from svl.cli.trainer_arguments import check_arguments
@@ -55,7 +50,7 @@ class Session(CommandLine):
     """``svl fit``, ``svl validate`` and ``svl test``.
 
     Args:
-        given: every setting that the user gave, by dotted name.
+        given: every setting that the user gave.
         words: the command line as the user wrote it.
         added: callbacks in addition to those of the settings; they see each measurement.
     """
@@ -65,9 +60,7 @@ class Session(CommandLine):
     run_directory: RunDirectory
     wandb_run: WandbLogger | None = None
 
-    def __init__(
-        self, given: dict[str, Any], words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any
-    ) -> None:
+    def __init__(self, given: Given, words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any) -> None:
         self.given, self.words, self.added = given, words, added
         super().__init__(**kwargs)
 
@@ -109,10 +102,16 @@ class Session(CommandLine):
         inner: Any = self.subcommand_parser()
         try:
             outer.given = inner.given = self.given
-            inner.check_groups()
+            inner.check_given()
             super().parse_arguments(parser, args)
+        except SettingError:
+            raise
+        except Exception:
+            # A module of the user's that fails while it is imported can raise anything.
+            check_modules(self.given)
+            raise
         finally:
-            outer.given = inner.given = {}
+            outer.given = inner.given = Given()
 
     @property
     def settings(self) -> Any:
@@ -132,7 +131,10 @@ class Session(CommandLine):
         except BaseException as error:
             self.discard_run_directory()
             cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
-            raise (in_full(cause, self.config[self.subcommand], _PLACES) if cause else error) from None
+            if cause is None:
+                raise
+            # The placed error has this one as its cause.
+            raise in_full(cause, self.config[self.subcommand], _PLACES)  # noqa: B904
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Check the whole experiment, then open the run directory and make the trainer that writes there."""
@@ -140,7 +142,8 @@ class Session(CommandLine):
         settings, trainer = self.settings, self.settings.trainer
         self.run_directory = self.open_run_directory()
         if self.run_directory.checkpoint:
-            self.finished = check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+            self.finished = checks.check_checkpoint(self.run_directory.checkpoint, self.model) >= trainer.max_steps
+            change_settings(self.run_directory, self.model, self.datamodule, self.resolved_config())
         if self.is_first:
             print("".join(f"data.task: {note}\n" for note in self.datamodule.task.notes), end="", file=sys.stderr)
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
@@ -160,14 +163,14 @@ class Session(CommandLine):
             SettingError: for settings that do not fit together.
         """
         settings, trainer = self.settings, self.settings.trainer
-        check_trainer(trainer)
-        check_experiment(settings.experiment)
+        checks.check_trainer(trainer)
+        checks.check_experiment(settings.experiment)
         every, given = min(trainer.log_every_n_steps, trainer.max_steps), trainer.callbacks or []
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
         measured = self.metric_names(given)
-        check_target(settings.target, measured)
-        check_direction(settings.target, self.model.further_metrics)
-        check_monitors(given, measured, self.model.replicas.arm_labels)
+        checks.check_target(settings.target, measured)
+        checks.check_direction(settings.target, self.model.further_metrics)
+        checks.check_monitors(given, measured, self.model.replicas.arm_labels)
 
     def metric_names(self, every: Sequence[pl.Callback]) -> list[str]:
         """Names of all metrics of the fit, with those of its measurements among the callbacks."""

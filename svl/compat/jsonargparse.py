@@ -7,11 +7,12 @@ these texts, so the patterns for them are here.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_type_hints
 
-from jsonargparse import _typehints
+from jsonargparse import Namespace, _typehints
 
 UNKNOWN_SETTING = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
@@ -25,6 +26,10 @@ UNKNOWN_CLASS = (
     r"callable class: .*Got value: (?:Namespace\(class_path=')?([\w.]+)",
 )
 """Messages about a class that cannot be used; the group is its name."""
+OTHER_CLASS = r"Import path (\S+) does not correspond to a subclass of"
+"""A message about a class of another kind; the group is its name."""
+AMBIGUOUS = r"Multiple subclasses with name (\w+)\..* avoid ambiguity: (.*)\."
+"""A message about a name that several classes have; the groups are the name and the classes' import paths."""
 MISSING_SETTING = r"arguments? (?:is|are) required: ([^\s,]+)"
 MISSING_VALUE = r"argument (?:-\w/)?--([\w.]+)[^:]*: expected"
 KEY = r"Parser key [\"']([^\"']+)[\"']"
@@ -34,8 +39,14 @@ NESTED_VALUE = r"NestedArg\(key='([^']+)'"
 """How jsonargparse prints a value for one part of a setting; the group is the part's name."""
 SUBCOMMAND = r"(?:Subcommand '|.* required: )(fit|validate|test)\b"
 """The beginning of a message of the main parser about a subcommand."""
-LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*lightning[^)]*\)"
+LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*(?:lightning|torchmetrics)[^)]*\)"
 """The part of a help page that lists the classes which a setting can be."""
+
+HELP_OF_CLASS = r"Help for --\S+\.help=(\S+)$"
+"""The heading of the help page of one class; the group is the class."""
+
+# Names of the contexts of supplied(), in which functions need not be given the argument either.
+_SUPPLIED: list[str] = []
 
 
 def setting_names(parser: Any) -> list[str]:
@@ -60,6 +71,84 @@ def subcommand_parser(parser: Any, subcommand: str) -> Any:
     return parser._subcommands_action._name_parser_map[subcommand]
 
 
+def made_by(build: Any) -> Any:
+    """The class or the function that a callable setting names: jsonargparse hands it over inside partial functions."""
+    parts = [*reversed(getattr(build, "args", ())), getattr(build, "func", None), build]
+    return next((part for part in parts if inspect.isclass(part) or inspect.isfunction(part)), build)
+
+
+@contextmanager
+def naming(
+    choose: Callable[[Any, str], str | None], preferred: tuple[str, ...], starts_anew: Callable[[Any], bool]
+) -> Iterator[None]:
+    """A context in which svl decides what a name in a config means.
+
+    jsonargparse takes a short name for any imported class that has it, refuses names that several classes have, gives
+    settings to classes only, and hands the settings and defaults of a class on to the class that replaces it. In this
+    context ``choose`` is asked first, and functions have settings too.
+
+    Args:
+        choose: returns the import path for the type of a setting and a short name, or ``None``.
+        preferred: packages whose class is meant where several have a name, in order.
+        starts_anew: whether a class or function takes no settings from what it replaces.
+    """
+    discard = _typehints.discard_init_args_on_class_path_change
+    resolve, adapt = _typehints.resolve_class_path_by_name, _typehints.adapt_partial_callable_class
+
+    def resolve_name(kind: Any, name: str) -> str:
+        chosen = None if "." in name else choose(kind, name)
+        if chosen is not None:
+            return chosen
+        try:
+            return resolve(kind, name)
+        except ValueError as error:
+            several = re.search(AMBIGUOUS, str(error))
+            paths = several[2].split(", ") if several else []
+            for package in preferred:
+                for path in paths:
+                    if path.startswith(f"{package}."):
+                        return path
+            raise
+
+    def adapt_callable(hint: Any, settings: Any) -> tuple[Any, set[int | str] | None]:
+        made = _typehints.import_object(settings.class_path) if "." in settings.class_path else None
+        if not inspect.isfunction(made):
+            return adapt(hint, settings)
+        if not returns(made, _typehints.get_subclass_types(hint.__args__[-1]), None):
+            expected = getattr(hint.__args__[-1], "__name__", "")
+            raise ImportError(f"Expected '{settings.class_path}' to be a function that returns {expected}.")
+        supplied_names = {name for name in _SUPPLIED if _requires(made, name)}
+        return settings, {len(hint.__args__) - 1} | supplied_names
+
+    def returns(function: Any, kinds: Any, logger: Any) -> bool:
+        """Whether a function says that it returns one of the classes, or says nothing."""
+        try:
+            kind = get_type_hints(function).get("return")
+        except Exception:  # annotations that cannot be evaluated raise whatever they like
+            return True
+        return kind is None or (isinstance(kind, type) and issubclass(kind, kinds))
+
+    def discard_settings(parser: Any, before: Any, now: Any) -> None:
+        other = before and "init_args" in before and before["class_path"] != now["class_path"]
+        if other and starts_anew(_typehints.import_object(now["class_path"])):
+            before["init_args"] = Namespace()
+        else:
+            discard(parser, before, now)
+
+    replaced = {
+        "discard_init_args_on_class_path_change": discard_settings,
+        "resolve_class_path_by_name": resolve_name,
+        "adapt_partial_callable_class": adapt_callable,
+        "function_returns_subclass": returns,
+    }
+    before = {name: getattr(_typehints, name) for name in replaced}
+    try:
+        vars(_typehints).update(replaced)
+        yield
+    finally:
+        vars(_typehints).update(before)
+
+
 @contextmanager
 def supplied(name: str) -> Iterator[None]:
     """A context in which a class that a callable setting names need not be given the argument ``name``.
@@ -75,9 +164,11 @@ def supplied(name: str) -> Iterator[None]:
         return settings, skipped | {name} if skipped is not None and _requires(made, name) else skipped
 
     vars(_typehints)["adapt_partial_callable_class"] = adapt_callable
+    _SUPPLIED.append(name)
     try:
         yield
     finally:
+        _SUPPLIED.remove(name)
         vars(_typehints)["adapt_partial_callable_class"] = adapt
 
 
@@ -88,8 +179,3 @@ def _requires(made: Callable[..., Any], name: str) -> bool:
     except (TypeError, ValueError):
         return False
     return argument is not None and argument.default is inspect.Parameter.empty
-
-
-def wrapped(build: Any) -> list[Any]:
-    """A callable and what is inside it: jsonargparse hands over a class as a partial function of other functions."""
-    return [build, getattr(build, "func", None), *getattr(build, "args", ())]

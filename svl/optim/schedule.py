@@ -44,7 +44,7 @@ def factors(schedules: Mapping[str, Schedule], steps: int) -> Float[Tensor, "ste
         if getattr(scheduler, "cycle_momentum", False):
             raise SettingError(key, class_name, "cycle_momentum: false, because a schedule changes rates alone")
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            raise SettingError(key, class_name, "schedulers that depend on the step alone")
+            raise SettingError(key, class_name, "a schedule that depends on the step alone, not on a metric")
         values = torch.empty(steps, dtype=torch.float64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns that the scheduler is stepped before the optimizer

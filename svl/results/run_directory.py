@@ -18,7 +18,7 @@ from rich.table import Table
 from svl.errors import SettingError
 from svl.results import history, summary, tables
 from svl.results.atomic import replacing
-from svl.results.identity import FREE, FREE_TO_MEASURE, differences
+from svl.results.identity import FREE, FREE_TO_MEASURE, FREE_TO_RESUME, differences
 from svl.results.lock import Lock
 
 CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
@@ -36,7 +36,12 @@ class RunDirectory:
         path: the directory.
         checkpoint: the checkpoint to resume from, ``None`` for a new run.
         follows: whether another process of the same fit is the writer.
+
+    Attributes:
+        changed: settings that differ from those of the run so far: ``(key, before, now)``.
     """
+
+    changed: Sequence[tuple[str, Any, Any]] = ()
 
     def __init__(self, path: Path, checkpoint: Path | None = None, follows: bool = False) -> None:
         self.path, self.checkpoint, self.follows = path, checkpoint, follows
@@ -133,7 +138,7 @@ class RunDirectory:
                 return cls.create(folder, config, run_id, may_exist=True)
             ckpt_path = "last"
         run = cls.find(folder, ckpt_path, run_id)
-        run.check_settings(config, FREE)
+        run.changed = run.check_settings(config, FREE, FREE_TO_RESUME)
         run.lock()
         return run
 
@@ -148,24 +153,43 @@ class RunDirectory:
         run.check_settings(config, FREE_TO_MEASURE)
         return run
 
-    def check_settings(self, config: str, free: Sequence[str]) -> None:
+    def check_settings(
+        self, config: str, free: Sequence[str], allowed: Sequence[str] = ()
+    ) -> list[tuple[str, Any, Any]]:
         """Refuse settings that differ from the run's.
 
         Args:
             config: the resolved config.
             free: settings that may differ.
+            allowed: further settings that may differ, which are returned: ``(key, before, now)``.
 
         Raises:
             SettingError: naming the first setting that differs.
         """
+        changed = differences(self._saved(), yaml.safe_load(config), free)
+        for key, before, now in changed:
+            if not any(key == name or key.startswith(f"{name}.") for name in allowed):
+                raise SettingError(key, now, f"{before!r}, as in {self.path / CONFIG}: a checkpoint keeps its settings")
+            if key == "trainer.max_steps" and now < before:
+                allowed_steps = f"at least {before}, as in {self.path / CONFIG}: a fit can only become longer"
+                raise SettingError(key, now, allowed_steps)
+        return changed
+
+    def update(self, config: str) -> None:
+        """Write the settings with which the run is resumed; the run keeps its name.
+
+        Args:
+            config: the resolved config.
+        """
+        kept = {key: value for key, value in self._saved().items() if key in ("run_id", "ckpt_path")}
+        with replacing(self.path / CONFIG) as file:
+            file.write_text(yaml.safe_dump({**yaml.safe_load(config), **kept}, sort_keys=False, allow_unicode=True))
+
+    def _saved(self) -> dict[str, Any]:
         try:
-            saved = yaml.safe_load((self.path / CONFIG).read_text())
-        except (OSError, ValueError, yaml.YAMLError):
+            return dict(yaml.safe_load((self.path / CONFIG).read_text()))
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise SettingError("ckpt_path", str(self.checkpoint), f"a run whose {CONFIG} can be read") from None
-        changed = differences(saved, yaml.safe_load(config), free)
-        if changed:
-            key, before, now = changed[0]
-            raise SettingError(key, now, f"{before!r}, as in {self.path / CONFIG}: a checkpoint keeps its settings")
 
     @classmethod
     def find(cls, folder: Path, ckpt_path: str, run_id: str | None = None) -> RunDirectory:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from svl.compat.jsonargparse import wrapped
+from svl.compat.jsonargparse import made_by
 from svl.compat.torch import pytree
 from svl.errors import SettingError
 from svl.losses import Loss
@@ -111,8 +111,7 @@ def activations(network: nn.Module, task: Task, contents: Contents) -> int:
 
 def name_of_network(build: Any) -> str:
     """The name of the network's class or function."""
-    names = (part.__name__ for part in wrapped(build) if isinstance(part, type))
-    return next(names, getattr(build, "__name__", str(build)))
+    return getattr(made_by(build), "__name__", str(build))
 
 
 def _materialise(network: nn.Module, task: Task) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from svl.compat.jsonargparse import wrapped
+from svl.compat.jsonargparse import made_by
 from svl.compat.lightning import checkpoint_intervals, count_steps
 from svl.data.reuse import ReuseDataModule
 from svl.data.steps import MeasureAt, MeasuredSteps
@@ -126,13 +126,11 @@ class ReplicaModule(pl.LightningModule):
 
     def structural_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting of the fit's parts, by their constructors; those that cannot vary change shapes or code."""
-        # The command line wraps the network's class in partial functions.
-        network = wrapped(self.build)
         parts: dict[str, Any] = {"data.": type(data), "data.task.": type(data.task)}
         parts |= {"model.": type(self), "model.loss.": type(self.loss), "model.optimizer.": type(self.optimizer)}
         if self.parameterisation:
             parts["model.parameterisation."] = type(self.parameterisation)
-        parts.update(("model.network.", part) for part in network if isinstance(part, type))
+        parts["model.network."] = made_by(self.build)
         return {prefix + name for prefix, part in parts.items() for name in parameters(part)}
 
     def prepare(self, data: ReuseDataModule, total_steps: int, measure_every: int, stops: Collection[int] = ()) -> None:

@@ -101,8 +101,68 @@ def test_a_class_is_inside_the_function_that_builds_it(parser):
     config = parser.parse_args(["--data", "Child", "--build", "Child"])
     build = parser.instantiate_classes(config).build
     assert isinstance(build(3), Child)
-    assert Child in jsonargparse.wrapped(build)
-    assert jsonargparse.wrapped(Child)[0] is Child
+    assert jsonargparse.made_by(build) is Child
+    assert jsonargparse.made_by(Child) is Child
+
+
+def make_child(size: int, scale: int = 1) -> Base:
+    return Child(size * scale)
+
+
+def make_something(size, scale=1):
+    return Child(size * scale)
+
+
+def make_number(size: int, scale: int = 1) -> int:
+    return size
+
+
+def named(choose=lambda kind, name: None, preferred=(), starts_anew=lambda made: False):
+    return jsonargparse.naming(choose, preferred, starts_anew)
+
+
+def test_a_class_can_take_no_settings_from_what_it_replaces(parser):
+    words = ["--data", "Base", "--data.size", "5", "--data", "Child"]
+    assert parser.parse_args(words).data.init_args.size == 5
+    with named(starts_anew=lambda made: made is Child):
+        assert parser.parse_args(words).data.init_args.size == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["make_child", "make_something"])
+def test_a_function_has_settings_as_a_class_has(parser, name):
+    path = f"{__name__}.{name}"
+    with named():
+        config = parser.parse_object({"data": "Child", "build": {"class_path": path, "init_args": {"scale": 3}}})
+        build = parser.instantiate_classes(config).build
+    assert jsonargparse.made_by(build).__name__ == name
+    assert build(2).size == 6
+
+
+def test_a_function_that_returns_something_else_is_refused(parser):
+    with (
+        named(),
+        pytest.raises(ArgumentError, match="to be a function that returns Base"),
+    ):
+        parser.parse_object({"data": "Child", "build": {"class_path": f"{__name__}.make_number"}})
+
+
+class Rival(Base):
+    pass
+
+
+class Outer:
+    class Rival(Base):
+        pass
+
+
+def test_svl_chooses_among_classes_of_one_name(parser, messages):
+    texts = messages("--data", "Rival")
+    assert first(jsonargparse.AMBIGUOUS, texts) == "Rival"
+    with named(lambda kind, name: f"{__name__}.Base" if name == "Rival" else None):
+        assert parser.parse_args(["--data", "Rival"]).data.class_path == f"{__name__}.Base"
+    with named(preferred=(f"{__name__}.Outer",)):
+        assert parser.parse_args(["--data", "Rival"]).data.class_path == f"{__name__}.Outer.Rival"
 
 
 def test_the_message_about_a_setting_that_does_not_exist(messages):

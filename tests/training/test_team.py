@@ -104,5 +104,5 @@ def test_devices_that_are_none_are_refused(svl, tiny, tmp_path, devices):
 def test_processes_that_something_else_has_started_have_to_know_the_run(svl, tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     told = svl(tmp_path, *tiny, *ON_TWO)
-    assert told.status == 2 and told.err.startswith("svl: error: run_id: got None; allowed: a name")
+    assert told.status == 2 and told.err.startswith("svl: error: run_id: got null; allowed: a name")
     assert not (tmp_path / "runs").exists()
