@@ -175,3 +175,19 @@ def test_a_name_of_several_other_classes_is_one_line_with_their_paths(svl, tiny,
     assert done.status == 2 and done.err.count("\n") == 1
     assert done.err.startswith("svl: error: trainer.callbacks: got 'Twice'; allowed: one of the classes of this name: ")
     assert all(path in done.err for path in paths.split(" or "))
+
+
+@pytest.mark.parametrize("lr", [[], ["--model.optimizer.lr", "0.02"]])
+def test_an_optimizer_takes_no_settings_from_the_one_before_it(svl, tiny, tmp_path, lr):
+    (tmp_path / "sgd.yaml").write_text("model: {optimizer: {class_path: SGD, init_args: {lr: 3.0, weight_decay: 0.5}}}")
+    for words in ([*lr, "--model.optimizer", "AdamW"], ["--model.optimizer", "AdamW", *lr]):
+        outcome = svl(tmp_path, *tiny, "--config", "sgd.yaml", *words)
+        assert outcome.status == 0, outcome.err
+        own = yaml.safe_load((outcome.path / "config.yaml").read_text())["model"]["optimizer"]["init_args"]
+        assert own == {
+            "lr": float((lr or [0, 1e-3])[1]),
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "eps": 1e-8,
+            "weight_decay": 0.01,
+        }

@@ -1,4 +1,4 @@
-"""The setting ``model.network`` on a command line: it stands before its settings, as a class or a function."""
+"""Settings of a class on a command line: the class stands before its settings, as for ``model.network``."""
 
 from __future__ import annotations
 
@@ -12,31 +12,37 @@ from svl.cli.options import Option
 from svl.config_file import dump_yaml, load_yaml
 
 _KEY = "model.network"
-_NAMES = (_KEY, f"{_KEY}.class_path")
+_START_ANEW = (_KEY, "model.optimizer")
+"""Settings whose class takes no settings from the class that it replaces."""
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def arrange(options: list[Option]) -> list[Option]:
-    """Name the network before its settings, and give settings to functions.
+    """Name networks and optimizers before their settings, and give settings to functions.
 
-    Words before the first one that names the network belong to that network, whatever their order.
+    Words before the first one that names a class belong to that class, whatever their order.
     """
-    arranged: list[Option] = []
     for option in options:
         _spell(option, _network(option))
+    for key in _START_ANEW:
+        options = _class_first(options, key)
+    return options
+
+
+def _class_first(options: list[Option], key: str) -> list[Option]:
+    names = (key, f"{key}.class_path")
+    arranged: list[Option] = []
+    for option in options:
         place = len(arranged)
-        if option.key in _NAMES:
-            while place and arranged[place - 1].content is None and arranged[place - 1].key not in _NAMES:
+        if option.key in names:
+            while place and arranged[place - 1].content is None and arranged[place - 1].key not in names:
                 place -= 1
             is_first = place == 0 or arranged[place - 1].content is not None
-            settings = (later for later in range(place, len(arranged)) if _is_setting(arranged[later]))
+            later = range(place, len(arranged))
+            settings = (n for n in later if arranged[n].key.startswith(f"{key}.") and arranged[n].key not in names)
             place = next(settings, len(arranged)) if is_first else len(arranged)
         arranged.insert(place, option)
     return arranged
-
-
-def _is_setting(option: Option) -> bool:
-    return option.key.startswith(f"{_KEY}.") and option.key not in _NAMES
 
 
 def _network(option: Option) -> Any:
@@ -44,7 +50,7 @@ def _network(option: Option) -> Any:
     if option.content is not None:
         model = option.content.get("model")
         return model.get("network") if isinstance(model, dict) else None
-    if option.key not in _NAMES or option.value is None:
+    if option.key not in (_KEY, f"{_KEY}.class_path") or option.value is None:
         return None
     try:
         return load_yaml(option.value)

@@ -21,6 +21,7 @@ from svl.cli.places import construct
 from svl.compat.jsonargparse import HELP_OF_CLASS, LISTED_SUBCLASSES, naming, setting_names, type_of
 from svl.config_file import dump_yaml
 from svl.errors import SettingError
+from svl.optim.rule import UpdateRule
 
 # Whose class a short name means, after svl's own, where several libraries have one of the name.
 _PREFERRED = ("torch", "lightning")
@@ -28,8 +29,9 @@ _PREFERRED = ("torch", "lightning")
 _NEVER_NULL = (bool, int, float, str)
 
 
-def _is_network(made: Any) -> bool:
-    return inspect.isfunction(made) or (inspect.isclass(made) and issubclass(made, nn.Module))
+def _starts_anew(made: Any) -> bool:
+    """Whether a network, or an optimizer, whose settings are not those of the one that it replaces."""
+    return inspect.isfunction(made) or (inspect.isclass(made) and issubclass(made, (nn.Module, UpdateRule)))
 
 
 class SettingParser(LightningArgumentParser):
@@ -47,12 +49,12 @@ class SettingParser(LightningArgumentParser):
         """Parse words; short names are those of svl's own classes."""
         if args is not None and not self.exit_on_error:
             args = [self._in_yaml(word) for word in args]
-        with naming(import_path, _PREFERRED, _is_network):
+        with naming(import_path, _PREFERRED, _starts_anew):
             return super().parse_args(args, *more, **options)
 
     def dump(self, *config: Any, **options: Any) -> str:
         """Settings as YAML."""
-        with naming(import_path, _PREFERRED, _is_network):
+        with naming(import_path, _PREFERRED, _starts_anew):
             return super().dump(*config, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
@@ -63,7 +65,7 @@ class SettingParser(LightningArgumentParser):
     def instantiate(self, namespace: Namespace, instantiate_groups: bool = True, **_: Any) -> Namespace:
         """Make the objects; a :class:`SettingError` that one raises knows which (:func:`svl.cli.places.construct`)."""
         # Also in place of Lightning's instantiators, which save hyperparameters that nothing reads.
-        with naming(import_path, _PREFERRED, _is_network):
+        with naming(import_path, _PREFERRED, _starts_anew):
             return super().instantiate(namespace, instantiate_groups, instantiators=[(construct, object, True)])
 
     def format_help(self, *formatter: Any) -> str:
