@@ -146,14 +146,12 @@ def test_the_script_with_a_plain_trainer_has_the_numbers_of_the_command_line(svl
     table = pd.read_csv(next(folder.glob("logs/**/metrics.csv")))
     assert table["val/auroc/size=64"].notna().sum() == 4
     words = [
-        *("fit", "--config", "majority.yaml", "--data.task.dim", "15", "--model.optimizer.lr", "0.003"),
+        *("fit", "--config", "majority.yaml", "--data.task.dim", "15"),
         *("--model.loss", "mypackage.Huber", "--model.loss.delta", "0.5", "--trainer.log_every_n_steps", "50"),
         *("--trainer.callbacks", "[mypackage.WeightNorm]", "--data.batch_size", "128"),
         *("--model.metrics", "{auroc: torchmetrics.classification.BinaryAUROC, confidence: mypackage.Confidence}"),
     ]
-    words[words.index("--model.optimizer.lr") : words.index("--model.optimizer.lr") + 2] = [
-        *("--model.optimizer", "mypackage.Lion", "--model.optimizer.lr", "0.003"),
-    ]
+    words += ["--model.optimizer", "mypackage.LARS", "--model.optimizer.lr", "0.03"]
     done = svl(folder, *words, *QUIET)
     assert done.status == 0, done.err
     history = pd.read_parquet(done.path / "history.parquet")

@@ -119,7 +119,7 @@ def test_varied_settings_of_two_configs_are_merged(tmp_path, second, expected):
             "--model.schedules.a ReduceLROnPlateau",
             "model.schedules.a: got 'ReduceLROnPlateau'; allowed: a schedule that ",
         ),
-        ("--model.optimizer torch.optim.Adam", "model.optimizer: got 'torch.optim.Adam'; allowed: AdamW, SGD, "),
+        ("--model.optimizer torch.optim.Adam", "model.optimizer: got 'torch.optim.Adam'; allowed: Adam, AdamW, "),
         ("--trainer.gradient_clip_val 1", "trainer.gradient_clip_val: got '1'; allowed: none; use "),
     ],
 )

@@ -69,6 +69,6 @@ def _failed(error: BaseException) -> BaseException | None:
 
 
 def _is_own(filename: str) -> bool:
-    # Code that was compiled from a text, such as that of decorators and dataclasses, has a name in brackets.
+    # Code that was compiled from a text, or into a library, such as that of dataclasses, has no file.
     path = Path(filename)
-    return not filename.startswith("<") and not any(path.is_relative_to(folder) for folder in _LIBRARIES)
+    return path.exists() and not any(path.is_relative_to(folder) for folder in _LIBRARIES)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Int
@@ -94,6 +94,13 @@ class Steps:
             end = min(total, start - start % chunk + chunk, *further[place : place + 1])
             yield torch.tensor([start, end - start])
             start = end
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer's step is the loader's position, which tells Lightning that it can be resumed."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load."""
 
     @property
     def _further_ends(self) -> list[int]:

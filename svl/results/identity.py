@@ -29,12 +29,15 @@ FREE = (
     "trainer.devices",
 )
 """Settings that change no number of a run, so that they may differ when it is resumed."""
-FREE_TO_RESUME = ("trainer.max_steps", "trainer.callbacks", "trainer.logger", "target", "model.threads")
+FREE_TO_RESUME = (
+    *("trainer.max_steps", "trainer.callbacks", "trainer.logger", "target"),
+    *("model.threads", "model.metrics"),
+)
 """Settings that may differ when a run is resumed, which then says so: a fit can be longer and measured in other ways.
 
 Another number of threads changes numbers by rounding alone.
 """
-FREE_TO_MEASURE = (*FREE, "trainer", "target", "data.test_size", "model.threads")
+FREE_TO_MEASURE = (*FREE, *FREE_TO_RESUME, "trainer", "data.test_size", "model.measure_at", "model.steps_per_batch")
 """Settings that may differ when a checkpoint is evaluated."""
 _NEW = {"model.optimizer.dampening": 0.0}
 """Settings that runs of an older svl lack, by what it did, where that is neither null nor false."""

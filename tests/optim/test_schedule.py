@@ -74,7 +74,7 @@ def test_training_follows_torch_s_scheduler_at_each_replica_s_and_group_s_own_ra
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lr_scheduler.ReduceLROnPlateau, "depend on the step alone"),
+        (lr_scheduler.ReduceLROnPlateau, "depends on the step alone"),
         (lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 1.0, 10, cycle_momentum=False), "last for 30 steps"),
         (lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=40), "rates alone"),
         (lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer), "a scheduler that can be built"),

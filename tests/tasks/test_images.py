@@ -44,7 +44,7 @@ def test_the_channel_is_moved_to_the_front_and_that_is_told(colours):
 
 def test_an_axis_that_could_be_either_is_asked_for():
     unclear = images(3, 6, 3)
-    with pytest.raises(SettingError, match=r"^channels: got None; allowed: first or last: inputs are 3 x 6 x 3"):
+    with pytest.raises(SettingError, match=r"^channels: got null; allowed: first or last: inputs are 3 x 6 x 3"):
         Dataset((unclear, Y))
     assert rows(whole(Dataset((unclear, Y), channels="first", standardise=False))) == rows(unclear)
     moved = Dataset((unclear, Y), channels="last", standardise=False)

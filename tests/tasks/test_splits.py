@@ -128,7 +128,7 @@ class Stream(IterableDataset):
         (Stream(), "a length and items.*not Stream"),
         (Rows(text=["one", "two"], label=[0, 1]), "numbers, not texts; .*vocabulary"),
         ((TensorDataset(torch.ones(3, 1)), TensorDataset(torch.ones(3, 1))), "pairs .*number 0 is neither"),
-        (Rows(f=X.tolist(), label=Y.tolist(), id=Y.tolist()), "columns: got None; allowed: two of f, label, id"),
+        (Rows(f=X.tolist(), label=Y.tolist(), id=Y.tolist()), "columns: got null; allowed: two of f, label, id"),
     ],
 )
 def test_what_is_not_a_dataset_of_numbers_is_refused(source, message):

@@ -204,12 +204,12 @@ def test_a_separate_test_table_has_the_same_columns(passengers):
 
 REFUSED = [
     ({"when": pd.date_range("2020", periods=9)}, {}, "columns: got 'when'; .*not of Timestamp"),
-    ({"name": [f"name {n}" for n in range(101)]}, {}, "columns: got None; .*at most 100 .*'name', which has 101"),
+    ({"name": [f"name {n}" for n in range(101)]}, {}, "columns: got null; .*at most 100 .*'name', which has 101"),
     ({"x": [1.0, np.inf, 3.0]}, {}, "finite; 'x' of item . is not"),
     ({"x": [1.0, 2.0, 3.0]}, {"target_columns": "z"}, r"target_columns: got \['z'\]; allowed: 1 of x, y"),
     ({"age": [1.0, 2.0, 3.0]}, {"columns": ["ag", "y"]}, "columns: .*did you mean 'age'"),
     ({"x": [1.0, 2.0, 3.0]}, {"target_columns": ["x", "y"]}, "columns: .*input columns in addition"),
-    ({"label": [1.0, 2.0, 3.0]}, {}, "target_columns: got None; allowed: one of label, y"),
+    ({"label": [1.0, 2.0, 3.0]}, {}, "target_columns: got null; allowed: one of label, y"),
     ({"x": [1.0, 2.0, 3.0]}, {"columns": ["y"]}, r"columns: got \['y'\]; allowed: two names"),
     ({"x": [1.0, 2.0, 3.0]}, {"target_columns": []}, r"target_columns: got \[\]"),
     ({"x": [1.0] * 3}, {}, "standardise: got True; allowed: false"),

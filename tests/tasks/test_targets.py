@@ -59,7 +59,7 @@ def test_whole_numbers_are_regressed_on_where_that_is_asked_for():
     task = Dataset((X, y), target_kind="number", standardise=False)
     assert (task.target, task.output_dim, task.notes) == ("number", 1, ())
     np.testing.assert_array_equal(targets_in_order(task), y)
-    with pytest.raises(SettingError, match=r"target_kind: got None; allowed: number .* or class: .*48 different"):
+    with pytest.raises(SettingError, match=r"target_kind: got null; allowed: number .* or class: .*48 different"):
         Dataset((X, y))
     assert Dataset((X, y), target_kind="class").output_dim == COUNT
     assert Dataset((np.tile(X, (20, 1)), np.arange(20 * COUNT) % 30)).output_dim == 30
@@ -143,7 +143,7 @@ REFUSED = [
     ((X, X[:, 0]), {"target_kind": "sign"}, "target_kind: got 'sign'; allowed: number"),
     ((X, WORDS), {"target_kind": "number"}, "target_kind: got 'number'; allowed: class or sign: .* texts such as '"),
     ((X, X[:, :2]), {"target_kind": "class"}, "target_kind: got 'class'; allowed: number: each item has 2"),
-    ((X, TOKENS), {}, "target_kind: got None; allowed: number .*5 outputs.*vocabulary"),
+    ((X, TOKENS), {}, "target_kind: got null; allowed: number .*5 outputs.*vocabulary"),
     ((X, X[:, 0]), {"stratify": True}, "stratify: got True; allowed: false: targets are real"),
     ((X, X[:, :2]), {"stratify": True, "target_kind": "class"}, "stratify: got True; .*more than one"),
     ((X, WORDS), {"stratify": True, "test": (X, WORDS)}, "stratify: .*test set of its own"),

@@ -16,6 +16,7 @@ from svl.tasks import Parity
 from svl.training import network as networks
 from svl.training.blocks import partition, view
 from svl.training.compilation import can_compile
+from svl.training.contents import Contents
 from svl.training.routes.native_steps import NativeSteps
 
 STEPS = 10
@@ -123,7 +124,7 @@ def test_blocks_of_the_loop_occupy_all_cores_and_grow_with_the_stack(lab, replic
 
 def test_activations_are_what_the_layers_give(lab):
     # 64 + 1 of the layers, and the network's own output.
-    assert networks.activations(lab.network(64)((20,), 1), Parity(20, 6)) == 66
+    assert networks.activations(lab.network(64)((20,), 1), Parity(20, 6), Contents()) == 66
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU needs no C++ compiler")

@@ -254,7 +254,7 @@ def arms():
 
 
 # torch maps the kernel of the weight norm replica by replica, and says that this is slow.
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:LSTM with projections")
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_replica_equals_a_plain_loop_and_its_solo_run(lab, kind):
     stack = stack_of(lab, kind, replicas=arms())
