@@ -65,9 +65,8 @@ class BuildError(RuntimeError):
     """No C++ compiler at hand, or it cannot build the kernel."""
 
 
-@functools.cache
 def library(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
-    """The shared library built from ``svl/native/<name>.cpp``.
+    """The shared library built from ``svl/native/<name>.cpp``; a process tries once to build it.
 
     Args:
         processor: compiler flags that select the instruction set; by default this machine's.
@@ -76,6 +75,22 @@ def library(name: str, processor: tuple[str, ...] | None = None, compiler: str |
     Raises:
         BuildError: if it cannot be built.
     """
+    found = _library_or_error(name, processor, compiler)
+    if isinstance(found, BuildError):
+        raise found
+    return found
+
+
+@functools.cache
+def _library_or_error(name: str, processor: tuple[str, ...] | None, compiler: str | None) -> ctypes.CDLL | BuildError:
+    try:
+        return load(name, processor, compiler)
+    except BuildError as error:
+        return error
+
+
+def load(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
+    """What :func:`library` remembers: the library from its file, which is built if it is not there."""
     source = Path(__file__).with_name(f"{name}.cpp")
     processors = _PROCESSORS if processor is None else (processor,)
     try:

@@ -10,7 +10,7 @@ from svl import native
 
 
 def build_of(*arguments) -> Path:
-    return Path(native.library.__wrapped__("epochs", *arguments)._name)
+    return Path(native.load("epochs", *arguments)._name)
 
 
 @pytest.fixture
@@ -47,3 +47,17 @@ def test_without_a_private_folder_there_is_no_library(folders):
         folder.chmod(0o775)
     with pytest.raises(native.BuildError, match="no folder to build in that only this user can write to"):
         build_of()
+
+
+def test_a_library_that_cannot_be_built_is_tried_once_in_a_process(tmp_path, folders):
+    calls = tmp_path / "calls"
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        f'#!/bin/sh\necho called >> {calls}\n[ "$1" = --version ] || {{ echo no such option >&2; exit 1; }}\n'
+    )
+    compiler.chmod(0o755)
+    for _ in range(2):
+        with pytest.raises(native.BuildError, match="no such option"):
+            native.library("epochs", (), str(compiler))
+    # Its version, and one try without and with threads.
+    assert len(calls.read_text().splitlines()) <= 3
