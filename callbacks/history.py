@@ -50,7 +50,8 @@ class History(pl.Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if self.latest is None and trainer.ckpt_path and trainer.is_global_zero:
-            history.discard_after(self.run_dir, trainer.global_step)
+            # A step that is to be measured again gets its rows then.
+            history.discard_after(self.run_dir, trainer.global_step - pl_module.awaits_measurement)
             replicas = pl_module.replicas
             rows = with_arms(history.read(self.run_dir), list(replicas.vary), replicas.arm_names)
             self.latest = rows[rows["step"] == rows["step"].max()]

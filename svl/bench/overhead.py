@@ -127,7 +127,9 @@ def transformer() -> ReplicaModule:
 def _prepared(network: Callable[..., Any], rule: Any, replicas: Replicas, data: Subset, steps: int) -> ReplicaModule:
     module = ReplicaModule(network, "logistic", rule, replicas=replicas)
     module.prepare(data, TOTAL_STEPS, steps)
-    clock: Any = SimpleNamespace(global_step=0, max_steps=TOTAL_STEPS, log_every_n_steps=steps, loggers=[])
+    clock: Any = SimpleNamespace(
+        global_step=0, max_steps=TOTAL_STEPS, log_every_n_steps=steps, loggers=[], state=SimpleNamespace(fn="fit")
+    )
     module.trainer = clock
     return module
 

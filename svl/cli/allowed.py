@@ -8,8 +8,6 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, Union, get_args, get_origin
 
-from torch import nn
-
 from svl.errors import nearest
 
 # The packages whose classes are listed as examples, except those of the engine, which a config cannot choose.
@@ -61,8 +59,8 @@ def _own_classes(hint: Any) -> dict[str, str]:
     """The packages of svl's own classes by the classes' names."""
     packages = {}
     waiting = _bases(hint)
-    # A metric is a torch.nn.Module too, but not a network.
-    ends = tuple(f"{name}.metrics" for name in _OURS) if nn.Module in waiting else ()
+    # svl's metrics are torch.nn.Modules too, but neither networks nor for a config: they hold those of torchmetrics.
+    ends = tuple(f"{name}.metrics" for name in _OURS)
     while waiting:
         kind = waiting.pop()
         if kind.__module__.startswith(ends):

@@ -34,7 +34,15 @@ def change_settings(run: RunDirectory, model: ReplicaModule, data: ReuseDataModu
             _check_longer(model, data, before, now)
     run.update(config)
     changes = "; ".join(f"{key} {_short(now)} in place of {_short(before)}" for key, before, now in run.changed)
-    print(f"svl: {run.path} is resumed with {changes}", file=sys.stderr)
+    print(f"svl: {run.path} is resumed with {changes}{_kept(run, model)}", file=sys.stderr)
+
+
+def _kept(run: RunDirectory, model: ReplicaModule) -> str:
+    """What the history of a longer fit has that it would not have if it had been as long from the beginning."""
+    last = next((before for key, before, _ in run.changed if key == "trainer.max_steps"), 0)
+    if last in model.measured_steps:
+        return ""
+    return f"; its measurement at step {last}, the last one then, stays in the history"
 
 
 def _check_longer(model: ReplicaModule, data: ReuseDataModule, before: int, now: int) -> None:

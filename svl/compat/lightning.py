@@ -22,6 +22,17 @@ def count_steps(trainer: Trainer, steps: int) -> None:
     loop._batches_that_stepped = trainer.global_step - 1
 
 
+def validate_now(trainer: Trainer) -> None:
+    """Validate while training begins, as after a batch."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    is_first = trainer._logger_connector._first_loop_iter
+    loop.restarting = False
+    trainer.validating = True
+    loop.run()
+    trainer.training = True
+    trainer._logger_connector._first_loop_iter = is_first
+
+
 def checkpoint_intervals(callbacks: Iterable[Callback]) -> set[int]:
     """The numbers of steps between the checkpoints of every ``ModelCheckpoint(every_n_train_steps=...)``."""
     found = (callback._every_n_train_steps for callback in callbacks if isinstance(callback, ModelCheckpoint))

@@ -32,7 +32,7 @@ class MeasuredSteps:
         at: further steps, as a list, or ``logarithmic`` for 1, 2, 4, 8, ...
 
     Raises:
-        SettingError: for a step that is not a whole number from 0 on.
+        SettingError: for a step that is not one of the fit.
     """
 
     total: int
@@ -43,7 +43,7 @@ class MeasuredSteps:
         if isinstance(self.at, str) and self.at != "logarithmic":
             raise SettingError("measure_at", self.at, "logarithmic, a list of steps, or null")
         for step in self.at if isinstance(self.at, list) else ():
-            check_whole("measure_at", step, 0)
+            check_whole("measure_at", step, 0, self.total, f"steps of the fit, 0 to {self.total}")
 
     @cached_property
     def further(self) -> list[int]:

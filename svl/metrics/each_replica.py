@@ -37,9 +37,11 @@ class EachReplica(WrapperMetric):
 
     def __init__(self, metric: Metric, task: Task, replicas: int) -> None:
         super().__init__(sync_on_compute=False)
-        metric.sync_on_compute = False
         self.task = task
         self.copies = nn.ModuleList(copy.deepcopy(metric) for _ in range(replicas))
+        for each in self._every:
+            # The processes of a team have different replicas, whose predictions must not be pooled.
+            each.distributed_available_fn = _is_alone
 
     def update(self, outputs: Float[Tensor, "replica batch ..."], targets: Tensor, rows: slice) -> None:
         """Take test examples of some replicas into account.
@@ -84,7 +86,11 @@ def check(name: str, metric: Metric, task: Task) -> None:
     # Some metrics take targets of another kind without a word, and return a number that means nothing.
     other = next((known for prefix, known in _PREFIXES.items() if kind.startswith(prefix)), task.target)
     if other != task.target:
-        raise SettingError(f"metrics.{name}", f"{kind}, for {_KINDS[other]}", f"a metric for {targets_are}")
+        allowed = f"a metric for {targets_are}"
+        if other == "sign" and task.target == "class":
+            multiclass = f"{kind.replace('Binary', 'Multiclass', 1)} with num_classes: {task.output_dim}"
+            allowed += f", such as {multiclass}; two classes of a Dataset are labels with target_kind: sign"
+        raise SettingError(f"metrics.{name}", f"{kind}, for {_KINDS[other]}", allowed)
     try:
         with warnings.catch_warnings():
             # Two examples can be of one class, which many metrics warn about.
@@ -98,6 +104,11 @@ def check(name: str, metric: Metric, task: Task) -> None:
     if not isinstance(value, Tensor) or value.numel() != 1:
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise SettingError(f"metrics.{name}", f"{kind}, which returns {shape}", "a metric that returns one number")
+
+
+def _is_alone() -> bool:
+    """Whether there are other processes, as a metric of one replica sees it."""
+    return False
 
 
 def _value(metric: Metric) -> Float[Tensor, ""]:

@@ -24,7 +24,7 @@ from svl.results.lock import Lock
 CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
 FOLLOWED = "SVL_RUN_DIRECTORY"
 """Environment variable that tells the other processes of a fit which run directory the first one has opened."""
-CKPT_PATH = "'last', a file checkpoints/last.ckpt in a run directory, or 'auto' to resume the run if it has begun"
+CKPT_PATH = "'last', a file in the folder checkpoints of a run directory, or 'auto' to resume the run if it has begun"
 _NAME = re.compile(r"[A-Za-z0-9][\w.=,-]{0,99}")
 _TIME, _DATED = "%Y%m%d-%H%M%S", r"\d{8}-\d{6}"
 
@@ -207,8 +207,11 @@ class RunDirectory:
             path = max(checkpoints, key=lambda path: _began(path.parent.parent))
         else:
             path = Path(ckpt_path)
-            if not path.is_file() or not (path.parent.parent / CONFIG).is_file():
-                raise SettingError("ckpt_path", ckpt_path, CKPT_PATH)
+            if not path.is_file():
+                raise SettingError("ckpt_path", ckpt_path, f"{CKPT_PATH}; there is no such file")
+            if not (path.parent.parent / CONFIG).is_file():
+                allowed = f"{CKPT_PATH}; this file is not in the folder checkpoints of a run directory: move it there"
+                raise SettingError("ckpt_path", ckpt_path, allowed)
         return cls(path.parent.parent, path)
 
     def lock(self) -> None:

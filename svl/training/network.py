@@ -45,7 +45,9 @@ def make(build: Build, task: Task) -> nn.Module:
     except Exception as error:
         arguments = ", ".join(["input_shape", "output_dim", *tokens])
         raise SettingError(
-            KEY, name_of_network(build), f"a class that can be built from ({arguments}); {why(error)}"
+            KEY,
+            name_of_network(build),
+            f"a network that can be built from ({arguments}) and its settings; {why(error)}",
         ) from error
 
 

@@ -198,7 +198,10 @@ def _first(
     for route in routes:
         is_out = route.for_long_fits and not is_compiled
         # What an obstacle needs to find out can take seconds.
-        obstacle = "the fit is too short, or model.compile is never" if is_out else route.obstacle(spec, device)
+        too_short = (
+            "model.compile is never" if spec.execution.compile == "never" else "the fit is too short to gain by it"
+        )
+        obstacle = too_short if is_out else route.obstacle(spec, device)
         if obstacle is None:
             return route
         reasons[route.name] = obstacle

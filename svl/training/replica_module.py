@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from svl.compat.jsonargparse import made_by
-from svl.compat.lightning import checkpoint_intervals, count_steps
+from svl.compat.lightning import checkpoint_intervals, count_steps, validate_now
 from svl.data.reuse import ReuseDataModule
 from svl.data.steps import MeasureAt, MeasuredSteps
 from svl.errors import SettingError, within
@@ -29,17 +29,15 @@ from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule
 from svl.optim.sgd import SGD
 from svl.replicas import Replicas, parameters
+from svl.training.batch_steps import batch_steps
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.measurements import arm_values, checked
 from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
 from svl.training.stack import ReplicaStack
 from svl.training.step_clock import StepClock, clock_of
 from svl.training.team import Team
-from svl.training.trainer_parts import check_callbacks, check_options, measuring_interval
+from svl.training.trainer_parts import check_callbacks, check_options, has_stopped, measuring_interval
 from svl.training.validation import Validation
-
-# Work of one Lightning batch, about ten seconds on two cores: signals are handled between batches.
-_WORK_PER_BATCH = 3e10
 
 
 class ReplicaModule(pl.LightningModule):
@@ -113,6 +111,7 @@ class ReplicaModule(pl.LightningModule):
         self.further_metrics, self.measure_at, self.steps_per_batch = metrics or {}, measure_at, steps_per_batch
         self.measured: dict[str, Float[Tensor, "replica"]] = {}
         self.logs_means = True
+        self._measured_at, self._loaded_step = -1, 0
         self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
@@ -159,17 +158,9 @@ class ReplicaModule(pl.LightningModule):
         self.stack = ReplicaStack(data, training, replace(self.execution, evaluations=len(self.measured_steps)))
         with within("model"):
             self.validation = Validation(self.stack, self.further_metrics)
-        data.schedule(total_steps, self._batch_steps(data, measure_every, stops), self.measured_steps)
-
-    def _batch_steps(self, data: ReuseDataModule, measure_every: int, stops: Collection[int]) -> int:
-        """How many steps a Lightning batch has, at most."""
-        per_replica = sum(p.numel() for p in self.stack.network.parameters()) / len(self.replicas)
-        samples = data.all_samples(self.stack.settings, self.stack.state.data, data.total_steps - 1, 1)
-        step = samples.sum().item() * per_replica
-        whole = math.gcd(measure_every, *stops)
-        most = self.steps_per_batch or whole
-        divisors = (n for n in range(whole, 0, -1) if whole % n == 0)
-        return next((n for n in divisors if n <= most and n * step <= _WORK_PER_BATCH), 1)
+        data.schedule(
+            total_steps, batch_steps(self.stack, measure_every, stops, self.steps_per_batch), self.measured_steps
+        )
 
     @property
     def metric_names(self) -> list[str]:
@@ -221,6 +212,10 @@ class ReplicaModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         self._clock.show(self.trainer.global_step)
+        if self.awaits_measurement:
+            validate_now(self.trainer)
+        if has_stopped(self.trainer.callbacks):  # type: ignore[attr-defined]
+            self.trainer.should_stop = True
 
     def training_step(self, batch: Int[Tensor, "2"], batch_idx: int) -> None:
         start, count = batch.tolist()
@@ -237,8 +232,24 @@ class ReplicaModule(pl.LightningModule):
         return self.optimizers()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Whichever callback saves: the tensors of the checkpoint are those of the stack.
-        self.stack.exchange()
+        self.stack.exchange()  # its tensors are those of the checkpoint
+        # A callback can save at the end of a batch, before the validation of its last step.
+        checkpoint["measured_at"] = self._measured_at
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._loaded_step = checkpoint["global_step"]
+        self._measured_at = checkpoint.get("measured_at", self._loaded_step)
+
+    @property
+    def global_step(self) -> int:
+        """Optimisation steps taken: the trainer's or, where a checkpoint is evaluated, the checkpoint's."""
+        return self.trainer.global_step if self.is_fitting else self._loaded_step
+
+    @property
+    def awaits_measurement(self) -> bool:
+        """Whether the fit is resumed at a step that is measured, from a checkpoint saved before its measurement."""
+        step = self.trainer.global_step
+        return step in self.measured_steps and self._measured_at < step
 
     def on_validation_epoch_start(self) -> None:
         self.measured = {}
@@ -257,6 +268,7 @@ class ReplicaModule(pl.LightningModule):
         measured = self.stack.train_metrics() if self.is_fitting else {}
         measured |= self.validation.compute() | self.stack.references()
         self.measured = measured | self.measured
+        self._measured_at = self.global_step
         self._log_means()
 
     def _log_means(self) -> None:
@@ -282,11 +294,7 @@ class ReplicaModule(pl.LightningModule):
         """
         self.measured |= checked(owner, announced, values, {*self.metric_names, *self.measured}, len(self.replicas))
 
-    def on_test_epoch_start(self) -> None:
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end()
+    # The test set is the validation set.
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+    on_test_epoch_end = on_validation_epoch_end

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from svl.errors import SettingError
 from svl.training.team import TeamStrategy
@@ -66,6 +67,17 @@ def check_options(trainer: Any) -> None:
     if trainer.world_size > 1 and not isinstance(trainer.strategy, TeamStrategy):
         given = type(trainer.strategy).__name__
         raise SettingError("trainer.strategy", given, "svl.training.team.TeamStrategy() on several devices")
+
+
+def has_stopped(given: Sequence[pl.Callback]) -> bool:
+    """Whether an ``EarlyStopping`` has stopped the fit before it was resumed, and still would with its settings."""
+    for callback in given:
+        if isinstance(callback, callbacks.EarlyStopping):
+            reason = callback.stopping_reason
+            waits = reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and callback.wait_count < callback.patience
+            if reason != EarlyStoppingReason.NOT_STOPPED and not waits:
+                return True
+    return False
 
 
 def measuring_interval(trainer: Any) -> int:

@@ -57,7 +57,8 @@ class Validation:
         # torchmetrics makes a number of what one replica has.
         means = {name: values.reshape(-1) for name, values in self.means.compute().items()}
         named = self.stack.measuring.on_tests(means)
-        alive = (self.stack.record["diverged_at"] < 0).cpu()
+        # Parameters can stop being finite a step before the record says so.
+        alive = (self.stack.record["diverged_at"] < 0).cpu() & ~named["val/loss"].isnan()
         for name, values in self.further.compute().items() if len(self.further) else ():
             values = values.reshape(-1)
             self.stack.spec.team.exchange(values)

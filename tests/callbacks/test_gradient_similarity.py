@@ -20,7 +20,6 @@ from svl.models import MLP, QuadraticNeuron
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import replica_module
 from svl.training.blocks import view
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule
@@ -33,7 +32,7 @@ def module(data=None, replicas=None, log_every=1, network=MLP, **settings):
     made = ReplicaModule(network, "correlation", SGD(lr=0.3), replicas=replicas, compile="never", **settings)
     made.prepare(data or Online(Parity(6, 2), batch_size=BATCH, test_size=16), 100, log_every)
     made.stack.train_steps(0, STEPS)
-    made.trainer = SimpleNamespace(global_step=STEPS, log_every_n_steps=log_every)
+    made.trainer = SimpleNamespace(global_step=STEPS, state=SimpleNamespace(fn="fit"))
     return made
 
 
@@ -163,7 +162,7 @@ def test_it_is_measured_at_every_nth_measurement_and_a_stop_changes_nothing(svl,
     callbacks = "[{class_path: GradientSimilarity, init_args: {batches: 2, every: 3}}, PhaseLog, SamplingBias, Rates]"
     words = [*tiny, "--trainer.callbacks", callbacks]
     # One step a Lightning batch, so that the fit can stop anywhere.
-    monkeypatch.setattr(replica_module, "_WORK_PER_BATCH", 0)
+    monkeypatch.setattr("svl.training.batch_steps._WORK", 0)
     undisturbed = svl(tmp_path, *words)
     assert undisturbed.status == 0, undisturbed.err
     history = pd.read_parquet(undisturbed.path / "history.parquet")

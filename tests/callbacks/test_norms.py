@@ -15,7 +15,6 @@ from svl.optim import SGD
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
 from svl.tasks import Parity
-from svl.training import replica_module
 from svl.training.replica_module import ReplicaModule
 
 
@@ -73,7 +72,7 @@ def test_a_network_without_matrices_has_none():
 def test_a_stop_between_two_measurements_changes_nothing(svl, tiny, tmp_path, monkeypatch):
     words = [*tiny, "--trainer.callbacks", "[Norms, Feature]"]
     # One step a Lightning batch, so that the fit can stop anywhere.
-    monkeypatch.setattr(replica_module, "_WORK_PER_BATCH", 0)
+    monkeypatch.setattr("svl.training.batch_steps._WORK", 0)
     undisturbed = svl(tmp_path, *words)
 
     def stop(self, trainer, *_):

@@ -23,7 +23,7 @@ def module(data, replicas=None):
 
 
 def at(made, step):
-    made.trainer = SimpleNamespace(global_step=step)
+    made.trainer = SimpleNamespace(global_step=step, state=SimpleNamespace(fn="fit"))
     return {name: column.numpy() for name, column in PhaseLog().measure(made).items()}
 
 

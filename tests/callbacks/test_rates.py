@@ -24,7 +24,7 @@ def measured(step, replicas=None, **settings):
     replicas = replicas or Replicas(2)
     made = ReplicaModule(MLP, "logistic", SGD(lr=0.4), replicas=replicas, compile="never", **settings)
     made.prepare(Online(Parity(6, 2), batch_size=8, test_size=8), STEPS, 5)
-    made.trainer = SimpleNamespace(global_step=step)
+    made.trainer = SimpleNamespace(global_step=step, state=SimpleNamespace(fn="fit"))
     columns = Rates().measure(made)
     assert list(columns) == list(Rates().names(made))
     return {name: column.tolist() for name, column in columns.items()}, made

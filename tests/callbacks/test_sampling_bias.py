@@ -31,7 +31,7 @@ def module(data, replicas=None):
 
 
 def at(made, step, callback=None):
-    made.trainer = SimpleNamespace(global_step=step)
+    made.trainer = SimpleNamespace(global_step=step, state=SimpleNamespace(fn="fit"))
     callback = callback or SamplingBias()
     found = callback.measure(made)
     assert list(found) == list(callback.names(made))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from svl.data import Online
+from svl.data import FullBatch, Online
 from svl.errors import SettingError
 from svl.models import MLP
 from svl.optim import MuP
@@ -203,3 +203,31 @@ def buffered(made):
 def test_kernels_leave_a_changed_network_to_other_routes(change, is_plain):
     made = change(MLP((8,), 1, WIDTH, depth=4))
     assert contents.is_plain(made.layers, made) == is_plain
+
+
+def drop(self, h):
+    return h * 0 if self.training and python_random.random() < 1e-9 else F.relu(h)
+
+
+def remember(self, h):
+    mean = h.detach().mean(0)
+    self.average = mean if self.average is None else 0.9 * self.average + 0.1 * mean
+    return h - self.average
+
+
+def test_a_draw_of_python_s_that_two_calls_do_not_show_is_found(lab):
+    with pytest.raises(SettingError, match=r"NumPy|random") as caught:
+        lab.stack(Online(Parity(8, 2), 16, 50), 4, network(between=drop))
+    assert caught.value.key == "model.network"
+
+
+def test_what_the_first_call_sets_the_second_must_leave(lab):
+    kind = network(lambda self: setattr(self, "average", None), remember)
+    with pytest.raises(SettingError, match="it changes average: make it a buffer"):
+        lab.stack(Online(Parity(8, 2), 16, 50), 4, kind)
+
+
+def test_a_readout_of_zeros_does_not_hide_that_examples_are_mixed(lab):
+    mixing = network(lambda self: nn.init.zeros_(self.last.weight), lambda self, h: h - h.mean(0))
+    with pytest.raises(SettingError, match="batch"):
+        lab.stack(FullBatch(Parity(8, 3), 64, micro_batch_size=16, test_size=50), 4, mixing)

@@ -83,6 +83,38 @@ def test_a_checkpoint_of_lightning_s_can_be_resumed_from(fit, svl, tmp_path):
     torch.testing.assert_close(again["stack._extra_state"], last["stack._extra_state"], rtol=0, atol=0)
 
 
+def test_a_checkpoint_saved_before_the_measurement_of_its_step_is_measured_when_it_is_resumed_from(fit):
+    options = "{every_n_train_steps: 5, save_top_k: -1, filename: '{step}'}"
+    words = f"[{{class_path: ModelCheckpoint, init_args: {options}}}]"
+    outcome = fit(words)
+    before = pd.read_parquet(outcome.path / "history.parquet")
+    for step in (5, 15):
+        resumed = fit(words, "--ckpt_path", str(outcome.path / "checkpoints" / f"step={step}.ckpt"))
+        assert resumed.status == 0, resumed.err
+        pd.testing.assert_frame_equal(pd.read_parquet(outcome.path / "history.parquet"), before)
+
+
+def test_a_fit_that_has_stopped_early_stays_stopped(fit):
+    options = "{monitor: val/accuracy, mode: max, stopping_threshold: 0.2}"
+    words = f"[{{class_path: EarlyStopping, init_args: {options}}}]"
+    outcome = fit(words, "--run_id", "one")
+    before = (outcome.path / "history.parquet").read_bytes()
+    for _ in range(2):
+        again = fit(words, "--run_id", "one", "--ckpt_path", "auto")
+        assert again.status == 0, again.err
+        assert "stopped at step 5 of 20 by EarlyStopping" in again.out
+        assert (outcome.path / "history.parquet").read_bytes() == before
+
+
+def test_a_checkpoint_is_validated_at_its_own_step(fit, svl, tmp_path):
+    outcome = fit("[Rates]", "--model.schedules", "{decay: {class_path: LinearLR, init_args: {start_factor: 0.5}}}")
+    rate = pd.read_parquet(outcome.path / "history.parquet")["rate"].iloc[-1]
+    checkpoint = str(outcome.path / "checkpoints" / "last.ckpt")
+    measured = svl(tmp_path, "validate", "--ckpt_path", checkpoint, "--trainer.callbacks", "[Rates]")
+    assert measured.status == 0, measured.err
+    assert f"{rate:.3f}" in measured.out and rate > 0.25
+
+
 def logged(folder):
     (path,) = folder.rglob("metrics.csv")
     return pd.read_csv(path)

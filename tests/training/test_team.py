@@ -21,6 +21,8 @@ PHASES = [
     *("--replicas.seeds", "2", "--replicas.vary.model.optimizer.lr", "[0.01, 1e30]", "--model.loss", "squared"),
     *("--trainer.callbacks", "[NormRatio,PhaseLog,GradientSimilarity]", "--trainer.max_steps", "400"),
     *("--trainer.log_every_n_steps", "10", "--checkpoint.every_n_steps", "15"),
+    # Each replica's own, also where another process has it.
+    *("--model.metrics", "{auroc: torchmetrics.classification.BinaryAUROC}"),
 ]
 
 
