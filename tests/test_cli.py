@@ -104,7 +104,7 @@ CLASSES = [
     (
         "--model.network torch.nn.Linear",
         "model.network",
-        "got 'Linear'; allowed: a class that can be built from",
+        "got 'Linear'; allowed: a network that can be built from",
     ),
     ("--model.optimizer AdamX", "model.optimizer", "(did you mean 'Adam'?)"),
     ("--trainer.callbacks [NormRatio,NormRatoi]", "trainer.callbacks", "(did you mean 'NormRatio'?)"),
@@ -141,7 +141,7 @@ VALUES = [
     ("--runs /proc/nowhere", "runs", "a folder that can be written"),
     ("--config nope.yaml", "--config", "got 'nope.yaml'; allowed: an existing file"),
     ("--ckpt_path last", "ckpt_path", "there is none in runs/quickstart"),
-    ("--ckpt_path nope.ckpt", "ckpt_path", "'last', a file checkpoints/last.ckpt"),
+    ("--ckpt_path nope.ckpt", "ckpt_path", "'last', a file in the folder checkpoints"),
 ]
 
 

@@ -2,8 +2,11 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
+
+import svl as svl_package
 
 MINE = """
 import torch
@@ -48,7 +51,11 @@ FILES = {
     "mine_fails.py": "x = 1 / 0  # here\n\n\nclass T:\n    pass\n",
     "mine_syntax.py": "from torch import nn\nclass Net(nn.Module)\n    pass\n",
 }
-ENGINE = ("jsonargparse", "lightning", "/svl/", "site-packages/torch/_")
+ENGINE = (
+    *(str(Path(svl_package.__file__).parents[1] / name) + "/" for name in ("svl", "callbacks")),
+    "/jsonargparse/",
+    "/lightning/",
+)
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def check(build, task, loss):
     return networks.check(build, networks.make(build, task), task, names.make(loss))
 
 
-MLP_OF_TOKENS = ("model.network", "MLP", "(input_shape, output_dim, vocabulary); TypeError")
+MLP_OF_TOKENS = ("model.network", "MLP", "(input_shape, output_dim, vocabulary) and its settings; TypeError")
 WHOLE = "readout: all gives one"
 
 
