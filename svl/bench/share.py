@@ -30,7 +30,7 @@ class Clock(pl.Callback):
 
     def __init__(self) -> None:
         self.fit, self.alone = 0.0, 0.0
-        self.inside = {"train_steps": 0.0, "evaluate": 0.0}
+        self.inside = {"train_steps": 0.0, "test_sums": 0.0}
 
     @property
     def share(self) -> float:
@@ -63,7 +63,7 @@ def measure(rounds: int) -> list[Section]:
     columns = {
         "the fit": [c.fit for c in clocks],
         "its steps": [c.inside["train_steps"] for c in clocks],
-        "its evaluations on test examples": [c.inside["evaluate"] for c in clocks],
+        "its evaluations on test examples": [c.inside["test_sums"] for c in clocks],
         "as many steps in one call, without Lightning": [c.alone for c in clocks],
     }
     rows = [
