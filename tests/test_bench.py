@@ -96,7 +96,7 @@ def test_start_up_ends_with_the_first_step(tmp_path):
 @pytest.mark.slow
 def test_a_share_is_of_what_is_neither_steps_nor_evaluations():
     clock = share.clock(replicas=2, steps=150, compile="never")
-    inside = clock.inside["train_steps"] + clock.inside["evaluate"]
+    inside = clock.inside["train_steps"] + clock.inside["test_sums"]
     assert min(*clock.inside.values(), clock.alone) > 0 and inside < clock.fit
     assert clock.share == pytest.approx(1 - inside / clock.fit)
 
