@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,35 +19,13 @@ from svl.errors import SettingError
 from svl.optim.initialisation import INITIALISATIONS, initial_network
 from svl.training import contents
 from svl.training import network as plain_network
-from svl.training.blocks import Block, BlockRunner, view
-from svl.training.evaluation import Evaluation
+from svl.training.engine import Engine
 from svl.training.measuring import Measuring
 from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
-from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
 from svl.training.state import StackState, copy_into, stack_tensors
 from svl.training.team import Team
-
-
-class Engine(NamedTuple):
-    """A plan put to work on the stack's device.
-
-    Attributes:
-        plan: what it follows.
-        blocks: replicas that are trained together, as views into the stack's tensors.
-        steps: what a step does, by the plan's gradient routes.
-        route: advances the blocks: ``steps``, or what replaces it.
-        evaluation: what is measured of a block.
-        runner: of the blocks.
-    """
-
-    plan: Plan
-    blocks: list[Block]
-    steps: StepByStep
-    route: StepRoute
-    evaluation: Evaluation
-    runner: BlockRunner
 
 
 class ReplicaStack(nn.Module):
@@ -163,13 +141,7 @@ class ReplicaStack(nn.Module):
         device = next(self.network.parameters()).device
         self.state.to(device)
         self.spec.network.to(device)
-        spec, plan = self.spec, Plan.of(self.spec, device)
-        tensors = self.state.nest(plan.has_micro_batches or spec.team.divides_batches)
-        blocks = [Block(block.rows, view(tensors, block.rows), block.ranges) for block in plan.blocks]
-        steps = StepByStep(spec, plan)
-        route = plan.step_route.start(spec, steps, blocks)
-        runner = BlockRunner(plan.workers, spec.execution.threads, plan.is_small)
-        return Engine(plan, blocks, steps, route, Evaluation(spec, plan, steps), runner)
+        return Engine.of(Plan.of(self.spec, device), self.spec, self.state)
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
