@@ -32,7 +32,7 @@ from svl.replicas import Replicas, parameters
 from svl.training.batch_steps import batch_steps
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.measurements import arm_values, checked
-from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
+from svl.training.spec import Compile, ExecutionSettings, Precision, RouteWord, TrainingSettings
 from svl.training.stack import ReplicaStack
 from svl.training.step_clock import StepClock, clock_of
 from svl.training.team import Team
@@ -66,6 +66,8 @@ class ReplicaModule(pl.LightningModule):
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
         steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
             seconds. ``on_train_batch_end`` of a callback is called once a batch.
+        route: ``loop`` (C++ loop), ``kernel`` (C++ kernel at each step), ``autograd`` or ``triton``; left out, the
+            fastest on this machine, where several serve.
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.
@@ -96,6 +98,7 @@ class ReplicaModule(pl.LightningModule):
         metrics: dict[str, Metric] | None = None,
         measure_at: MeasureAt = None,
         steps_per_batch: int | None = None,
+        route: RouteWord | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -112,7 +115,7 @@ class ReplicaModule(pl.LightningModule):
         self.measured: dict[str, Float[Tensor, "replica"]] = {}
         self.logs_means = True
         self._measured_at, self._loaded_step = -1, 0
-        self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
+        self.execution = ExecutionSettings(compile, fused, block_size, threads, precision, route=route)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""

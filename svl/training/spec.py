@@ -45,6 +45,7 @@ _LEAST_TESTS_AT_ONCE = 32
 
 Compile = Literal["auto", "always", "never"]
 Precision = Literal["32-true", "bf16-mixed"]
+RouteWord = Literal["loop", "kernel", "autograd", "triton"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class ExecutionSettings:
         threads: cores to use; all if ``None``.
         precision: ``bf16-mixed`` for matrix products in bfloat16.
         evaluations: how many the fit will have, where that is known.
+        route: word of the route to take; the fastest on this machine if ``None``.
     """
 
     compile: Compile = "auto"
@@ -94,6 +96,7 @@ class ExecutionSettings:
     threads: int | None = None
     precision: Precision = "32-true"
     evaluations: int | None = None
+    route: RouteWord | None = None
 
 
 @dataclass(frozen=True)
