@@ -52,12 +52,10 @@ class ReplicaModule(pl.LightningModule):
         parameterisation: factors on initial values and rates: Alpha or MuP.
         schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
             product.
-        interventions: changes of the gradients or the weights, by name, one after the other; see
-            :mod:`svl.interventions`.
+        interventions: changes of the gradients or the weights, by name, in order; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
-        fused: in a compiled fit, use the C++ and Triton kernels where they apply, and outer sums for gradients over a
-            population that is a product.
+        fused: in a compiled fit, use what is written by hand: C++ and Triton kernels, outer sums over a population.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
@@ -66,8 +64,7 @@ class ReplicaModule(pl.LightningModule):
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
         steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
             seconds. ``on_train_batch_end`` of a callback is called once a batch.
-        route: ``loop`` (C++ loop), ``kernel`` (C++ kernel at each step), ``autograd`` or ``triton``; left out, the
-            fastest on this machine, where several serve.
+        route: ``loop``, ``kernel``, ``autograd`` or ``triton``; left out, the fastest that serves.
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.

@@ -19,9 +19,10 @@ from svl.errors import SettingError
 from svl.optim.initialisation import INITIALISATIONS, initial_network
 from svl.training import contents
 from svl.training import network as plain_network
+from svl.training.choice import Choice
 from svl.training.engine import Engine
+from svl.training.fastest import check_route, chosen_engine
 from svl.training.measuring import Measuring
-from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
 from svl.training.state import StackState, copy_into, stack_tensors
@@ -56,6 +57,7 @@ class ReplicaStack(nn.Module):
         contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        check_route(self.spec)
         self.network = copy.deepcopy(plain)
         stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
@@ -64,6 +66,7 @@ class ReplicaStack(nn.Module):
         self.measuring = Measuring(self.spec, self.state)
         self._compiled: set[Any] = set()
         self._has_evaluated = self._has_gradients = False
+        self._resumed: Choice | None = None
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -92,10 +95,15 @@ class ReplicaStack(nn.Module):
         return self.state.parameters()
 
     def get_extra_state(self) -> dict[str, Any]:
-        return self.state.checkpoint()
+        engine: Engine | None = self.__dict__.get("engine")
+        choice = engine.plan.choice if engine else self._resumed
+        return self.state.checkpoint() | ({"route": list(choice[:2])} if choice else {})
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.state.restore(state)
+        if "route" in state:
+            self._resumed = Choice(*state["route"], reason="another route has computed the fit so far")
+            self.__dict__.pop("engine", None)
 
     def join(self, team: Team) -> None:
         """Share the work with other processes from now on; before the first step.
@@ -141,7 +149,7 @@ class ReplicaStack(nn.Module):
         device = next(self.network.parameters()).device
         self.state.to(device)
         self.spec.network.to(device)
-        return Engine.of(Plan.of(self.spec, device), self.spec, self.state)
+        return chosen_engine(self.spec, device, lambda plan: Engine.of(plan, self.spec, self.state), self._resumed)
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
