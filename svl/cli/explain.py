@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.table import Table
 
+from svl import machine
 from svl.cli.session import Session
 from svl.training.estimate import Estimate, estimate
 from svl.training.plan import Plan
@@ -46,6 +47,7 @@ def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
     blocks = f"{len(plan.blocks)} of {of} replicas, {plan.workers} side by side"
     rows = [
         ("device", str(plan.device)),
+        ("machine", f"{machine.processor()}; {machine.compiler() or 'no C++ compiler'}"),
         ("steps", plan.step_route.name),
     ]
     if plan.step_route is StepByStep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple
@@ -12,7 +13,8 @@ from typing import Any
 
 import torch
 
-from svl import caches, machine, native
+from svl import machine, native
+from svl.caches import folders
 from svl.errors import SettingError
 from svl.results.atomic import replacing
 from svl.training.choice import BATCH_ROUTES, STEP_ROUTES, Choice, obstacle
@@ -25,6 +27,7 @@ from svl.training.timing import Timing
 # Compiling another route to measure it takes some ten seconds; it must be faster by more than a measurement's error.
 _SECONDS_WORTH_MEASURING, _LEAST_GAIN = 120.0, 1.15
 _SECONDS_OF_MEASUREMENT, _ROUNDS = 0.1, 3
+_OPERATIONS_WORTH_TIMING = 10**11  # seconds of any route, whose differences are not worth a measurement
 
 
 def chosen_engine(
@@ -81,10 +84,10 @@ def _named(spec: StackSpec) -> Choice:
 def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engine]) -> Engine:
     """The engine of the route that trains a fit in the shortest time.
 
-    Where several routes serve a fit, the first in order of preference is timed for a fraction of a second. If the whole
-    fit would take more than two minutes by it, the others are compiled and timed too. The times are kept for fits of
-    the same shape on this machine, and the choice for those of the same length as well, so that a fit that is run again
-    gives the same numbers.
+    Where several routes serve a fit of more than a few seconds, the first in order of preference is timed for a
+    fraction of a second. If the whole fit would take more than two minutes by it, the others are compiled and timed
+    too. The times are kept for fits of the same shape on this machine, and the choice for those of the same length as
+    well, so that a fit that is run again gives the same numbers.
 
     Args:
         spec: what is trained.
@@ -92,7 +95,7 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
         build: puts a plan to work.
     """
     plan = Plan.of(spec, device)
-    others = _others(plan, spec)
+    others = [] if _operations(spec, plan) < _OPERATIONS_WORTH_TIMING else _others(plan, spec)
     if not others:
         return build(plan)
     memory, steps = RouteMemory(spec, plan), spec.data.total_steps
@@ -108,6 +111,13 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
         chosen = _best(plan.choice.route, seconds)
         memory.keep(steps, seconds, chosen)
     return engines.get(chosen) or build(plans[chosen])
+
+
+def _operations(spec: StackSpec, plan: Plan) -> int:
+    """About how many operations all steps take: six for each example and parameter."""
+    parameters = sum(math.prod(shape) for shape in spec.packing.shapes.values())
+    calls = sum(block.calls(spec.data.total_steps) * block.replicas for block in plan.blocks)
+    return 6 * parameters * calls * plan.micro_batch_size
 
 
 def _others(plan: Plan, spec: StackSpec) -> list[Plan]:
@@ -154,7 +164,7 @@ class RouteMemory:
     def __init__(self, spec: StackSpec, plan: Plan) -> None:
         shape = _shape(spec, plan)
         digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
-        self._folder = next(caches.folders("routes"), None)
+        self._folder = next(folders("routes"), None)
         self._name = f"{digest}.json"
         self._kept: dict[str, Any] = {"shape": shape, "seconds per step": {}, "chosen": {}}
         if self._folder:

@@ -234,10 +234,10 @@ class ReplicaModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.stack.exchange()  # its tensors are those of the checkpoint
         # A callback can save at the end of a batch, before the validation of its last step.
-        checkpoint["measured_at"] = self._measured_at
+        checkpoint |= {"measured_at": self._measured_at, "route": self.stack.route}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._loaded_step = checkpoint["global_step"]
+        self._loaded_step, self.stack.route = checkpoint["global_step"], checkpoint.get("route")
         self._measured_at = checkpoint.get("measured_at", self._loaded_step)
 
     @property

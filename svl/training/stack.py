@@ -95,14 +95,23 @@ class ReplicaStack(nn.Module):
         return self.state.parameters()
 
     def get_extra_state(self) -> dict[str, Any]:
-        engine: Engine | None = self.__dict__.get("engine")
-        choice = engine.plan.choice if engine else self._resumed
-        return self.state.checkpoint() | ({"route": list(choice[:2])} if choice else {})
+        return self.state.checkpoint()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.state.restore(state)
-        if "route" in state:
-            self._resumed = Choice(*state["route"], reason="another route has computed the fit so far")
+
+    @property
+    def route(self) -> tuple[str, bool | None] | None:
+        """The word of the route that computes the stack, and whether it is compiled; ``None`` before any step."""
+        engine: Engine | None = self.__dict__.get("engine")
+        choice = engine.plan.choice if engine else self._resumed
+        return choice and choice[:2]
+
+    @route.setter
+    def route(self, route: tuple[str, bool | None] | None) -> None:
+        """Go on by the route that computed the stack before; ``None`` leaves the choice open."""
+        if route is not None:
+            self._resumed = Choice(*route, "another route has computed the fit so far")
             self.__dict__.pop("engine", None)
 
     def join(self, team: Team) -> None:
