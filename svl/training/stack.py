@@ -12,11 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svl.checks import check_choice
 from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
-from svl.optim.initialisation import INITIALISATIONS, initial_network
+from svl.optim.from_run import FromRun, initial
 from svl.training import contents
 from svl.training import network as plain_network
 from svl.training.choice import Choice
@@ -48,13 +47,15 @@ class ReplicaStack(nn.Module):
         self, data: ReuseDataModule, training: TrainingSettings, execution: ExecutionSettings | None = None
     ) -> None:
         super().__init__()
-        check_choice("model.init", training.init, INITIALISATIONS)
         replicas = self.replicas = training.replicas
-        build = partial(plain_network.make, training.network, data.task)
-        networks = {seed: initial_network(build, seed, training.init) for seed in set(replicas.seed)}
+        if isinstance(training.init, FromRun) and training.parameterisation:
+            allowed = "pytorch or gaussian with model.parameterisation, which multiplies initial weights"
+            raise SettingError("model.init", training.init.run, allowed)
+        build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
+        networks = {seed: build(seed) for seed in set(replicas.seed)}
         plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
         contents.check_tensors(plain, name)
-        contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
+        contents.check_drawing(plain, build(replicas.first_seed), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
         check_route(self.spec)
