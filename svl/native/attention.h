@@ -11,31 +11,30 @@ struct Grid {
     float* at;
     int64_t row, column;
 
+    Grid from(int i, int j) const { return {at + i * row + j * column, row, column}; }
     Grid flipped() const { return {at, column, row}; }
 };
 
 template <int M, int N>
-static inline void grid_tile(int depth, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step, int64_t b_column, float* c,
-                             int64_t c_row, int64_t c_column) {
-    vec sum[M][N] = {};
-    for (int k = 0; k < depth; k++, a += a_step, b += b_step) {
+TILE grid_tile(int depth, Grid a, Grid b, Grid c) {
+    vec sum[M][N];
+    unrolled<M>([&](auto i) { unrolled<N>([&](auto j) { sum[i][j] = vec{}; }); });
+    for (int k = 0; k < depth; k++, a.at += a.column, b.at += b.row) {
         vec column[N];
-        for (int j = 0; j < N; j++) column[j] = load(b + j * b_column);
-        for (int i = 0; i < M; i++) {
-            const vec entry = load(a + i * a_row);
-            for (int j = 0; j < N; j++) sum[i][j] += entry * column[j];
-        }
+        unrolled<N>([&](auto j) { column[j] = load(b.at + j * b.column); });
+        unrolled<M>([&](auto i) {
+            const vec entry = load(a.at + i * a.row);
+            unrolled<N>([&](auto j) { sum[i][j] += entry * column[j]; });
+        });
     }
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < N; j++) store(c + i * c_row + j * c_column, sum[i][j]);
+    unrolled<M>([&](auto i) { unrolled<N>([&](auto j) { store(c.at + i * c.row + j * c.column, sum[i][j]); }); });
 }
 
 // c [m, n] = a [m, depth] b [depth, n], lane by lane.
 static void multiply(int m, int n, int depth, Grid a, Grid b, Grid c) {
     const auto rows = [&](auto height, int i) {
         in_parts(n, [&](auto breadth, int j) {
-            grid_tile<height, breadth>(depth, a.at + i * a.row, a.row, a.column, b.at + j * b.column, b.row, b.column, c.at + i * c.row + j * c.column, c.row,
-                                       c.column);
+            grid_tile<height, breadth>(depth, a.from(i, 0), b.from(0, j), c.from(i, j));
         });
     };
     int i = 0;

@@ -47,6 +47,20 @@ static inline void in_parts(int count, Work work) {
     if (count > first) work(std::integral_constant<int, 1>{}, first);
 }
 
+// work(0), ..., work(N - 1), each with a constant: unlike those of a loop, entries of an array are registers from the start.
+template <class Work, int... I>
+static inline void unrolled(Work work, std::integer_sequence<int, I...>) {
+    (work(std::integral_constant<int, I>{}), ...);
+}
+
+template <int N, class Work>
+static inline void unrolled(Work work) {
+    unrolled(work, std::make_integer_sequence<int, N>{});
+}
+
+// Tiles are functions of their own: what is around them would take their sums' registers.
+#define TILE __attribute__((noinline)) static void
+
 // Weights in the order in which a product reads them, [tile of ROWS rows][depth][ROWS], with zeros behind the last row.
 struct Packed {
     int rows = 0, depth = 0;
@@ -77,30 +91,30 @@ struct Packed {
 };
 
 // What becomes of a product's sums.
-enum End { STORES, ADDS, ACTIVATES, SCALES };
+enum End { STORES, ADDS, SCALES, ACTIVATES };
 
-// ROWS rows of N columns: c = start + a b, or that added to c; or GELU of it, and its slope into `slope`; or that times what is there.
+// ROWS rows of N columns: c = start + a b, or that added to c, or c times that; or GELU of it, and its slope into `slope`.
 template <int N, int END>
-static inline void tile(int depth, const float* a, const float* b, int64_t b_stride, const float* start, float* c, int64_t c_stride, float* slope) {
+TILE tile(int depth, const float* a, const float* b, int64_t b_stride, const float* start, float* c, int64_t c_stride, float* slope) {
     vec sum[ROWS][N];
-    for (int r = 0; r < ROWS; r++)
-        for (int q = 0; q < N; q++) sum[r][q] = start ? splat(start[r]) : vec{};
+    unrolled<ROWS>([&](auto r) { unrolled<N>([&](auto q) { sum[r][q] = start ? splat(start[r]) : vec{}; }); });
     for (int k = 0; k < depth; k++, a += ROWS, b += LANES) {
         vec column[N];
-        for (int q = 0; q < N; q++) column[q] = load(b + q * b_stride);
-        for (int r = 0; r < ROWS; r++) {
+        unrolled<N>([&](auto q) { column[q] = load(b + q * b_stride); });
+        unrolled<ROWS>([&](auto r) {
             const vec weight = splat(a[r]);
-            for (int q = 0; q < N; q++) sum[r][q] += weight * column[q];
-        }
+            unrolled<N>([&](auto q) { sum[r][q] += weight * column[q]; });
+        });
     }
-    for (int q = 0; q < N; q++)
-        for (int r = 0; r < ROWS; r++) {
-            const int64_t at = q * c_stride + r * LANES;
-            if (END == STORES) store(c + at, sum[r][q]);
-            if (END == ADDS) add_to(c + at, sum[r][q]);
-            if (END == ACTIVATES) activate<GELU>(sum[r][q], c + at, slope + at);
-            if (END == SCALES) store(c + at, sum[r][q] * load(slope + at));
-        }
+    unrolled<N>([&](auto q) {
+        unrolled<ROWS>([&](auto r) {
+            float* to = c + q * c_stride + r * LANES;
+            store(to, END == ADDS ? load(to) + sum[r][q] : END == SCALES ? load(to) * sum[r][q] : sum[r][q]);
+        });
+    });
+    // From memory: what the activation needs would take the sums' registers.
+    for (int q = 0; END == ACTIVATES && q < N; q++)
+        for (int64_t at = q * c_stride; at < q * c_stride + ROWS * LANES; at += LANES) activate<GELU>(load(c + at), c + at, slope + at);
 }
 
 // c [rows] = start + w b for all columns; what END does else. slope has the strides of c.
@@ -152,19 +166,19 @@ struct Tokens {
 
 // c [row][vectors of N] += the sums over columns and lanes of a(row) b(row of N vectors).
 template <int N>
-static inline void outer_tile(int columns, const float* a, int64_t a_stride, const float* b, float* c, int64_t c_stride) {
-    vec sum[ROWS][N] = {};
+TILE outer_tile(int columns, const float* a, int64_t a_stride, const float* b, float* c, int64_t c_stride) {
+    vec sum[ROWS][N];
+    unrolled<ROWS>([&](auto r) { unrolled<N>([&](auto q) { sum[r][q] = vec{}; }); });
     for (int column = 0; column < columns; column++, a += a_stride)
         for (int lane = 0; lane < LANES; lane++, b += N * LANES) {
             vec row[N];
-            for (int q = 0; q < N; q++) row[q] = load(b + q * LANES);
-            for (int r = 0; r < ROWS; r++) {
+            unrolled<N>([&](auto q) { row[q] = load(b + q * LANES); });
+            unrolled<ROWS>([&](auto r) {
                 const vec number = splat(a[r * LANES + lane]);
-                for (int q = 0; q < N; q++) sum[r][q] += number * row[q];
-            }
+                unrolled<N>([&](auto q) { sum[r][q] += number * row[q]; });
+            });
         }
-    for (int r = 0; r < ROWS; r++)
-        for (int q = 0; q < N; q++) add_to(c + r * c_stride + q * LANES, sum[r][q]);
+    unrolled<ROWS>([&](auto r) { unrolled<N>([&](auto q) { add_to(c + r * c_stride + q * LANES, sum[r][q]); }); });
 }
 
 // c [pad_rows(rows), vectors of b] += a b^T, summed over all columns and lanes.

@@ -176,7 +176,7 @@ struct Transformer {
             Block& b = blocks[l];
             const Columns d = b.first ? d_tail.of(used) : d_x.of(columns), narrow = d_narrow.of(d.count), wide = b.slope.of(d.count);
             b.down.add(b.hidden.of(d.count), d, tokens);
-            product<SCALES>(b.down.backward, nullptr, d, wide, b.slope.numbers.data());
+            product<SCALES>(b.down.backward, nullptr, d, wide);
             b.up.add(wide, b.between.of(d.count), tokens);
             product<STORES>(b.up.backward, nullptr, wide, narrow);
             each(d, [&](int c) { before_norm<true, true>(s.width, b.between.of(1)[c], &b.between_factor[c * LANES], narrow[c], d[c]); });
