@@ -1,6 +1,7 @@
 // Outputs and loss gradients of R Transformers, each on its own batch.
 
 #include <atomic>
+#include <memory>
 
 #include "loss.h"
 #include "transformer.h"
@@ -49,18 +50,27 @@ static void slopes(int loss, int outputs, const float* f, vec y, vec weight, flo
     for (int o = 0; o < outputs; o++) store(d + o * LANES, load(d + o * LANES) * share - (y == splat((float)o) ? weight : vec{}));
 }
 
+// A thread's network, which it keeps from one call to the next: to clear so much memory again would take long.
+static Transformer& network_of(const Call& call) {
+    thread_local std::unique_ptr<Transformer> kept;
+    if (!kept || memcmp(&kept->s, &call.shape, sizeof(Shape)) || kept->groups != call.groups()) {
+        kept.reset();
+        kept = std::make_unique<Transformer>(call.shape, call.groups());
+    }
+    return *kept;
+}
+
 template <class Input>
 struct Worker {
     const Call& call;
-    Transformer network;
-    Floats part;
+    Transformer& network;
     int64_t replica = -1;
     std::vector<const float*> params;
 
-    explicit Worker(const Call& call_) : call(call_), network(call.shape, call.groups()) {}
+    explicit Worker(const Call& call_) : call(call_), network(network_of(call)) {}
 
-    // One segment's gradient to g (or no gradient), and its outputs.
-    void of_segment(int64_t r, int64_t segment, float* g) {
+    // One segment's outputs and, unless g is null, its gradient, which is stored or added.
+    void of_segment(int64_t r, int64_t segment, float* g, bool adds) {
         const int size = call.segment(), first = (int)segment * size, end = std::min(call.batch, first + size), strip = network.groups * LANES;
         if (r != replica) {
             params.clear();
@@ -76,15 +86,7 @@ struct Worker {
             of_outputs(count, r * call.batch + b, g);
             if (g) network.backward(count, in);
         }
-        if (g) network.end(g);
-    }
-
-    void of_replica(int64_t r, int segments, float* g) {
-        part.resize(g && segments > 1 ? network.at.total : 0);
-        for (int i = 0; i < segments; i++) {
-            of_segment(r, i, g && i ? part.data() : g);
-            for (int64_t n = 0; g && i && n < network.at.total; n++) g[n] += part[n];
-        }
+        if (g) network.end(g, adds);
     }
 
     // Stores a strip's outputs and takes their derivatives.
@@ -119,24 +121,22 @@ static void run(const Call& call) {
     // Whole replicas, unless threads would have to wait for others. Either way the sums have the same order.
     const bool is_whole = segments == 1 || call.replicas % call.threads == 0 || call.replicas >= 4 * call.threads;
     const int64_t items = is_whole ? call.replicas : call.replicas * segments, total = Parameters(call.shape).total;
-    std::vector<float> parts(is_whole || !call.grads ? 0 : items * total);
+    Floats parts(is_whole || !call.grads ? 0 : items * total);
     std::atomic<int64_t> next{0};
     const int most = (int)std::min<int64_t>(call.threads, items);
 #pragma omp parallel num_threads(most) if (most > 1)
     {
         Worker<Input> worker(call);
         for (int64_t item; (item = next++) < items;) {
-            if (is_whole) worker.of_replica(item, segments, call.grads ? call.grads + item * total : nullptr);
-            else worker.of_segment(item / segments, item % segments, call.grads ? parts.data() + item * total : nullptr);
+            if (!is_whole) worker.of_segment(item / segments, item % segments, call.grads ? parts.data() + item * total : nullptr, false);
+            for (int i = 0; is_whole && i < segments; i++) worker.of_segment(item, i, call.grads ? call.grads + item * total : nullptr, i > 0);
         }
     }
-    for (int64_t r = 0; !is_whole && call.grads && r < call.replicas; r++)
-        for (int64_t i = 0; i < segments; i++) {
-            const float* part = parts.data() + (r * segments + i) * total;
-            float* g = call.grads + r * total;
-            if (!i) memcpy(g, part, total * sizeof(float));
-            for (int64_t n = 0; i && n < total; n++) g[n] += part[n];
-        }
+    for (int64_t item = 0; call.grads && !is_whole && item < items; item++) {
+        const float* part = parts.data() + item * total;
+        float* g = call.grads + item / segments * total;
+        for (int64_t i = 0; i < total; i++) g[i] = part[i] + (item % segments ? g[i] : 0.0f);
+    }
 }
 
 // Outputs, and gradients where grads is not null.

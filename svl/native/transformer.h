@@ -122,25 +122,30 @@ struct Transformer {
         std::fill(table_sum.begin(), table_sum.end(), 0.0f);
     }
 
-    // The gradient of all parameters, from the sums since clear().
-    void end(float* g) {
+    // The gradient of all parameters, from the sums since clear(); stored to g or added.
+    void end(float* g, bool adds) {
         const auto of = [&](int parameter) { return g + at.offset[parameter]; };
-        std::fill(g, g + at.total, 0.0f);
-        for (int i = 0; i < s.positions * s.width; i++) of(0)[i] = total(load(&position_sum[(int64_t)i * LANES]));
-        if (s.vocabulary) std::copy(table_sum.begin(), table_sum.end(), of(at.embed));
-        else embed.gradients(0, s.width, of(at.embed), of(at.embed + 1));
+        const auto put = [&](int parameter, int64_t i, float value) { of(parameter)[i] = value + (adds ? of(parameter)[i] : 0.0f); };
+        for (int64_t i = 0; i < (int64_t)s.positions * s.width; i++) put(0, i, total(load(&position_sum[i * LANES])));
+        if (s.vocabulary)
+            for (int64_t i = 0; i < (int64_t)s.vocabulary * s.width; i++) put(at.embed, i, table_sum[i]);
+        else embed.gradients(0, s.width, of(at.embed), of(at.embed + 1), adds);
         for (int l = 0; l < s.depth; l++) {
             Block& b = blocks[l];
             const int own = at.of_block(l), up = own + at.per_block - 4;
-            for (int i = 0; i < 3; i++)
-                b.qkv.gradients(i * s.width, s.width, of(own + QKV + 2 * i), of(own + QKV + 2 * i + 1), p + own + ATTENTION_NORM, p[own + QKV + 2 * i],
-                                of(own + ATTENTION_NORM), of(own + ATTENTION_NORM + 1));
-            b.out.gradients(0, s.width, of(own + OUT), of(own + OUT + 1));
-            for (int i = 0; i < 2 * s.norm_tensors() * s.dim(); i++) of(own + QK)[i] = total(load(&b.qk_sum[(int64_t)i * LANES]));
-            b.up.gradients(0, s.hidden, of(up), of(up + 1), p + own + FEED_FORWARD_NORM, p[up], of(own + FEED_FORWARD_NORM), of(own + FEED_FORWARD_NORM + 1));
-            b.down.gradients(0, s.width, of(up + 2), of(up + 3));
+            for (int i = 0; i < 3; i++) {
+                const int part = own + QKV + 2 * i;
+                b.qkv.gradients(i * s.width, s.width, of(part), of(part + 1), adds, p + own + ATTENTION_NORM, p[part]);
+            }
+            b.qkv.of_norm(of(own + ATTENTION_NORM), of(own + ATTENTION_NORM + 1), adds);
+            b.out.gradients(0, s.width, of(own + OUT), of(own + OUT + 1), adds);
+            for (int i = 0; i < 2 * s.norm_tensors() * s.dim(); i++) put(own + QK, i, total(load(&b.qk_sum[(int64_t)i * LANES])));
+            b.up.gradients(0, s.hidden, of(up), of(up + 1), adds, p + own + FEED_FORWARD_NORM, p[up]);
+            b.up.of_norm(of(own + FEED_FORWARD_NORM), of(own + FEED_FORWARD_NORM + 1), adds);
+            b.down.gradients(0, s.width, of(up + 2), of(up + 3), adds);
         }
-        head.gradients(0, s.outputs, of(at.last + 2), of(at.last + 3), p + at.last, p[at.last + 2], of(at.last), of(at.last + 1));
+        head.gradients(0, s.outputs, of(at.last + 2), of(at.last + 3), adds, p + at.last, p[at.last + 2]);
+        head.of_norm(of(at.last), of(at.last + 1), adds);
     }
 
     // Outputs of sequences to f. Lanes without one have the last one's input.
