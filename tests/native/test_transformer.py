@@ -13,7 +13,7 @@ from svl.native.train import LOSSES
 from svl.native.transformer import CLASSES, DERIVATIVE, QK_NORMS, READOUTS, Shape, gradients, outputs
 
 pytestmark = pytest.mark.usefixtures("build")
-# Derandomized: a norm of numbers that are nearly equal, which some draw would have, multiplies the rounding of any method.
+# Derandomized: a norm of numbers that are nearly equal, as some draw would have, multiplies anyone's rounding.
 bounded = settings(
     max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -28,7 +28,7 @@ PLAIN_LOSSES = {
 
 
 def stacked(network, replicas):
-    """Parameters of all replicas, side by side in a matrix as a stack keeps them; norms are around their initial values."""
+    """Parameters of all replicas, side by side in a matrix as a stack keeps them; those of norms near 1."""
     shapes = {name: p.shape for name, p in network.named_parameters()}
     matrix = torch.randn(replicas, sum(shape.numel() for shape in shapes.values()))
     parts = matrix.split([shape.numel() for shape in shapes.values()], 1)
@@ -164,13 +164,18 @@ def test_only_the_network_of_the_constructor_has_a_shape():
         return Shape.of(network)
 
     assert changed(lambda network: None) == Shape(6, 1, 0, 8, 2, 2, 32, 0, 0, 0, 1)
-    assert changed(lambda network: None, vocabulary=3, qk_norm="rms", causal=True).qk_norm == QK_NORMS[torch.nn.RMSNorm][0]
+    assert (
+        changed(lambda network: None, vocabulary=3, qk_norm="rms", causal=True).qk_norm == QK_NORMS[torch.nn.RMSNorm][0]
+    )
     assert changed(lambda network: network.double()) is None
     assert changed(lambda network: setattr(network.blocks[1], "up", torch.nn.Linear(8, 30))) is None
     assert changed(lambda network: setattr(network.blocks[1].attention, "heads", 4)) is None
     assert changed(lambda network: setattr(network.norm, "eps", 1e-3)) is None
     assert changed(lambda network: setattr(network, "norm", torch.nn.Identity())) is None
-    assert changed(lambda network: setattr(network.blocks[0].attention.k, "weight", network.blocks[0].attention.q.weight)) is None
+    assert (
+        changed(lambda network: setattr(network.blocks[0].attention.k, "weight", network.blocks[0].attention.q.weight))
+        is None
+    )
     assert changed(lambda network: network.head.register_forward_hook(print)) is None
     assert changed(lambda network: torch.nn.utils.parametrizations.weight_norm(network.head)) is None
     assert changed(lambda network: network.register_buffer("mask", torch.ones(1))) is None
