@@ -14,6 +14,7 @@ from svl.training.routes.mlp_kernel import STRIP, MLPKernel
 from svl.training.routes.native_steps import NativeSteps
 from svl.training.routes.route import BatchRoute, GradientRoute, StepRoute
 from svl.training.routes.step_by_step import StepByStep
+from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.spec import StackSpec
 
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
@@ -121,10 +122,11 @@ class Plan:
         data, execution = spec.data, spec.execution
         # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
         may_compile = _is_compiled(spec, choice, data.total_steps * spec.replicas * _most_micro_batches(spec))
-        uses_mlp_kernel = obstacle(MLPKernel, spec, device, may_compile, choice) is None
-        numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
+        kernels: tuple[type[BatchRoute], ...] = (MLPKernel, TransformerKernel)
+        kernel = next((each for each in kernels if obstacle(each, spec, device, may_compile, choice) is None), None)
+        numbers_at_once = spec.example_size if kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
-        blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, uses_mlp_kernel))
+        blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, kernel))
         calls = sum(block.calls(data.total_steps) for block in blocks)
         is_compiled = _is_compiled(spec, choice, calls)
         if is_compiled and not can_compile():
@@ -213,17 +215,19 @@ def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:
     )
 
 
-def _replicas_per_block(spec: StackSpec, device: torch.device, micro: int, uses_mlp_kernel: bool) -> int:
+def _replicas_per_block(spec: StackSpec, device: torch.device, micro: int, kernel: type[BatchRoute] | None) -> int:
     """As many as a core's cache holds, but at least a block for each core where the work is worth it.
 
     Args:
         micro: examples of a micro-batch.
-        uses_mlp_kernel: whether the C++ kernel computes the gradients.
+        kernel: computes the gradients, where it is one in C++.
     """
     if device.type != "cpu":
         return spec.replicas
     numbers = micro * spec.activations
-    if uses_mlp_kernel:  # which holds the activations of a strip of examples alone
+    if kernel is TransformerKernel:  # whose call takes long, and which holds a few sequences of one replica
+        return max(1, min(_NUMBERS_PER_BLOCK // (micro * spec.example_size), _share(spec)))
+    if kernel is MLPKernel:  # which holds the activations of a strip of examples alone
         numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
     most = max(1, _NUMBERS_PER_BLOCK // numbers)
     return min(most, max(_share(spec), most // _LEAST_SHARE, 1))
