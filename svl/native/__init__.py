@@ -29,18 +29,26 @@ _PROCESSORS: tuple[tuple[str, ...], ...] = (("-march=native",), ("-mcpu=native",
 _THREADS: tuple[tuple[str, ...], ...] = (("-fopenmp",), ())
 
 
+_loaded: set[str] = set()
 _operators = torch.library.Library("svl", "FRAGMENT")
 
 
-def is_available(name: str) -> bool:
-    """Whether a library is built or can be."""
+def is_available(name: str, defined: tuple[str, ...] = ()) -> bool:
+    """Whether a library is built or can be; if it is not, it is built now.
+
+    Args:
+        name: of the library.
+        defined: the variant that is asked for, as of :func:`library`.
+    """
     try:
-        return bool(library(name))
+        return bool(library(name, defined))
     except BuildError:
         return False
 
 
-def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], OpOverload]:
+def operator(
+    schema: str, fake: Callable[..., Any], over_batches: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], OpOverload]:
     """Make a function of CPU tensors an operator, which a traced step calls as one.
 
     Without the layers that ``torch.library.custom_op`` has around it, which take longer than the rest of a call.
@@ -48,6 +56,7 @@ def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., A
     Args:
         schema: name, arguments and results in torch's notation; it writes to none of them.
         fake: makes results of the right shapes from arguments without values.
+        over_batches: what ``torch.func.vmap`` does instead, as :func:`torch.library.register_vmap` takes it.
     """
     name = schema.partition("(")[0]
 
@@ -55,65 +64,97 @@ def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., A
         _operators.define(schema)
         _operators.impl(name, function, "CPU")
         torch.library.register_fake(f"svl::{name}", fake, lib=_operators)
+        if over_batches is not None:
+            torch.library.register_vmap(f"svl::{name}", over_batches, lib=_operators)
         found: OpOverload = getattr(torch.ops.svl, name).default
         return found
 
     return register
 
 
+def has_built(name: str) -> bool:
+    """Whether this process has a variant of a library; then others can be built too, at their first call."""
+    return name in _loaded
+
+
 class BuildError(RuntimeError):
     """No C++ compiler at hand, or it cannot build the kernel."""
 
 
-def library(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
+def library(
+    name: str,
+    defined: tuple[str, ...] = (),
+    processor: tuple[str, ...] | None = None,
+    compiler: str | None = None,
+) -> ctypes.CDLL:
     """The shared library built from ``svl/native/<name>.cpp``; a process tries once to build it.
 
     Args:
+        name: of the source file.
+        defined: macros, ``NAME=VALUE`` each, that select one variant of a library: a variant has the code for one kind
+            of fit alone, so that it is built in a few seconds.
         processor: compiler flags that select the instruction set; by default this machine's.
         compiler: name or path of a C++ compiler; by default the one that ``torch.compile`` uses.
 
     Raises:
         BuildError: if it cannot be built.
     """
-    found = _library_or_error(name, processor, compiler)
+    found = _library_or_error(name, defined, processor, compiler)
     if isinstance(found, BuildError):
         raise found
     return found
 
 
 @functools.cache
-def _library_or_error(name: str, processor: tuple[str, ...] | None, compiler: str | None) -> ctypes.CDLL | BuildError:
+def _library_or_error(
+    name: str, defined: tuple[str, ...], processor: tuple[str, ...] | None, compiler: str | None
+) -> ctypes.CDLL | BuildError:
     try:
-        return load(name, processor, compiler)
+        return load(name, defined, processor, compiler)
     except BuildError as error:
         return error
 
 
-def load(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
+def load(
+    name: str,
+    defined: tuple[str, ...] = (),
+    processor: tuple[str, ...] | None = None,
+    compiler: str | None = None,
+) -> ctypes.CDLL:
     """What :func:`library` remembers: the library from its file, which is built if it is not there."""
     source = Path(__file__).with_name(f"{name}.cpp")
     processors = _PROCESSORS if processor is None else (processor,)
     try:
         compiler = compiler or cpp_compiler()
-        identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        identity = _identity(compiler)
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
         raise BuildError(f"no C++ compiler: {error}") from None
     text = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
-    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *map(str, processors))
+    macros = tuple(f"-D{macro}" for macro in defined)
+    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *macros, *map(str, processors))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    variant = "-".join([name, *(macro.partition("=")[2].lower() for macro in defined)])
     for folder in _folders():
-        path = folder / f"{name}-{digest}.so"
+        path = folder / f"{variant}-{digest}.so"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _is_private(folder):
                 continue
             with _alone(path):
                 if not path.exists():
-                    _build(compiler, processors, source, path)
-            return ctypes.CDLL(str(path))
+                    _build(compiler, processors, [*macros, str(source)], path)
+            built = ctypes.CDLL(str(path))
+            _loaded.add(name)
+            return built
         except OSError:
             continue
     raise BuildError("no folder to build in that only this user can write to")
+
+
+@functools.cache
+def _identity(compiler: str) -> str:
+    """The compiler's name and version."""
+    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
 
 
 @contextmanager
@@ -142,15 +183,15 @@ def _is_private(folder: Path) -> bool:
     return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
-def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, path: Path) -> None:
+def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: list[str], path: Path) -> None:
     for processor, threads in product(processors, _THREADS):
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            built = Path(folder) / path.name
+            made = Path(folder) / path.name
             done = subprocess.run(
-                [compiler, *_FLAGS, *processor, *threads, str(source), "-o", str(built)], capture_output=True, text=True
+                [compiler, *_FLAGS, *processor, *threads, *source, "-o", str(made)], capture_output=True, text=True
             )
             if done.returncode == 0:
-                built.replace(path)
+                made.replace(path)
                 return
     raise BuildError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{compiler} failed")
 

@@ -88,13 +88,18 @@ def _of_block(stack: ReplicaStack, block: Block) -> float:
 def _of_step(stack: ReplicaStack, block: Block, steps: StepRange) -> float:
     """Seconds of one step of a range, after those that compile it."""
     route, first = stack.engine.route, steps.first
-    number, rate = torch.tensor(first, device=stack.key.device), torch.ones((), dtype=torch.float64)
-    tick = Tick(first, number, rate.to(stack.key.device))
+    later = [part.first for part in block.ranges if part.first > first]
+    length = min([*later, stack.data.total_steps]) - first
+    rate = torch.ones((), dtype=torch.float64, device=stack.key.device)
+    numbers = torch.arange(first, first + min(length, _MOST_STEPS), device=stack.key.device)
+    clock = [Tick(first + place, number, rate) for place, number in enumerate(numbers)]
     count, elapsed = 1, 0.0
-    route.advance(block, [tick])
+    route.advance(block, clock[:1])
     while elapsed < _SECONDS and count < _MOST_STEPS:
         count *= 2
         began = time.perf_counter()
-        route.advance(block, [tick] * count)
+        for _ in range(count // len(clock)):
+            route.advance(block, clock)
+        route.advance(block, clock[: count % len(clock)])
         elapsed = time.perf_counter() - began
     return elapsed / count

@@ -136,9 +136,8 @@ class Plan:
             device: where its tensors are.
         """
         data, execution = spec.data, spec.execution
-        # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
         may_compile = _is_worth_compiling(spec, data.total_steps * spec.replicas * _most_micro_batches(spec))
-        uses_mlp_kernel = may_compile and MLPKernel.obstacle(spec, device) is None
+        uses_mlp_kernel = may_compile and MLPKernel.misfit(spec, device) is None
         numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
         blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, uses_mlp_kernel))
@@ -148,11 +147,12 @@ class Plan:
             warn_eager()
             is_compiled = False
         reasons: dict[str, str] = {}
+        # First of all: a fit that takes the loop may need nothing else.
+        step_route = _first(STEP_ROUTES, spec, device, is_compiled, reasons)
         batch_route = _first(BATCH_ROUTES, spec, device, is_compiled, reasons)
         has_population = any(steps.is_population for block in blocks for steps in block.ranges)
         population_routes = POPULATION_ROUTES if has_population else ()
         population_route = _first(population_routes, spec, device, is_compiled, reasons)
-        step_route = _first(STEP_ROUTES, spec, device, is_compiled, reasons)
         assert batch_route is not None and step_route is not None
         if step_route is NativeSteps:
             blocks = _blocks(spec, micro, _replicas_per_call(spec))

@@ -235,11 +235,11 @@ class ReplicaStack(nn.Module):
 
         def measure(number: int) -> None:
             block = engine.blocks[number]
-            scores = engine.route.score(block)
-            for sums in [function(block, start)[0] for start in starts] if scores is None else [scores]:
+            has_score = engine.route.has_score
+            for sums in [engine.route.score(block)] if has_score else [function(block, start)[0] for start in starts]:
                 total[block.rows] += sums.T
 
-        is_eager = not function.is_compiled and type(engine.route).score is StepRoute.score
+        is_eager = not function.is_compiled and not engine.route.has_score
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_evaluated, is_eager=is_eager)
         self._has_evaluated = True
         team.exchange(total)
