@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from svl import native
+from svl.native.philox import philox as by_kernel
 
 MASK32 = 0xFFFFFFFF
 _SIGN = -(2**63)
@@ -21,8 +27,23 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _FEISTEL_ROUNDS = 8
 _MAX_CANDIDATES = 2**16
 
+_has_kernel = ContextVar("has_kernel", default=False)
+
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 Counter = tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int]
+
+
+@contextmanager
+def kernel() -> Iterator[None]:
+    """Within the block, this thread draws on the CPU by a C++ kernel; for code that is not compiled.
+
+    The bits are the same. A compiled step draws by its own code, which it fuses with what the bits are used for.
+    """
+    token = _has_kernel.set(native.is_available("random"))
+    try:
+        yield
+    finally:
+        _has_kernel.reset(token)
 
 
 def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
@@ -34,6 +55,10 @@ def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
     """
     c0, c1, c2, c3 = (torch.as_tensor(c, dtype=torch.int64, device=key.device) for c in counter)
     k0, k1 = key[..., 0], key[..., 1]
+    if _has_kernel.get():
+        axes = max(word.dim() for word in (c0, c1, c2, c3, k0))
+        aligned = (word[(None,) * (axes - word.dim())] for word in (c0, c1, c2, c3, k0, k1))
+        return by_kernel(*aligned).unbind()
     for _ in range(10):
         # Wrapped int64 products keep all 64 bits; the mask undoes the arithmetic shift's sign extension.
         product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]

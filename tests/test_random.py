@@ -31,6 +31,29 @@ def draw(count, seed=20, **block):
     return torch.stack(random.bits(random.key(seed), torch.arange(count), **block)).numpy()
 
 
+@given(
+    seeds=st.lists(WORD64.map(lambda word: word - 2**63), min_size=1, max_size=4),
+    first=WORD32,
+    count=st.integers(1, 70),
+)
+@settings(deadline=None)
+def test_the_kernel_draws_the_same_bits_also_for_several_steps_at_once(seeds, first, count):
+    key = random.key(torch.tensor(seeds))
+    index = first + torch.arange(count).expand(len(seeds), -1)
+
+    def drawn(step):
+        own = random.fold(key, step)[:, None]
+        return random.normals(own, index + step, 7), random.integers(random.bits(own, index), 1000)
+
+    steps = torch.arange(3)
+    expected = [torch.stack(part) for part in zip(*map(drawn, steps), strict=True)]
+    with random.kernel():
+        alone = [torch.stack(part) for part in zip(*map(drawn, steps), strict=True)]
+        together = torch.func.vmap(drawn)(steps)
+    for found in (alone, together):
+        assert all(map(torch.equal, found, expected))
+
+
 # Philox ---------------------------------------------------------------------------------------------------------------
 
 

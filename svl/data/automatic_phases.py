@@ -136,8 +136,12 @@ class AutomaticPhases(ReuseDataModule):
             "learned": torch.where(left, (total / epoch_steps)[:, None], state["learned"]),
         }
 
-    def ahead(self, state: State, steps: Int[Tensor, ""]) -> State:
+    def ahead(self, state: State, steps: Int[Tensor, "*replica"]) -> State:
         return {**state, "step_in_phase": state["step_in_phase"] + steps}
+
+    def certain_steps(self, settings: Settings, state: State) -> Int[Tensor, "replica"]:
+        epoch_steps = at(settings["epoch_steps"], state["phase"])
+        return epoch_steps - state["step_in_phase"] % epoch_steps
 
     def log(
         self, settings: Settings, state: State

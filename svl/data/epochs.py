@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -77,7 +78,26 @@ def _like_position(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -
     return torch.empty_like(position, memory_format=torch.contiguous_format)
 
 
-@native.operator("epoch_indices(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor", _like_position)
+def _over_batches(
+    info: Any, in_dims: tuple[int | None, ...], key: Tensor, size: Tensor, sides: Tensor, position: Tensor
+) -> tuple[Tensor, int]:
+    """Batches of positions of the same pools are further positions; batches of pools are further pools."""
+    places = in_dims[3]
+    if in_dims[:3] == (None, None, None) and places is not None:
+        moved = position.movedim(places, 1)
+        indices: Tensor = epoch_indices(key, size, sides, moved.flatten(1))
+        return indices.view(moved.shape), 1
+    every = [
+        tensor.expand(info.batch_size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
+        for tensor, axis in zip((key, size, sides, position), in_dims, strict=True)
+    ]
+    indices = epoch_indices(*(tensor.flatten(0, 1) for tensor in every))
+    return indices.view(every[3].shape), 0
+
+
+@native.operator(
+    "epoch_indices(Tensor key, Tensor size, Tensor sides, Tensor position) -> Tensor", _like_position, _over_batches
+)
 def epoch_indices(key: Tensor, size: Tensor, sides: Tensor, position: Tensor) -> Tensor:
     """:meth:`Epochs.indices` by the kernel."""
     inputs = [tensor.contiguous() for tensor in (key, size, sides, position)]

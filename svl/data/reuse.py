@@ -95,9 +95,16 @@ class ReuseDataModule(StepLoaders, ABC):
         """Each replica's phase at a step, from 0."""
         return torch.zeros_like(settings["seed"])
 
-    def ahead(self, state: State, steps: Int[Tensor, ""]) -> State:
-        """The state ``steps`` steps later if no phase ends before."""
+    def ahead(self, state: State, steps: Int[Tensor, "*replica"]) -> State:
+        """The state ``steps`` steps later, of all replicas or of each, if no phase ends before."""
         return state
+
+    def certain_steps(self, settings: Settings, state: State) -> Int[Tensor, "replica"]:
+        """For how many steps, at least 1, the indices follow from :meth:`ahead`, whatever the accuracies.
+
+        A strategy that decides only now and then says when, and is asked for the examples of all steps up to then.
+        """
+        return torch.ones_like(settings["seed"])
 
     def log(
         self, settings: Settings, state: State
@@ -162,7 +169,14 @@ class ReuseDataModule(StepLoaders, ABC):
     @property
     def makes_examples_itself(self) -> bool:
         """Whether a subclass changes how indices become batches or test examples, which some routes do themselves."""
-        methods = ("batch", "learned", "examples", "test_batch", "advance", "micro_batches")
+        methods = ("advance", "micro_batches")
+        is_own = any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in methods)
+        return is_own or self.changes_examples
+
+    @property
+    def changes_examples(self) -> bool:
+        """Whether a subclass changes how indices become examples."""
+        methods = ("batch", "learned", "examples", "test_batch")
         return any(getattr(type(self), name) is not getattr(ReuseDataModule, name) for name in methods)
 
     @property

@@ -62,6 +62,11 @@ class CrossEntropy(Loss):
         weighted._weights = Table(weights.to(torch.float32))
         return weighted
 
+    @property
+    def weights(self) -> Float[Tensor, "class"] | None:
+        """Weights of the classes of a task, see :meth:`for_task`; ``None`` for ones."""
+        return None if self._weights is None else self._weights[torch.arange(len(self._weights))][0]
+
     def each(
         self, outputs: Float[Tensor, "batch *position output"], targets: Int[Tensor, "batch *position"]
     ) -> Float[Tensor, "batch"]:

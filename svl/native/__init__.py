@@ -37,18 +37,26 @@ _QUIET = 1.0
 """Seconds after which a build is announced."""
 
 
+_loaded: set[str] = set()
 _operators = torch.library.Library("svl", "FRAGMENT")
 
 
-def is_available(name: str) -> bool:
-    """Whether a library is built or can be."""
+def is_available(name: str, defined: tuple[str, ...] = ()) -> bool:
+    """Whether a library is built or can be; if it is not, it is built now.
+
+    Args:
+        name: of the library.
+        defined: the variant that is asked for, as of :func:`library`.
+    """
     try:
-        return bool(library(name))
+        return bool(library(name, defined))
     except BuildError:
         return False
 
 
-def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., Any]], OpOverload]:
+def operator(
+    schema: str, fake: Callable[..., Any], over_batches: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], OpOverload]:
     """Make a function of CPU tensors an operator, which a traced step calls as one.
 
     Without the layers that ``torch.library.custom_op`` has around it, which take longer than the rest of a call.
@@ -56,6 +64,7 @@ def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., A
     Args:
         schema: name, arguments and results in torch's notation; it writes to none of them.
         fake: makes results of the right shapes from arguments without values.
+        over_batches: what ``torch.func.vmap`` does instead, as :func:`torch.library.register_vmap` takes it.
     """
     name = schema.partition("(")[0]
 
@@ -63,10 +72,17 @@ def operator(schema: str, fake: Callable[..., Any]) -> Callable[[Callable[..., A
         _operators.define(schema)
         _operators.impl(name, function, "CPU")
         torch.library.register_fake(f"svl::{name}", fake, lib=_operators)
+        if over_batches is not None:
+            torch.library.register_vmap(f"svl::{name}", over_batches, lib=_operators)
         found: OpOverload = getattr(torch.ops.svl, name).default
         return found
 
     return register
+
+
+def has_built(name: str) -> bool:
+    """Whether this process has a variant of a library; then others can be built too, at their first call."""
+    return name in _loaded
 
 
 class BuildError(RuntimeError):
@@ -77,59 +93,71 @@ class NoCompilerError(BuildError):
     """No C++ compiler at hand."""
 
 
-def library(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
+def library(
+    name: str,
+    defined: tuple[str, ...] = (),
+    processor: tuple[str, ...] | None = None,
+    compiler: str | None = None,
+) -> ctypes.CDLL:
     """The shared library built from ``svl/native/<name>.cpp``; a process tries once to build it.
 
     Args:
+        name: of the source file.
+        defined: macros, ``NAME=VALUE`` each, that select one variant of a library: a variant has the code for one kind
+            of fit alone, so that it is built in a few seconds.
         processor: compiler flags that select the instruction set; by default this machine's.
         compiler: name or path of a C++ compiler; by default the one that ``torch.compile`` uses.
 
     Raises:
         BuildError: if it cannot be built.
     """
-    found = _library_or_error(name, processor, compiler)
+    found = _library_or_error(name, defined, processor, compiler)
     if isinstance(found, BuildError):
         raise found
     return found
 
 
 @functools.cache
-def _library_or_error(name: str, processor: tuple[str, ...] | None, compiler: str | None) -> ctypes.CDLL | BuildError:
+def _library_or_error(
+    name: str, defined: tuple[str, ...], processor: tuple[str, ...] | None, compiler: str | None
+) -> ctypes.CDLL | BuildError:
     try:
-        return load(name, processor, compiler)
+        return load(name, defined, processor, compiler)
     except BuildError as error:
         if not isinstance(error, NoCompilerError):
             console.say(f"svl: {name}.cpp could not be built ({error}); what it computes takes longer without it")
         return error
 
 
-def load(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
+def load(
+    name: str,
+    defined: tuple[str, ...] = (),
+    processor: tuple[str, ...] | None = None,
+    compiler: str | None = None,
+) -> ctypes.CDLL:
     """What :func:`library` remembers: the library from its file, which is built if it is not there."""
     source = Path(__file__).with_name(f"{name}.cpp")
     processors = _PROCESSORS if processor is None else (processor,)
     try:
         compiler = compiler or cpp_compiler()
-        asked = subprocess.run([compiler, "--version"], capture_output=True, check=True)
+        identity = _identity(compiler)
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
         raise NoCompilerError(f"no C++ compiler: {error}") from None
     text = [path.read_text(encoding="utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
-    parts = (
-        *text,
-        asked.stdout.decode(errors="replace"),
-        platform.machine(),
-        _processor(),
-        *_FLAGS,
-        *map(str, processors),
-    )
+    macros = tuple(f"-D{macro}" for macro in defined)
+    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *macros, *map(str, processors))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    variant = "-".join([name, *(macro.partition("=")[2].lower() for macro in defined)])
     failure: Exception = BuildError("no folder to build in that only this user can write to")
     for folder in caches.folders("native"):
-        path = folder / f"{name}-{digest}.so"
+        path = folder / f"{variant}-{digest}.so"
         try:
             with _alone(path):
                 if not path.exists():
-                    _build(compiler, processors, source, path)
-            return ctypes.CDLL(str(path))
+                    _build(compiler, processors, (*macros, str(source)), path)
+            built = ctypes.CDLL(str(path))
+            _loaded.add(name)
+            return built
         except OSError as error:
             failure = BuildError(f"{folder}: {error.strerror or error}")
     raise failure
@@ -141,6 +169,13 @@ def digest() -> str:
     here = Path(__file__).parent
     files = sorted(path for path in here.iterdir() if path.suffix in (".cpp", ".h"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+@functools.cache
+def _identity(compiler: str) -> str:
+    """The compiler's name and version."""
+    asked = subprocess.run([compiler, "--version"], capture_output=True, check=True)
+    return asked.stdout.decode(errors="replace")
 
 
 @contextmanager
@@ -163,10 +198,17 @@ def _check_room(folder: Path) -> None:
         file.flush()
 
 
-def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, path: Path) -> None:
-    """Compile once, by the first options that the compiler takes for a program of no lines."""
+def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: tuple[str, ...], path: Path) -> None:
+    """Compile once, by the first options that the compiler takes for a program of no lines.
+
+    Args:
+        compiler: its name or path.
+        processors: options that select the instruction set, the preferred ones first.
+        source: the file, after options that define its variant.
+        path: of the library.
+    """
     _check_room(path.parent)
-    notice = f"svl: building {source.name} for this processor, once; it is kept in {path.parent}"
+    notice = f"svl: building {Path(source[-1]).name} for this processor, once; it is kept in {path.parent}"
     timer = threading.Timer(_QUIET, console.say, [notice])
     timer.daemon = True
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, ended_by_signals():
@@ -178,7 +220,7 @@ def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, p
                 options = (*_FLAGS, *processor, *threads)
                 said = _compile([compiler, *options, str(empty), "-o", f"{built}.empty"], folder)
                 if said is None:
-                    said = _compile([compiler, *options, str(source), "-o", str(built)], folder)
+                    said = _compile([compiler, *options, *source, "-o", str(built)], folder)
                     break
         finally:
             timer.cancel()

@@ -1,5 +1,6 @@
 // Which example an epoch has at a place: the keyed permutations of svl/random.py, with code for a processor instead of a graph.
 
+#include <algorithm>
 #include <cstdint>
 
 typedef uint32_t u32;
@@ -69,6 +70,10 @@ extern "C" void epoch_indices(int64_t rows, int64_t count, const int64_t* key, c
                               const int64_t* position, int64_t* index) {
     for (int64_t r = 0; r < rows; r++, key += 2, sides += 2, position += count, index += count) {
         const int64_t n = size[r];
+        if (n == 1) {  // also what stands for fresh data
+            std::fill(index, index + count, 0);
+            continue;
+        }
         Order order;
         order.a = (u32)sides[0], order.b = (u32)sides[1];
         int64_t began = -1;  // the place of the present epoch's first example

@@ -2,11 +2,16 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "activations.h"
 
 constexpr int STRIP = 128;  // examples that are worked on at once
 
-enum Loss { LOGISTIC = 0, HINGE = 1, SQUARED = 2, CORRELATION = 3 };
+enum Loss { LOGISTIC = 0, HINGE = 1, SQUARED = 2, CORRELATION = 3, CROSS_ENTROPY = 4 };
+
+// How many numbers an example's target has: a class or a number, or of the squared loss one for each output.
+static inline int targets_of(int loss, int outputs) { return loss == SQUARED ? outputs : 1; }
 
 // The loss's derivative with respect to the output f.
 static inline vec derivative(int loss, vec f, vec y) {
@@ -37,7 +42,7 @@ static inline vec value_of(int loss, vec f, vec y) {
     return -y * f;
 }
 
-// A batch's weighted sums of losses, and of ones for outputs that have the sign of their target.
+// A batch's weighted sums of losses, and of ones for outputs that have the sign of their target, or the largest one at its class.
 struct Score {
     vec loss = {}, correct = {};
 };
@@ -61,4 +66,68 @@ static inline float slopes_of_loss(int count, int loss, const float* f, const fl
         score->correct += outputs * target > vec{} ? w : vec{};
     }
     return total(sum);
+}
+
+static inline float largest(vec v) {
+    float most = v[0];
+    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+    return most;
+}
+
+// Cross-entropy of one example's outputs f [row], the first of which are real and the others free; they are replaced by the derivatives.
+// Returns the loss; is_hit says whether the target is the first of the largest outputs.
+static inline float cross_entropy(int outputs, int row, float* f, int target, float weight, bool* is_hit) {
+    for (int j = outputs; j < row; j++) f[j] = -INFINITY;
+    vec most = load(f), sum = {};
+    for (int j = LANES; j < row; j += LANES) {
+        const vec v = load(f + j);
+        most = v > most ? v : most;
+    }
+    const float top = largest(most), own = f[target];
+    *is_hit = own == top;
+    for (int j = 0; *is_hit && j < target; j++) *is_hit = f[j] != top;
+    for (int j = 0; j < row; j += LANES) {
+        const vec e = exp_(load(f + j) - splat(top));
+        store(f + j, e);
+        sum += e;
+    }
+    const float whole = total(sum);
+    const vec scale = splat(weight / whole);
+    for (int j = 0; j < row; j += LANES) store(f + j, load(f + j) * scale);
+    f[target] -= weight;
+    return std::log(whole) + top - own;
+}
+
+// The squared loss of one example's outputs, its mean over them, in the same way.
+static inline float squared(int outputs, int row, float* f, const float* y, float weight) {
+    const float *end = y + outputs, share = 1.0f / outputs;
+    vec sum = {};
+    for (int j = 0; j < row; j += LANES) {
+        const vec difference = load(f + j) - (j < outputs ? load(y + j, end) : vec{});
+        sum += difference * difference;
+        store(f + j, difference * splat(2.0f * weight * share));
+    }
+    return total(sum) * share;
+}
+
+// As slopes_of_loss for several outputs, rows f [count, row], which the derivatives replace. class_weight may be null for ones.
+static inline void slopes_of_outputs(int count, int loss, int outputs, int row, float* f, const float* y, const float* weight, float uniform,
+                                     const float* class_weight, Score* score) {
+    alignas(vec) float losses[STRIP] = {}, hits[STRIP] = {};
+    for (int b = 0; b < count; b++, f += row) {
+        const float w = weight ? weight[b] : uniform;
+        if (loss == SQUARED) {
+            losses[b] = w * squared(outputs, row, f, y + (int64_t)b * outputs, w);
+            continue;
+        }
+        bool is_hit;
+        const int target = std::min(std::max(0, (int)y[b]), outputs - 1);
+        const float own = class_weight ? w * class_weight[target] : w, value = cross_entropy(outputs, row, f, target, own, &is_hit);
+        losses[b] = own * value;
+        hits[b] = is_hit ? w : 0.0f;
+    }
+    for (int b = 0; score && b < count; b += LANES) {
+        score->loss += load(losses + b);
+        score->correct += load(hits + b);
+    }
 }

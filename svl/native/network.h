@@ -1,4 +1,4 @@
-// Outputs and loss gradients of one multi-layer perceptron with one output, a strip of examples at a time, so that weights,
+// Outputs and loss gradients of one multi-layer perceptron, a strip of examples at a time, so that weights,
 // activations and their derivatives stay in the first-level cache.
 
 #pragma once
@@ -14,24 +14,25 @@
 // padded to whole vectors with zeros.
 template <int ACTIVATION>
 struct Network {
-    const int hidden;  // layers
+    const int hidden, products;  // hidden layers; and with the last one, where this has several outputs: those computed by matrix products
     const std::vector<int> dims;
     std::vector<int> width;       // dims, padded
     std::vector<int64_t> offset;  // of each weight and bias in one replica's gradient; -1 for no bias
     int64_t total = 0;
-    // Of each hidden layer: activations, which their derivatives replace; their slopes, where kept; weights [in, out] and, behind
-    // the first, [out, in]; biases; and the sums of both's gradients over the strips.
+    // Of each of these: activations, or outputs, which their derivatives replace; slopes of hidden layers, where kept; weights [in, out]
+    // and, behind the first, [out, in]; biases; and the sums of both's gradients over the strips.
     std::vector<Floats> after, slope, flipped, padded, start, weight_sum, bias_sum;
-    Floats last, last_sum, below;  // the last layer's weights
+    Floats last, last_sum, below;  // the weights of a last layer with one output
     float last_start = 0.0f, last_start_sum = 0.0f;
-    alignas(vec) float f[STRIP], d[STRIP];
+    alignas(vec) float f[STRIP] = {}, d[STRIP] = {};  // the only output
+    const float* class_weight = nullptr;  // of the cross-entropy
     std::optional<Signs> signs;  // where inputs are
     std::vector<uint32_t> encoded;
     const uint32_t* words = nullptr;  // of the present strip
 
     Network(std::vector<int> dims_, const float* const* params, bool has_signs = false)
-        : hidden((int)dims_.size() - 2), dims(std::move(dims_)), after(hidden), slope(hidden), flipped(hidden), padded(hidden),
-          start(hidden), weight_sum(hidden), bias_sum(hidden) {
+        : hidden((int)dims_.size() - 2), products(hidden + (dims_.back() > 1)), dims(std::move(dims_)), after(products), slope(products),
+          flipped(products), padded(products), start(products), weight_sum(products), bias_sum(products) {
         int widest = 0;
         for (int n : dims) {
             width.push_back(pad(n));
@@ -43,10 +44,10 @@ struct Network {
             offset.push_back(params[2 * l + 1] ? total : -1);
             if (params[2 * l + 1]) total += dims[l + 1];
         }
-        for (int l = 0; l < hidden; l++) {
+        for (int l = 0; l < products; l++) {
             const int n = width[l + 1];
             after[l].assign(STRIP * n, 0.0f);
-            if (KEEPS_SLOPE<ACTIVATION>) slope[l].assign(STRIP * n, 0.0f);
+            if (KEEPS_SLOPE<ACTIVATION> && l < hidden) slope[l].assign(STRIP * n, 0.0f);
             flipped[l].assign((int64_t)pad(dims[l]) * n, 0.0f);
             if (l) padded[l].assign((int64_t)dims[l + 1] * width[l], 0.0f);
             start[l].assign(n, 0.0f);
@@ -59,11 +60,11 @@ struct Network {
         }
         last.assign(widest, 0.0f);
         last_sum.resize(widest);
-        below.resize(hidden > 1 ? STRIP * widest : 0);
+        below.resize(products > 1 ? STRIP * widest : 0);
     }
 
     void begin(const float* const* params) {
-        for (int l = 0; l < hidden; l++) {
+        for (int l = 0; l < products; l++) {
             const int out = dims[l + 1], in = dims[l];
             transpose(params[2 * l], out, in, in, flipped[l].data(), width[l + 1]);
             if (params[2 * l + 1]) memcpy(start[l].data(), params[2 * l + 1], out * sizeof(float));
@@ -72,13 +73,26 @@ struct Network {
             std::fill(bias_sum[l].begin(), bias_sum[l].end(), 0.0f);
         }
         if (signs) signs->begin(flipped[0].data(), start[0].data());
-        memcpy(last.data(), params[2 * hidden], dims[hidden] * sizeof(float));
+        if (is_single()) memcpy(last.data(), params[2 * hidden], dims[hidden] * sizeof(float));
         std::fill(last_sum.begin(), last_sum.end(), 0.0f);
         last_start = params[2 * hidden + 1] ? *params[2 * hidden + 1] : 0.0f;
         last_start_sum = 0.0f;
     }
 
-    // The outputs of a strip of inputs [count, dims[0]], to f.
+    bool is_single() const { return products == hidden; }
+
+    // What the last layer reads, and how many numbers lie between two examples' of these.
+    const float* top(const float* x) const { return hidden ? after[hidden - 1].data() : x; }
+    int top_row() const { return hidden ? width[hidden] : dims[0]; }
+
+    // Outputs of the strip that went forward, to [count, dims.back()]; before it goes backward.
+    void copy_outputs(int count, float* to) const {
+        if (is_single()) memcpy(to, f, count * sizeof(float));
+        const int n = dims.back();
+        for (int b = 0; !is_single() && b < count; b++) memcpy(to + (int64_t)b * n, &after[hidden][b * width.back()], n * sizeof(float));
+    }
+
+    // The outputs of a strip of inputs [count, dims[0]], to f or after.
     void forward(int count, const float* x) {
         if (signs) {
             encode(count, dims[0], x, encoded.data());
@@ -99,14 +113,21 @@ struct Network {
 
     // Adds the gradients of the strip that went forward to the sums.
     void backward(int count, const float* x, int loss, const float* y, const float* weight, float uniform, Score* score = nullptr) {
-        last_start_sum += slopes_of_loss(count, loss, f, y, weight, uniform, d, score);
-        if (!hidden)
+        if (is_single()) last_start_sum += slopes_of_loss(count, loss, f, y, weight, uniform, d, score);
+        else last_layer(count, x, loss, y, weight, uniform, score);
+        if (!hidden && is_single())
             for (int b = 0; b < count; b++)
                 for (int i = 0; i < dims[0]; i++) last_sum[i] += d[b] * x[(int64_t)b * dims[0] + i];
         if (!hidden) return;
         before(count, bias_sum[0].data());
         if (signs) signs->add(count, words, after[0].data());
         else product<NOTHING, true>(dims[0], width[1], count, x, 1, dims[0], after[0].data(), nullptr, weight_sum[0].data());
+    }
+
+    // Adds the strip that went forward to the score, each example with weight 1.
+    void score(int count, int loss, const float* y, Score& score) {
+        if (is_single()) slopes_of_loss(count, loss, f, y, nullptr, 1.0f, d, &score);
+        else slopes_of_outputs(count, loss, dims.back(), width.back(), after[hidden].data(), y, nullptr, 1.0f, class_weight, &score);
     }
 
     // The first layer's activations where its pre-activations are high [unit] + low [count, unit].
@@ -117,15 +138,30 @@ struct Network {
                 activate<ACTIVATION>(load(high + j) + load(low + b * n + j), after[0].data() + b * n + j, slopes(0) + b * n + j);
     }
 
-    // From the first layer's activations in after[0] to f.
+    // Backward through a last layer with several outputs, to below.
+    void last_layer(int count, const float* x, int loss, const float* y, const float* weight, float uniform, Score* score) {
+        const int n = width.back();
+        float *slopes = after[hidden].data(), *sums = bias_sum[hidden].data();
+        slopes_of_outputs(count, loss, dims.back(), n, slopes, y, weight, uniform, class_weight, score);
+        for (int j = 0; j < n; j += LANES) {
+            vec sum = {};
+            for (int b = 0; b < count; b++) sum += load(slopes + b * n + j);
+            add_to(sums + j, sum);
+        }
+        product<NOTHING, true>(dims[hidden], n, count, top(x), 1, top_row(), slopes, nullptr, weight_sum[hidden].data());
+        if (hidden) product<NOTHING>(count, width[hidden], dims.back(), slopes, n, 1, padded[hidden].data(), nullptr, below.data());
+    }
+
+    // From the first layer's activations in after[0] to the outputs.
     void behind(int count, const float* x) {
         for (int l = 1; l < hidden; l++)
             product<ACTIVATION>(count, width[l + 1], dims[l], after[l - 1].data(), width[l], 1, flipped[l].data(), start[l].data(), after[l].data(),
                                 slopes(l));
-        output(count, x);
+        if (is_single()) output(count, x);
+        else product<NOTHING>(count, width.back(), dims[hidden], top(x), top_row(), 1, flipped[hidden].data(), start[hidden].data(), after[hidden].data());
     }
 
-    // From d back to the derivatives with respect to what the first layer's activations were made of, which replace these and are
+    // From d or below back to the derivatives with respect to what the first layer's activations were made of, which replace these and are
     // added to first_sum.
     void before(int count, float* first_sum) {
         for (int l = hidden - 1; l >= 0; l--) {
@@ -140,8 +176,8 @@ struct Network {
     float* slopes(int l) { return KEEPS_SLOPE<ACTIVATION> ? slope[l].data() : after[l].data(); }
 
     void output(int count, const float* x) {
-        const float* a = hidden ? after[hidden - 1].data() : x;
-        const int row = hidden ? width[hidden] : dims[0], whole = row / LANES * LANES;
+        const float* a = top(x);
+        const int row = top_row(), whole = row / LANES * LANES;
         for (int b = 0; b < count; b++, a += row) {
             vec sum = {};
             for (int j = 0; j < whole; j += LANES) sum += load(a + j) * load(&last[j]);
@@ -153,7 +189,7 @@ struct Network {
     // From hidden layer l's activations to the derivatives with respect to what they were made of, some vectors of units at a time.
     void derivatives(int l, int count, float* sum) {
         const int n = width[l + 1];
-        const bool is_last = l == hidden - 1;
+        const bool is_last = is_single() && l == hidden - 1;
         side_by_side<4>(n, [&, n, is_last](auto vectors, int first) {
             // Pointers of their own: the compiler cannot know that a store leaves the buffers' addresses alone.
             float* at = after[l].data() + first;
@@ -180,10 +216,11 @@ struct Network {
     // The gradient of all parameters; the first layer's is summed up in weight_sum[0] and bias_sum[0].
     void end(float* g) {
         if (signs) signs->end(weight_sum[0].data());
-        for (int l = 0; l < hidden; l++) {
+        for (int l = 0; l < products; l++) {
             transpose(weight_sum[l].data(), dims[l], dims[l + 1], width[l + 1], g + offset[2 * l], dims[l]);
             if (offset[2 * l + 1] >= 0) memcpy(g + offset[2 * l + 1], bias_sum[l].data(), dims[l + 1] * sizeof(float));
         }
+        if (!is_single()) return;
         memcpy(g + offset[2 * hidden], last_sum.data(), dims[hidden] * sizeof(float));
         if (offset[2 * hidden + 1] >= 0) g[offset[2 * hidden + 1]] = last_start_sum;
     }

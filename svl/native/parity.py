@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
 from svl import native
-from svl.native.train import words_of
+from svl.native.signs import words_of
 
 _DIGITS = 128  # of a random block
 
@@ -17,7 +17,7 @@ _DIGITS = 128  # of a random block
 def parity_examples(
     key: Int[Tensor, "replica 2"], mask: Bool[Tensor, "replica dim"], index: Int[Tensor, "replica count"]
 ) -> tuple[Int32[Tensor, "replica count word"], Float[Tensor, "replica count"]]:
-    """The inputs number ``index`` as bits (as :func:`svl.native.train.encode_signs` makes them) and their labels.
+    """The inputs number ``index`` as bits (as :func:`svl.native.signs.encode_signs` makes them) and their labels.
 
     Args:
         key: of the examples.

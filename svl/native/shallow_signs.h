@@ -5,8 +5,8 @@
 
 #pragma once
 
+#include "examples.h"
 #include "loss.h"
-#include "signs.h"
 #include "update.h"
 
 // Of one thread. Parameters are the first weight, its bias, the last weight and its bias, where either bias may be missing.
@@ -20,11 +20,13 @@ struct ShallowSigns {
     Floats table, sum;      // as in Signs
     Floats active, output;  // [example, unit] of side by side units: activations, [example, lanes apart]
     std::vector<int32_t> is_unit;
+    std::vector<uint32_t> encoded;  // a strip of inputs that are given as numbers
     alignas(vec) float f[STRIP], d[STRIP];
 
-    ShallowSigns(const std::vector<int>& dims, const float* const*)
+    ShallowSigns(const std::vector<int>& dims, const float* const*, bool, bool has_words, const float*)
         : dim(dims[0]), units(dims[1]), width(pad(units)), groups((dim + GROUP - 1) / GROUP), table((int64_t)groups * CODES * width),
-          sum(table.size()), active(STRIP * width), output(STRIP * LANES), is_unit(width) {
+          sum(table.size()), active(STRIP * width), output(STRIP * LANES), is_unit(width),
+          encoded(has_words ? 0 : STRIP * words_of(dim)) {
         const int64_t sizes[] = {(int64_t)groups * GROUP * width, width, width, LANES};
         for (int p = 0; p < TENSORS; p++)
             for (Floats& part : kept[p]) part.resize(sizes[p]);
@@ -60,23 +62,25 @@ struct ShallowSigns {
     }
 
     // Adds a batch to the sums and to the score. Returns the sum of d.
-    float gradients(int batch, const uint32_t* words, const float*, int loss, const float* y, const float* weight, float uniform, Score& score) {
+    float gradients(int batch, const Examples& examples, int loss, Score& score) {
         float sum_of_d = 0.0f;
         for (int b = 0; b < batch; b += STRIP) {
             const int count = std::min(STRIP, batch - b);
-            forward(count, words + (int64_t)b * words_of(dim));
-            sum_of_d += slopes_of_loss(count, loss, f, y + b, weight ? weight + b : nullptr, uniform, d, &score);
-            backward(count, words + (int64_t)b * words_of(dim));
+            const Examples strip = examples.from(b, dim, 1, 1);
+            const uint32_t* words = forward(count, strip);
+            sum_of_d += slopes_of_loss(count, loss, f, strip.y, strip.weight, strip.uniform, d, &score);
+            backward(count, words);
         }
         return sum_of_d;
     }
 
     // Adds examples to the score, and leaves the sums as they are.
-    void score(int count, const uint32_t* words, const float*, int loss, const float* y, Score& score) {
+    void score(int count, const Examples& examples, int loss, Score& score) {
         for (int b = 0; b < count; b += STRIP) {
             const int part = std::min(STRIP, count - b);
-            forward(part, words + (int64_t)b * words_of(dim));
-            slopes_of_loss(part, loss, f, y + b, nullptr, 1.0f, d, &score);
+            const Examples strip = examples.from(b, dim, 1, 1);
+            forward(part, strip);
+            slopes_of_loss(part, loss, f, strip.y, nullptr, 1.0f, d, &score);
         }
     }
 
@@ -89,6 +93,15 @@ struct ShallowSigns {
     }
 
   private:
+    // Returns the inputs as bits.
+    const uint32_t* forward(int count, const Examples& strip) {
+        if (!strip.words) encode(count, dim, strip.x, encoded.data());
+        const uint32_t* words = strip.words ? strip.words : encoded.data();
+        forward(count, words);
+        if (strip.outputs) memcpy(strip.outputs, f, count * sizeof(float));
+        return words;
+    }
+
     void forward(int count, const uint32_t* words) {
         const int row = words_of(dim), n = groups;
         side_by_side(width, [&, row, n](auto vectors, int first) {

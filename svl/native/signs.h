@@ -10,7 +10,7 @@ constexpr int GROUP = 4, CODES = 1 << GROUP, WORD = 32, GROUPS_OF_WORD = WORD / 
 static int words_of(int dim) { return (dim + WORD - 1) / WORD; }
 
 // Words [count, words_of(dim)] of inputs x [count, dim]: a coordinate's bit is set where it is positive.
-static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
+static inline void encode(int64_t count, int dim, const float* x, uint32_t* words) {
     const float* end = x + count * dim;
     for (int64_t b = 0; b < count; b++, x += dim)
         for (int first = 0; first < dim; first += WORD) {
@@ -22,7 +22,7 @@ static void encode(int64_t count, int dim, const float* x, uint32_t* words) {
 }
 
 // The reverse.
-static void decode(int64_t count, int dim, const uint32_t* words, float* x) {
+static inline void decode(int64_t count, int dim, const uint32_t* words, float* x) {
     for (int64_t b = 0; b < count; b++, words += words_of(dim))
         for (int i = 0; i < dim; i++) *x++ = words[i / WORD] >> i % WORD & 1 ? 1.0f : -1.0f;
 }

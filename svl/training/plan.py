@@ -8,7 +8,7 @@ from itertools import groupby
 import torch
 
 from svl.training.blocks import StepRange, partition, view
-from svl.training.choice import BATCH_ROUTES, POPULATION_ROUTES, STEP_ROUTES, Choice, first, obstacle, unserved
+from svl.training.choice import BATCH_ROUTES, POPULATION_ROUTES, STEP_ROUTES, Choice, first, unserved
 from svl.training.compilation import can_compile, warn_eager
 from svl.training.routes.mlp_kernel import STRIP, MLPKernel
 from svl.training.routes.native_steps import NativeSteps
@@ -122,8 +122,10 @@ class Plan:
         data, execution = spec.data, spec.execution
         # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
         may_compile = _is_compiled(spec, choice, data.total_steps * spec.replicas * _most_micro_batches(spec))
-        kernels: tuple[type[BatchRoute], ...] = (MLPKernel, TransformerKernel)
-        kernel = next((each for each in kernels if obstacle(each, spec, device, may_compile, choice) is None), None)
+        is_left_out = choice is not None and choice.leaves_out(MLPKernel)
+        kernels: tuple[type[MLPKernel] | type[TransformerKernel], ...] = (MLPKernel, TransformerKernel)
+        fitting = (each for each in kernels if may_compile and not is_left_out and each.misfit(spec, device) is None)
+        kernel = next(fitting, None)
         numbers_at_once = spec.example_size if kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
         blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, kernel))
@@ -133,11 +135,12 @@ class Plan:
             warn_eager()
             is_compiled = False
         reasons: dict[str, str] = {}
+        # First of all: a fit that takes the loop may need nothing else.
+        step_route = first(STEP_ROUTES, spec, device, is_compiled, choice, reasons)
         batch_route = first(BATCH_ROUTES, spec, device, is_compiled, choice, reasons)
         has_population = any(steps.is_population for block in blocks for steps in block.ranges)
         population_routes = POPULATION_ROUTES if has_population else ()
         population_route = first(population_routes, spec, device, is_compiled, choice, reasons)
-        step_route = first(STEP_ROUTES, spec, device, is_compiled, choice, reasons)
         assert step_route is not None
         if batch_route is None or (choice and choice.route != (step_route.word or batch_route.word)):
             raise unserved(choice, reasons)

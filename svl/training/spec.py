@@ -221,7 +221,7 @@ class StackSpec:
     def has_signs(self) -> bool:
         """Whether every coordinate of every training input is -1 or 1."""
         turns = any(part.changes_inputs for part in self.data.interventions.values())
-        return self.data.task.input_law == "signs" and not turns
+        return self.data.task.input_law == "signs" and not turns and not self.data.changes_examples
 
     @property
     def evaluation_rows(self) -> int:

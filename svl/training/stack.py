@@ -22,7 +22,7 @@ from svl.training.choice import Choice
 from svl.training.engine import Engine
 from svl.training.fastest import check_route, chosen_engine
 from svl.training.measuring import Measuring
-from svl.training.routes.route import StepRoute, Tick
+from svl.training.routes.route import Tick
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
 from svl.training.state import StackState, copy_into, stack_tensors
 from svl.training.team import Team
@@ -225,11 +225,11 @@ class ReplicaStack(nn.Module):
 
         def measure(number: int) -> None:
             block = engine.blocks[number]
-            scores = engine.route.score(block)
-            for sums in [function(block, start)[0] for start in starts] if scores is None else [scores]:
+            has_score = engine.route.has_score
+            for sums in [engine.route.score(block)] if has_score else [function(block, start)[0] for start in starts]:
                 total[block.rows] += sums.T
 
-        is_eager = not function.is_compiled and type(engine.route).score is StepRoute.score
+        is_eager = not function.is_compiled and not engine.route.has_score
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_evaluated, is_eager=is_eager)
         self._has_evaluated = True
         team.exchange(total)

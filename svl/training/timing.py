@@ -68,14 +68,19 @@ class Timing:
     def _of_step(self, block: Block, steps: StepRange, least: float) -> float:
         """Seconds of one step of a range, after those that compile it."""
         route, first, device = self.engine.route, steps.first, self.engine.plan.device
+        later = [part.first for part in block.ranges if part.first > first]
+        length = min([*later, self.total]) - first
         rate = torch.ones((), dtype=torch.float64, device=device)
-        tick = Tick(first, torch.tensor(first, device=device), rate)
+        numbers = torch.arange(first, first + min(length, _MOST_STEPS), device=device)
+        clock = [Tick(first + place, number, rate) for place, number in enumerate(numbers)]
         count, elapsed = 1, 0.0
-        route.advance(block, [tick])
+        route.advance(block, clock[:1])
         while elapsed < least and count < _MOST_STEPS:
             count *= 2
             began = time.perf_counter()
-            route.advance(block, [tick] * count)
+            for _ in range(count // len(clock)):
+                route.advance(block, clock)
+            route.advance(block, clock[: count % len(clock)])
             elapsed = time.perf_counter() - began
         return elapsed / count
 

@@ -45,7 +45,7 @@ def processor(request):
 
 
 def pytest_collection_modifyitems(items):
-    if not native.is_available("mlp"):
+    if not native.is_available("parity"):
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason="the kernels need a C++ compiler"))

@@ -1,5 +1,5 @@
 // Calls a library's functions on random shapes, with every buffer exactly as large as documented; built with sanitizers, which stop
-// at the first wrong access. LIBRARY is the source file; TRAINS is defined for train.cpp.
+// at the first wrong access. LIBRARY is the source file; TRAINS is defined for train.cpp, POPULATION for population.cpp.
 
 #include <cstdio>
 #include <cstdlib>
@@ -19,7 +19,7 @@ static std::vector<float> numbers(int64_t count, bool are_signs = false) {
 
 struct Shape {
     int replicas = 1 + below(4), layers = 1 + below(4), batch = 1 + below(below(10) ? 200 : 5000);
-    int activation = below(4), loss = below(4), threads = 1 + below(3);
+    int loss = below(4), threads = 1 + below(3);
     bool has_signs = below(2), has_weights = below(2), has_bias = below(2);
     std::vector<int32_t> dims;
     std::vector<std::vector<float>> buffers;
@@ -28,10 +28,10 @@ struct Shape {
     int64_t total = 0;
 
     // Parameters, each with as many states behind it.
-    explicit Shape(int states, int least_layers = 1) {
-        layers = std::max(layers, least_layers);
+    explicit Shape(int states, int least_layers = 1, int most_layers = 4, int outputs = 1) {
+        layers = std::min(std::max(layers, least_layers), most_layers);
         for (int l = 0; l < layers; l++) dims.push_back(1 + below(80));
-        dims.push_back(1);
+        dims.push_back(outputs);
         for (int l = 0; l < layers; l++)
             for (int is_bias = 0; is_bias < 2; is_bias++)
                 for (int part = 0; part <= states; part++) {
@@ -47,23 +47,54 @@ struct Shape {
 
 #ifdef TRAINS
 static void call() {
-    const int rule = below(2), states = rule == SGD ? 1 : 2, steps = 1 + below(4);
-    Shape s(states);
-    if (below(2)) s.activation = RELU;
-    const int64_t rows = (int64_t)s.replicas * steps * s.batch, dim = s.dims[0];
-    const auto x = numbers(rows * dim, s.has_signs), y = numbers(rows, true), weight = numbers(rows);
+    const int states = STATES<SVL_RULE>, steps = 1 + below(4), outputs = SVL_SHALLOW || below(2) ? 1 : 2 + below(40);
+    Shape s(states, SVL_SHALLOW ? 2 : 1, SVL_SHALLOW ? 2 : 4, outputs);
+    if (SVL_SHALLOW) s.has_signs = true;
+    if (outputs > 1) s.loss = below(2) ? SQUARED : CROSS_ENTROPY;
+    const int64_t rows = (int64_t)s.replicas * steps * s.batch, dim = s.dims[0], targets = outputs > 1 ? targets_of(s.loss, outputs) : 1;
+    const bool has_words = s.has_signs && below(2), has_steps = below(2), writes = below(2);
+    const auto x = numbers(rows * dim, s.has_signs), weight = numbers(rows), class_weight = numbers(outputs);
+    auto y = numbers(rows * targets, true);
+    if (s.loss == CROSS_ENTROPY)
+        for (float& one : y) one = (float)below(outputs);
     std::vector<uint32_t> words(rows * words_of(dim));
-    encode_signs(rows, dim, x.data(), words.data());
+    encode(rows, dim, x.data(), words.data());
     const int tensors = 2 * s.layers;
     std::vector<double> settings(s.replicas * tensors * NUMBERS, 0.1), rates(steps, 1.0);
     std::vector<uint8_t> frozen(s.replicas * tensors);
     for (uint8_t& one : frozen) one = !below(4);
-    std::vector<float> loss(s.replicas), correct(s.replicas);
-    std::vector<int64_t> counted(s.replicas), diverged(s.replicas, -1);
-    const void* batches[] = {s.has_signs ? words.data() : nullptr, s.has_signs ? nullptr : x.data(), y.data(), s.has_weights ? weight.data() : nullptr};
-    const int64_t size = (int64_t)steps * s.batch, strides[] = {size * words_of(dim), size * dim, size, size};
-    mlp_train(s.replicas, s.layers, s.dims.data(), s.activation, s.loss, rule, s.threads, s.params.data(), s.strides.data(), settings.data(), frozen.data(),
-              0, steps, s.batch, rates.data(), batches, strides, loss.data(), correct.data(), counted.data(), diverged.data());
+    std::vector<float> loss(s.replicas), correct(s.replicas), of_step(s.replicas * steps), written(rows * outputs);
+    std::vector<int64_t> counted(s.replicas), diverged(s.replicas, -1), begins, ends;
+    for (int r = 0; r < s.replicas; r++) {
+        begins.push_back(below(steps));
+        ends.push_back(begins[r] + below(steps - (int)begins[r] + 1));
+    }
+    const void* examples[] = {has_words ? words.data() : nullptr, has_words ? nullptr : x.data(), y.data(), s.has_weights ? weight.data() : nullptr,
+                              writes ? written.data() : nullptr};
+    const int64_t of_one_step[] = {s.batch * words_of(dim), s.batch * dim, s.batch * targets, s.batch, s.batch * outputs};
+    std::vector<int64_t> strides;
+    for (int64_t one : of_one_step) strides.push_back(steps * one);
+    Job job = {};
+    job.replicas = s.replicas, job.layers = s.layers, job.loss = s.loss, job.correct = below(3), job.threads = s.threads;
+    job.steps = steps, job.batch = s.batch, job.has_signs = s.has_signs, job.dims = s.dims.data();
+    job.kept = s.params.data(), job.kept_strides = s.strides.data(), job.class_weight = below(2) ? class_weight.data() : nullptr;
+    job.examples = examples, job.strides = strides.data(), job.step_strides = of_one_step;
+    job.numbers = settings.data(), job.rates = rates.data(), job.frozen = frozen.data();
+    if (has_steps) job.begins = begins.data(), job.ends = ends.data();
+    job.loss_sum = loss.data(), job.correct_sum = correct.data(), job.correct_of_step = below(2) ? of_step.data() : nullptr;
+    job.counted = counted.data(), job.diverged_at = diverged.data();
+    mlp_train(&job);
+    mlp_scores(&job);
+}
+#elif defined(POPULATION)
+static void call() {
+    Shape p(0, 2);
+    if (p.dims[0] < 2) return;
+    const int low_dim = 1 + below(p.dims[0] - 1), high_dim = p.dims[0] - low_dim, low_rows = 1 + below(200), high_rows = 1 + below(40);
+    const auto low = numbers(low_rows * low_dim), high = numbers(high_rows * high_dim), targets = numbers((int64_t)p.replicas * low_rows * high_rows, true);
+    std::vector<float> population(targets.size()), sums(p.replicas * p.total);
+    mlp_population_gradients(p.replicas, p.layers, p.dims.data(), p.loss, p.threads, p.params.data(), p.strides.data(), sums.data(), high_rows, high_dim,
+                             high.data(), low_rows, low_dim, low.data(), targets.data(), population.data());
 }
 #else
 static void call() {
@@ -71,17 +102,10 @@ static void call() {
     const int64_t rows = (int64_t)s.replicas * s.batch;
     const auto x = numbers(rows * s.dims[0], s.has_signs), y = numbers(rows, true), weight = numbers(rows);
     std::vector<float> outputs(rows), gradients(s.replicas * s.total);
-    mlp_gradients(s.replicas, s.layers, s.dims.data(), s.activation, s.loss, s.threads, s.params.data(), s.strides.data(), gradients.data(), s.batch,
-                  s.has_signs, x.data(), y.data(), s.has_weights ? weight.data() : nullptr, outputs.data());
-    mlp_outputs(s.replicas, s.layers, s.dims.data(), s.activation, s.loss, s.threads, s.params.data(), s.strides.data(), nullptr, s.batch, s.has_signs,
-                x.data(), outputs.data());
-    Shape p(0, 2);
-    if (p.dims[0] < 2) return;
-    const int low_dim = 1 + below(p.dims[0] - 1), high_dim = p.dims[0] - low_dim, low_rows = 1 + below(200), high_rows = 1 + below(40);
-    const auto low = numbers(low_rows * low_dim), high = numbers(high_rows * high_dim), targets = numbers((int64_t)p.replicas * low_rows * high_rows, true);
-    std::vector<float> population(targets.size()), sums(p.replicas * p.total);
-    mlp_population_gradients(p.replicas, p.layers, p.dims.data(), p.activation, p.loss, p.threads, p.params.data(), p.strides.data(), sums.data(), high_rows,
-                             high_dim, high.data(), low_rows, low_dim, low.data(), targets.data(), population.data());
+    mlp_gradients(s.replicas, s.layers, s.dims.data(), s.loss, s.threads, s.params.data(), s.strides.data(), gradients.data(), s.batch, s.has_signs,
+                  x.data(), y.data(), s.has_weights ? weight.data() : nullptr, outputs.data());
+    mlp_outputs(s.replicas, s.layers, s.dims.data(), s.loss, s.threads, s.params.data(), s.strides.data(), nullptr, s.batch, s.has_signs, x.data(),
+                outputs.data());
 }
 #endif
 

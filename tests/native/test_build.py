@@ -9,8 +9,8 @@ import pytest
 from svl import native
 
 
-def build_of(*arguments) -> Path:
-    return Path(native.load("epochs", *arguments)._name)
+def build_of(processor=None, defined=()) -> Path:
+    return Path(native.load("epochs", defined, processor)._name)
 
 
 @pytest.fixture
@@ -31,6 +31,12 @@ def test_a_library_is_built_once_for_each_instruction_set(folders):
     assert build_of(()) != first
 
 
+def test_each_variant_of_a_library_has_a_file_of_its_own(folders):
+    first = build_of(defined=("SVL_ACTIVATION=GELU",))
+    assert first.name.startswith("epochs-gelu-")
+    assert build_of(defined=("SVL_ACTIVATION=RELU",)) != first
+
+
 def test_only_the_user_can_write_to_the_folder(folders):
     assert build_of().parent.stat().st_mode & 0o077 == 0
 
@@ -38,6 +44,7 @@ def test_only_the_user_can_write_to_the_folder(folders):
 def test_a_folder_that_others_can_write_to_is_not_used(folders):
     cache, home, temporary = folders
     planted = cache / build_of().name
+    planted.unlink()  # this process has the file itself in its memory
     planted.write_bytes(b"not a library")
     cache.chmod(0o777)
     assert build_of().parent == home
@@ -62,6 +69,6 @@ def test_a_library_that_cannot_be_built_is_tried_once_in_a_process(tmp_path, fol
     compiler.chmod(0o755)
     for _ in range(2):
         with pytest.raises(native.BuildError, match="no such option"):
-            native.library("epochs", (), str(compiler))
+            native.library("epochs", (), (), str(compiler))
     # Its version, and whether it knows the options with and without threads.
     assert len(calls.read_text().splitlines()) <= 3

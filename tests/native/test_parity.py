@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from svl import random
 from svl.native.parity import parity_examples
-from svl.native.train import encode_signs
+from svl.native.signs import encode_signs
 from svl.tasks import Parity
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,18 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from svl.native.train import (
-    ACTIVATIONS,
-    HYPER,
-    LOSSES,
-    STATES,
-    Batches,
-    Parameter,
-    Record,
-    encode_signs,
-    train,
-    words_of,
-)
+from svl.native.arguments import ACTIVATIONS, HYPER, STATES, Batches, Kind, Parameter, Record, Steps
+from svl.native.signs import encode_signs, words_of
+from svl.native.train import scores, train
 
 pytestmark = pytest.mark.usefixtures("build")
 # Derandomized: where a pre-activation is within rounding of the ReLU's kink, single and double precision disagree.
@@ -35,6 +27,7 @@ PLAIN_LOSSES = {
     "squared": lambda f, y: (f - y) ** 2,
     "correlation": lambda f, y: -y * f,
 }
+SEVERAL = ("cross_entropy", "squared")
 
 
 def make_parameters(dims, bias, rule, replicas, frozen=0.0):
@@ -68,12 +61,16 @@ def make_record(replicas):
     return Record(torch.zeros(replicas), torch.zeros(replicas), counts["steps"], counts["diverged_at"] - 1)
 
 
-def make_batches(loss, signs, weighted, *shape):
+def make_batches(loss, signs, weighted, *shape, outputs=1, words=True):
+    """Inputs, and the examples with these as bits where they are signs and ``words`` asks for it."""
     rows = shape[:-1]
     x, y = torch.randn(shape), torch.randint(0, 2, rows) * 2.0 - 1.0
     y = y + 0.123 if loss == "hinge" else y  # away from the kink, where rounding decides
+    if outputs > 1:
+        y = torch.randn(*rows, outputs) if loss == "squared" else torch.randint(0, outputs, rows).float()
     x = x.sign() if signs else x
-    return x, Batches(encode_signs(x) if signs else x, y, torch.rand(rows) if weighted else None)
+    weights = torch.rand(rows) if weighted else None
+    return x, Batches(encode_signs(x) if signs and words else x, y, weights, has_signs=signs)
 
 
 def snapshot(parameters, record):
@@ -81,10 +78,20 @@ def snapshot(parameters, record):
     return [tensor.clone() for tensor in (*tensors, *vars(record).values())]
 
 
-def plain_loop(parameters, x, batches, activation, loss, rule, rates, replica):
+def of_examples(outputs, y, kind):
+    """Losses, and whether outputs are correct."""
+    if outputs.shape[1] == 1:
+        return PLAIN_LOSSES[kind.loss](outputs[:, 0], y), outputs[:, 0] * y > 0
+    if kind.loss == "squared":
+        return (outputs - y).square().mean(1), torch.zeros(len(y))
+    weights = None if kind.class_weights is None else kind.class_weights.double()
+    return F.cross_entropy(outputs, y.long(), weights, reduction="none"), outputs.argmax(1) == y
+
+
+def plain_loop(parameters, x, batches, kind, rates, replica):
     """One replica's parameters, optimizer states, losses and accuracies after all steps."""
     values = [p.value[replica].double().requires_grad_() for p in parameters]
-    groups = []
+    groups, rule = [], kind.rule
     for value, p in zip(values, parameters, strict=True):
         hyper = {name: float(p.hyper[name][replica]) for name in HYPER[rule]}
         if rule == "adamw":
@@ -101,15 +108,16 @@ def plain_loop(parameters, x, batches, activation, loss, rule, rates, replica):
         for number, layer in enumerate(layers):
             after = F.linear(after, layer, values[2 * number + 1] if bias else None)
             if layer is not layers[-1]:
-                after = PLAIN_ACTIVATIONS[activation](after)
-        f, y = after[:, 0], batches.targets[replica, step].double()
-        weights = torch.full_like(y, 1 / len(y)) if batches.weights is None else batches.weights[replica, step].double()
-        mean = (PLAIN_LOSSES[loss](f, y) * weights).sum()
+                after = PLAIN_ACTIVATIONS[kind.activation](after)
+        y = batches.targets[replica, step].double()
+        weights = torch.full((len(y),), 1 / len(y)) if batches.weights is None else batches.weights[replica, step]
+        each, correct = of_examples(after, y, kind)
+        mean = (each * weights).sum()
         optimizer.zero_grad()
         mean.backward()
         optimizer.step()
         schedule.step()
-        losses, hits = losses + mean.item(), hits + ((f * y > 0) * weights).sum().item()
+        losses, hits = losses + mean.item(), hits + (correct * weights).sum().item()
     return values, [dict(optimizer.state[value]) for value in values], losses, hits
 
 
@@ -118,7 +126,7 @@ def plain_loop(parameters, x, batches, activation, loss, rule, rates, replica):
 @given(
     st.lists(st.integers(1, 70), min_size=1, max_size=4),
     st.sampled_from(sorted(ACTIVATIONS)),
-    st.sampled_from(sorted(LOSSES)),
+    st.sampled_from(sorted(PLAIN_LOSSES)),
     st.sampled_from(sorted(HYPER)),
     st.integers(1, 150),
     st.integers(1, 4),
@@ -136,7 +144,7 @@ def test_training_equals_a_plain_loop(dims, activation, loss, rule, size, steps,
 @given(
     st.integers(1, 100),
     st.integers(1, 150),
-    st.sampled_from(sorted(LOSSES)),
+    st.sampled_from(sorted(PLAIN_LOSSES)),
     st.sampled_from(sorted(HYPER)),
     st.integers(1, 150),
     st.booleans(),
@@ -147,16 +155,42 @@ def test_training_of_one_relu_layer_on_signs_equals_a_plain_loop(dim, width, los
     compare([dim, width, 1], "relu", loss, rule, size, 3, 0.2, bias, weighted, True, seed)
 
 
-def compare(dims, activation, loss, rule, size, steps, frozen, bias, weighted, signs, seed):
+@bounded
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.integers(2, 35),
+    st.sampled_from(["relu", "gelu"]),
+    st.sampled_from(SEVERAL),
+    st.sampled_from(sorted(HYPER)),
+    st.integers(1, 150),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_training_with_several_outputs_equals_a_plain_loop(
+    dims, outputs, activation, loss, rule, size, bias, weighted, signs, seed
+):
+    class_weights = torch.rand(outputs) if weighted and loss == "cross_entropy" else None
+    compare([*dims, outputs], activation, loss, rule, size, 3, 0.2, bias, weighted, signs, seed, class_weights)
+
+
+def compare(dims, activation, loss, rule, size, steps, frozen, bias, weighted, signs, seed, class_weights=None):
     torch.manual_seed(seed)
-    replicas = 3
+    replicas, kind = 3, Kind(activation, loss, rule, class_weights=class_weights)
     parameters = make_parameters(dims, bias, rule, replicas, frozen)
-    x, batches = make_batches(loss, signs, weighted, replicas, steps, size, dims[0])
+    sizes = replicas, steps, size, dims[0]
+    x, batches = make_batches(loss, signs, weighted, *sizes, outputs=dims[-1], words=seed % 2)
+    outputs = torch.zeros(*sizes[:3], dims[-1])
+    batches = replace(batches, outputs=outputs)
     rates, record, before = torch.rand(steps, dtype=torch.float64), make_record(replicas), copy.deepcopy(parameters)
-    train(parameters, batches, record, activation=activation, loss=loss, rule=rule, rates=rates)
+    correct = torch.zeros(replicas, steps)
+    train(parameters, batches, record, kind, Steps(rates=rates, correct=correct))
     assert (record.steps == steps).all() and (record.diverged_at == -1).all()
+    torch.testing.assert_close(correct.sum(1), record.correct)
+    of_last = outputs[:, -1].double()
     for replica in range(replicas):
-        values, states, losses, hits = plain_loop(before, x, batches, activation, loss, rule, rates, replica)
+        values, states, losses, hits = plain_loop(before, x, batches, kind, rates, replica)
         for number, (value, state) in enumerate(zip(values, states, strict=True)):
             # Single precision's rounding, 6e-8, grows with the sums' length and from step to step.
             compare_numbers(parameters[number].value[replica], value)
@@ -165,6 +199,14 @@ def compare(dims, activation, loss, rule, size, steps, frozen, bias, weighted, s
                 compare_numbers(parameters[number].state[name][replica], moved)
         assert float(record.loss[replica]) == pytest.approx(losses, rel=1e-4, abs=1e-5)
         assert float(record.correct[replica]) == pytest.approx(hits, rel=1e-5, abs=1e-5)
+    # The scores of the last step's examples, from their outputs with the parameters before it.
+    if steps == 1:
+        values, one = [p.value for p in before], replace(batches, outputs=None, weights=None)
+        found = scores(values, one, kind)
+        for replica in range(replicas):
+            each, hit = of_examples(of_last[replica], batches.targets[replica, 0].double(), kind)
+            assert float(found[0][replica]) == pytest.approx(float(each.sum()), rel=1e-4, abs=1e-4)
+            assert float(found[1][replica]) == float(hit.sum())
 
 
 def compare_numbers(found, expected):
@@ -179,7 +221,7 @@ def test_neither_threads_nor_calls_nor_neighbours_change_a_number(rule, signs):
     torch.manual_seed(0)
     parameters = make_parameters([21, 37, 1], True, rule, 5, 0.2)
     _, batches = make_batches("logistic", signs, True, 5, 6, 70, 21)
-    kind = {"activation": "relu", "loss": "logistic", "rule": rule}
+    kind = Kind("relu", "logistic", rule)
 
     def trained(pieces, threads, rows=slice(None)):
         own = [
@@ -194,8 +236,9 @@ def test_neither_threads_nor_calls_nor_neighbours_change_a_number(rule, signs):
         record = make_record(len(own[0].value))
         torch.set_num_threads(threads)
         for first, end in itertools.pairwise(pieces):
-            part = Batches(*(tensor[rows, first:end] for tensor in vars(batches).values()))
-            train(own, part, record, first_step=first, **kind)
+            tensors = (batches.inputs, batches.targets, batches.weights)
+            part = Batches(*(tensor[rows, first:end] for tensor in tensors))
+            train(own, part, record, kind, Steps(first))
         torch.set_num_threads(1)
         return snapshot(own, record)
 
@@ -212,22 +255,22 @@ def test_a_replica_whose_loss_is_not_finite_stays_as_it_is(rule, signs, step):
     torch.manual_seed(0)
     parameters = make_parameters([9, 17, 1], True, rule, 3)
     _, batches = make_batches("squared", signs, False, 3, 4, 33, 9)
-    kind = {"activation": "relu", "loss": "squared", "rule": rule}
+    kind = Kind("relu", "squared", rule)
     before, record, expected, fine = copy.deepcopy(parameters), make_record(3), make_record(3), make_record(3)
     untouched = copy.deepcopy(parameters)
-    train(untouched, batches, fine, first_step=100, **kind)
+    train(untouched, batches, fine, kind, Steps(100))
     spoiled = batches.targets.clone()
     spoiled[1, step, 20] = float("nan")
     if step:
         first = Batches(batches.inputs[:, :step], batches.targets[:, :step])
-        train(before, first, expected, first_step=100, **kind)
-    train(parameters, Batches(batches.inputs, spoiled), record, first_step=100, **kind)
+        train(before, first, expected, kind, Steps(100))
+    train(parameters, Batches(batches.inputs, spoiled), record, kind, Steps(100))
     assert record.diverged_at.tolist() == [-1, 100 + step, -1] and record.steps.tolist() == [4, step, 4]
     runs = (parameters, record), (before, expected), (untouched, fine)
     for found, early, late in zip(*(snapshot(*run) for run in runs), strict=True):
         if found.dtype == torch.float32:
             assert torch.equal(found[1], early[1]) and torch.equal(found[[0, 2]], late[[0, 2]])
-    train(parameters, batches, record, first_step=104, **kind)
+    train(parameters, batches, record, kind, Steps(104))
     assert torch.equal(parameters[0].value[1], before[0].value[1]) and record.steps.tolist() == [8, step, 8]
 
 
@@ -238,9 +281,9 @@ def test_parameters_that_are_not_finite_are_noticed_and_stay_in_their_replica(si
     parameters = make_parameters([5, 17, 1], True, "sgd", 3)
     _, batches = make_batches("logistic", signs, False, 3, 2, 39, 5)
     before, record = copy.deepcopy(parameters), make_record(3)
-    train(before, batches, make_record(3), activation="relu", loss="logistic", rule="sgd")
+    train(before, batches, make_record(3), Kind("relu", "logistic", "sgd"))
     parameters[0].value[1, 3] = bad
-    train(parameters, batches, record, activation="relu", loss="logistic", rule="sgd")
+    train(parameters, batches, record, Kind("relu", "logistic", "sgd"))
     if bad != bad:
         assert record.diverged_at.tolist() == [-1, 0, -1]
     for found, expected in zip(parameters, before, strict=True):
@@ -254,19 +297,20 @@ def test_units_that_fill_up_a_vector_stay_zero_without_eps():
         p.hyper["eps"].zero_()
     _, batches = make_batches("logistic", True, False, 2, 5, 200, 6)
     record = make_record(2)
-    train(parameters, batches, record, activation="relu", loss="logistic", rule="adamw")
+    train(parameters, batches, record, Kind("relu", "logistic", "adamw"))
     assert all(p.value.isfinite().all() for p in parameters[1:]) and (record.steps == 5).all()
 
 
-def test_replicas_may_share_examples():
+def test_replicas_and_steps_may_share_examples():
     torch.manual_seed(0)
     _, batches = make_batches("logistic", True, False, 1, 2, 40, 12)
-    shared = Batches(*(None if t is None else t.expand(3, *t.shape[1:]) for t in vars(batches).values()))
-    apart = Batches(*(None if t is None else t.contiguous() for t in vars(shared).values()))
+    both = batches.inputs[:, :1], batches.targets[:, :1]
+    shared = Batches(*(t.expand(3, 2, *t.shape[2:]) for t in both))
+    apart = Batches(*(t.contiguous() for t in (shared.inputs, shared.targets)))
     found = make_parameters([12, 8, 1], True, "sgd", 3)
     expected = copy.deepcopy(found)
     for parameters, given_batches in ((found, shared), (expected, apart)):
-        train(parameters, given_batches, make_record(3), activation="relu", loss="logistic", rule="sgd")
+        train(parameters, given_batches, make_record(3), Kind("relu", "logistic", "sgd"))
     assert all(torch.equal(a.value, b.value) for a, b in zip(found, expected, strict=True))
 
 
@@ -286,18 +330,70 @@ def test_signs_are_encoded_bit_by_bit(dim):
 def test_what_the_library_would_misread_is_an_error():
     parameters = make_parameters([6, 5, 1], True, "sgd", 2)
     x, batches = make_batches("logistic", False, False, 2, 3, 4, 6)
-    kind = {"activation": "relu", "loss": "logistic", "rule": "sgd"}
+    kind = Kind("relu", "logistic", "sgd")
 
-    def refused(message, parameters=parameters, batches=batches, record=None, **changes):
+    def refused(message, parameters=parameters, batches=batches, record=None, kind=kind, steps=None):
         with pytest.raises(ValueError, match=message):
-            train(parameters, batches, record or make_record(2), **{**kind, **changes})
+            train(parameters, batches, record or make_record(2), kind, steps)
 
-    refused("activation: got tanh; allowed: relu", activation="tanh")
-    refused("loss: got cross_entropy; allowed", loss="cross_entropy")
-    refused("rule: got lion; allowed: sgd, adamw", rule="lion")
+    for message, changes in (
+        ("activation: got tanh; allowed: relu", {"activation": "tanh"}),
+        ("loss: got exponential; allowed", {"loss": "exponential"}),
+        ("rule: got lion; allowed: sgd, adamw", {"rule": "lion"}),
+        ("correct: got maybe; allowed", {"correct": "maybe"}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(kind, **changes)
     refused("batches.inputs: got", batches=Batches(x.double(), batches.targets))
     refused("batches.inputs: got", batches=Batches(x[..., :5].contiguous(), batches.targets))
     refused("contiguous within a replica", batches=Batches(x.mT.contiguous().mT, batches.targets))
+    refused("batches.outputs: got", batches=replace(batches, outputs=torch.zeros(2, 3, 4, 2)))
     refused("record.loss: got", record=make_record(3))
-    refused("rates: got", rates=torch.ones(2))
+    refused("rates: got", steps=Steps(rates=torch.ones(2)))
+    refused("begins: got", steps=Steps(begins=torch.zeros(3, dtype=torch.int64)))
     refused("to one output", make_parameters([6, 5, 2], True, "sgd", 2))
+    refused("to one output", kind=replace(kind, loss="cross_entropy"))
+
+
+@pytest.mark.parametrize("signs", [True, False])
+def test_each_replica_can_have_steps_of_its_own(signs):
+    torch.manual_seed(0)
+    parameters = make_parameters([9, 17, 1], True, "adamw", 4)
+    _, batches = make_batches("logistic", signs, False, 4, 5, 33, 9)
+    kind, record, together = Kind("relu", "logistic", "adamw"), make_record(4), copy.deepcopy(parameters)
+    begins, ends, correct = torch.tensor([0, 2, 3, 4]), torch.tensor([5, 4, 3, 5]), torch.full((4, 5), -1.0)
+    train(together, batches, record, kind, Steps(10, begins=begins, ends=ends, correct=correct))
+    assert record.steps.tolist() == (ends - begins).tolist()
+    for replica, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+        rows, alone = slice(replica, replica + 1), make_record(1)
+        assert ((correct[replica] >= 0) == (begins[replica] <= torch.arange(5)) & (torch.arange(5) < end)).all()
+        if begin == end:
+            continue
+        own = [
+            Parameter(p.value[rows], {n: s[rows] for n, s in p.state.items()}, {n: h[rows] for n, h in p.hyper.items()})
+            for p in parameters
+        ]
+        part = Batches(batches.inputs[rows, begin:end], batches.targets[rows, begin:end])
+        train(own, part, alone, kind, Steps(10 + begin))
+        assert torch.equal(alone.loss, record.loss[rows]) and torch.equal(alone.correct, record.correct[rows])
+        for found, expected in zip(together, own, strict=True):
+            assert torch.equal(found.value[rows], expected.value)
+
+
+def test_the_accuracy_of_a_replica_that_has_diverged_is_measured_where_it_is_asked_for():
+    torch.manual_seed(0)
+    parameters = make_parameters([9, 17, 1], True, "sgd", 2)
+    _, batches = make_batches("squared", False, False, 2, 4, 33, 9)
+    kind, record, correct = Kind("relu", "squared", "sgd"), make_record(2), torch.zeros(2, 4)
+    record.diverged_at[1] = 0
+    before = parameters[0].value[1].clone()
+    train(parameters, batches, record, kind, Steps(7, correct=correct))
+    assert record.steps.tolist() == [4, 0] and torch.equal(parameters[0].value[1], before)
+    assert (correct[1] > 0).all()
+
+
+def test_an_undefined_accuracy_is_nan():
+    parameters, record = make_parameters([3, 1], True, "sgd", 2), make_record(2)
+    _, batches = make_batches("squared", False, False, 2, 2, 5, 3)
+    train(parameters, batches, record, Kind("relu", "squared", "sgd", "undefined"))
+    assert record.correct.isnan().all() and (record.steps == 2).all()

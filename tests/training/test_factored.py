@@ -166,7 +166,7 @@ def test_in_torch_it_equals_autograd(dim, loss, budget, **network):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
+@pytest.mark.skipif(not native.is_available("parity"), reason="the kernel needs a C++ compiler")
 @given(
     dim=st.integers(1, 10),
     loss=st.sampled_from(sorted(map(name_of, mlp_kernel.LOSSES))),
@@ -264,7 +264,7 @@ def state(stack):
 sizes = [100, "population", [30, "population"], [70, 200], [140, "population"]]
 vary = {"data.size": sizes, "model.optimizer.lr": [0.3, 1e30]}
 for has_kernel, activation in ((True, "relu"), (False, "gelu")):
-    native.is_available = lambda name, has=has_kernel: has
+    native.is_available = lambda name, defined=(), has=has_kernel: has
     eager, expected = fit(activation, vary, (6, 12), compile="never")
     found, metrics = fit(activation, vary, (6, 12), compile="always", threads=2)
     engine, steps = found.engine, found.engine.steps

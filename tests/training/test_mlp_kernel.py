@@ -14,7 +14,7 @@ from svl.losses.names import LOSSES, name_of
 from svl.models import MLP
 from svl.training.routes import mlp_kernel
 
-pytestmark = pytest.mark.skipif(not native.is_available("mlp"), reason="the kernel needs a C++ compiler")
+pytestmark = pytest.mark.skipif(not native.is_available("parity"), reason="the kernel needs a C++ compiler")
 
 
 def stacked(network, replicas, scale=1.0):

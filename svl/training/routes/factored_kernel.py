@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from svl import native
 from svl.training.routes.factored import FactoredPopulation
-from svl.training.routes.mlp_kernel import MLPKernel, population_gradients
+from svl.training.routes.mlp_kernel import MLPKernel, population_gradients, variant
 from svl.training.routes.route import Gradients
 from svl.training.spec import StackSpec
 
@@ -23,11 +24,13 @@ class FactoredKernel(FactoredPopulation):
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
-        obstacle = FactoredPopulation.obstacle(spec, device) or MLPKernel.obstacle(spec, device)
         network: Any = spec.network
-        if obstacle is None and len(network.layers) == 1:
+        if obstacle := FactoredPopulation.obstacle(spec, device) or MLPKernel.misfit(spec, device):
+            return obstacle
+        if len(network.layers) == 1:
             return "it needs a hidden layer"
-        return obstacle
+        is_there = native.is_available("population", variant(network.activation))
+        return None if is_there else "it could not be built by a C++ compiler"
 
     def of_rows(
         self, packed: dict[str, Tensor], params: dict[str, Tensor], halves: tuple[Tensor, Tensor], targets: Tensor

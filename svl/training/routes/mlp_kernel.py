@@ -16,14 +16,16 @@ from svl.data.draw import Draw, MicroBatch
 from svl.losses import Correlation, Hinge, Logistic, Loss, Squared
 from svl.losses.names import name_of
 from svl.models.mlp import MLP
-from svl.native import train
-from svl.native.train import ACTIVATIONS
+from svl.native import arguments
+from svl.native.arguments import ACTIVATIONS
 from svl.training.contents import is_plain
 from svl.training.routes.route import BatchRoute, Gradients, Tensors
 from svl.training.spec import StackSpec
 
 STRIP = 128  # examples whose activations the kernel holds at once
-LOSSES: dict[type[Loss], int] = {kind: train.LOSSES[name_of(kind)] for kind in (Logistic, Hinge, Squared, Correlation)}
+LOSSES: dict[type[Loss], int] = {
+    kind: arguments.LOSSES[name_of(kind)] for kind in (Logistic, Hinge, Squared, Correlation)
+}
 
 
 class MLPKernel(BatchRoute):
@@ -35,6 +37,16 @@ class MLPKernel(BatchRoute):
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        network: Any = spec.network
+        # A fit that takes the loop calls the kernel only to measure gradients, if at all: then it is built.
+        if (obstacle := cls.misfit(spec, device)) or native.has_built("train"):
+            return obstacle
+        is_there = native.is_available("mlp", variant(network.activation))
+        return None if is_there else "it could not be built by a C++ compiler"
+
+    @classmethod
+    def misfit(cls, spec: StackSpec, device: torch.device) -> str | None:
+        """Why it does not compute a fit, whether or not it can be built; ``None`` if it does."""
         if spec.data.streams:
             return "parameter groups with data streams take their gradients from batches of their own"
         if spec.sampler:
@@ -48,7 +60,7 @@ class MLPKernel(BatchRoute):
         if not supports(spec.network, spec.objective.loss):
             losses, activations = ", ".join(map(name_of, LOSSES)), ", ".join(ACTIVATIONS)
             return f"it computes MLPs with one output, activations {activations} and losses {losses}"
-        return None if native.is_available("mlp") else "it could not be built by a C++ compiler"
+        return None
 
     def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
         network: Any = self.spec.network
@@ -72,6 +84,11 @@ def supports(network: nn.Module, loss: Loss) -> bool:
     return is_plain(layers, network) and bool(layers[-1].out_features == 1) and is_float32
 
 
+def variant(activation: str) -> tuple[str, ...]:
+    """The library's macros for an activation."""
+    return (f"SVL_ACTIVATION={activation.upper()}",)
+
+
 def gradients(
     network: MLP,
     loss: Loss,
@@ -88,7 +105,7 @@ def gradients(
         weights: of each example; ``None`` for 1 / batch each.
         has_signs: whether all inputs are -1 or 1: then the first layer is looked up instead of multiplied.
     """
-    codes = ACTIVATIONS[network.activation], LOSSES[type(loss)]
+    codes = ACTIVATIONS.index(network.activation), LOSSES[type(loss)]
     x = inputs.flatten(2)
     bias = network.layers[0].bias is not None
     outputs, row = mlp_gradients(x, targets, weights, list(params.values()), bias, *codes, has_signs)
@@ -104,7 +121,7 @@ def outputs(
     """Each replica's outputs, as :func:`gradients` returns them."""
     bias = network.layers[0].bias is not None
     result: Tensor = mlp_outputs(
-        inputs.flatten(2), list(params.values()), bias, ACTIVATIONS[network.activation], has_signs
+        inputs.flatten(2), list(params.values()), bias, ACTIVATIONS.index(network.activation), has_signs
     )
     return result
 
@@ -124,7 +141,7 @@ def population_gradients(
         high: half inputs, each of which is combined with every half input in ``low``.
         low: the other half inputs.
     """
-    codes = ACTIVATIONS[network.activation], LOSSES[type(loss)]
+    codes = ACTIVATIONS.index(network.activation), LOSSES[type(loss)]
     bias = network.layers[0].bias is not None
     outputs, row = mlp_population_gradients(high, low, targets, list(params.values()), bias, *codes)
     return row, outputs
@@ -210,11 +227,11 @@ def _call(
     places: list[tuple[int | None, int]] = [(p.data_ptr(), p.stride(0)) for p in params]
     if not bias:
         places = [place for weight in places for place in (weight, (None, 0))]
-    getattr(native.library("mlp"), name)(
+    library = "population" if name == "mlp_population_gradients" else "mlp"
+    getattr(native.library(library, variant(ACTIVATIONS[activation])), name)(
         len(params[0]),
         len(matrices),
         (ctypes.c_int32 * len(dims))(*dims),
-        activation,
         loss,
         torch.get_num_threads(),
         (ctypes.c_void_p * len(places))(*(pointer for pointer, _ in places)),

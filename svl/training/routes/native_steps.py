@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float
 from torch import Tensor
+from torch.func import vmap
 
-from svl import native, random
-from svl.data.draw import Draw
-from svl.losses.names import name_of
-from svl.native import train
+from svl import native
+from svl.data.reuse import ReuseDataModule
+from svl.losses import CrossEntropy
+from svl.losses.names import LOSSES, name_of
+from svl.models.mlp import MLP
+from svl.native import arguments, train
 from svl.optim.adamw import AdamW
 from svl.optim.sgd import SGD
-from svl.tasks.parity import Parity
-from svl.tasks.task import TEST_START, Task
 from svl.training.blocks import Block
-from svl.training.compilation import BlockFunction
-from svl.training.routes.mlp_kernel import supports
+from svl.training.contents import is_plain
 from svl.training.routes.route import StepRoute, Tick
+from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
+from svl.training.state import copy_into
+from svl.training.step_examples import Examples, StepExamples, draws_bits
 
 _RULES = {SGD: "sgd", AdamW: "adamw"}
-_EXAMPLES_AT_ONCE = 2**19  # of one call, whose indices, inputs and targets take some 10 MB
-_LEAST_NODES = 30  # of a strategy's rule that is worth compiling
 
 
 class NativeSteps(StepRoute):
-    """The training loop of :mod:`svl.native.train` for MLPs with one output on inputs of signs.
+    """The training loop of :mod:`svl.native.train` for MLPs.
 
-    The strategy gives the indices of all steps of a call, and the task their inputs as bits
-    (:meth:`~svl.tasks.task.Task.sign_examples`). Nothing is compiled but the C++ library, once for a machine.
+    The strategy's own rule makes the examples of many steps at once (:mod:`svl.training.step_examples`). A strategy
+    that waits for an accuracy decides between two calls. Nothing is compiled except the C++ library, once for a machine
+    and a kind of fit.
 
     Args:
         spec: what is trained.
+        size: examples of a step.
     """
 
     name = "C++ loop"
     word = "loop"
     for_long_fits = True
 
-    def __init__(self, spec: StackSpec) -> None:
-        self.spec = spec
-        self._network: Any = spec.network
-        self._tests: dict[Block, tuple[Tensor, Tensor]] = {}
-        self._drawn = BlockFunction(self._of_step, is_compiled=True, least_nodes=_LEAST_NODES)
+    def __init__(self, spec: StackSpec, size: int) -> None:
+        self.spec, self.kind = spec, kind_of(spec)
+        self.examples = Examples(spec, size, draws_bits(spec))
 
     @classmethod
     def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
-        return cls(spec)
+        assert isinstance(fallback, StepByStep)
+        return cls(spec, fallback.plan.micro_batch_size)
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
@@ -58,60 +62,112 @@ class NativeSteps(StepRoute):
             return "model.fused is false"
         if device.type != "cpu" or execution.precision != "32-true":
             return "it computes on the CPU, in float32"
-        if not supports(spec.network, spec.objective.loss):
-            return "it trains MLPs with one output, with the activations and losses of the C++ kernel"
-        if not _computes(spec) or hasattr(spec.network, "project"):
+        if not _trains(spec):
+            activations = ", ".join(arguments.ACTIVATIONS)
+            return f"it trains MLPs with activations {activations} and losses {', '.join(LOSSES)}"
+        if not _updates(spec) or hasattr(spec.network, "project"):
             return "its optimizers are SGD, without Nesterov momentum and dampening, and AdamW"
-        if spec.interventions or data.interventions or data.streams:
-            return "there are interventions or streams"
+        if spec.interventions or data.streams:
+            return "there are interventions on gradients or weights, or streams"
         if spec.team.divides_batches:
             return "each device has a part of every batch"
-        if data.makes_examples_itself or data.initial_state(spec.settings):
-            return "it serves rules for the indices of one batch a step that do not wait for an accuracy"
-        if data.enumerates(spec.settings) or spec.settings["axes"] or not _draws_signs(spec):
-            return "the task does not draw inputs of signs as bits"
-        is_parity = type(data.task).correct is Parity.correct and type(data.task).test_examples is Task.test_examples
-        if not is_parity or spec.measures:
-            return "an output counts as correct where it has the sign of its target"
-        return None if native.is_available("train") else "no C++ compiler built it"
+        if type(data).micro_batches is not ReuseDataModule.micro_batches:
+            return "a step has several micro-batches"
+        try:
+            _library(spec)
+        except native.BuildError:
+            return "no C++ compiler built it"
+        return None
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
-        return self, block.shapes
+        return (self,)
 
     def advance(self, block: Block, clock: list[Tick]) -> None:
-        replicas = block.rows.stop - block.rows.start
-        at_once = max(1, _EXAMPLES_AT_ONCE // (replicas * self.spec.data.batch_size))
-        for start in range(0, len(clock), at_once):
-            self._train(block, clock[start : start + at_once])
+        for ticks in _runs(clock):
+            start, stop = ticks[0].number, ticks[-1].number + 1
+            rates = None if self.spec.rates is None else torch.stack([tick.rate for tick in ticks])
+            while start < stop:
+                done = start - ticks[0].number
+                advance = self._advance_until_decided if block.tensors["data"] else self._advance
+                start = advance(block, start, stop, None if rates is None else rates[done:])
 
-    def score(self, block: Block) -> Float[Tensor, "metric replica"] | None:
-        if block not in self._tests:
-            self._tests[block] = self._test_set(block)
-        values = self.spec.packing.unpack(block.tensors["params"]).values()
-        activation, loss = self._network.activation, name_of(type(self.spec.objective.loss))
-        return torch.stack(train.scores(list(values), *self._tests[block], activation=activation, loss=loss))
+    def _advance(self, block: Block, start: int, stop: int, rates: Tensor | None) -> int:
+        """Take steps from number ``start`` on, as far as there are examples; returns the number of the next."""
+        made = self.examples.of(block, start)
+        stop = min(stop, made.first + made.targets.shape[1])
+        self._train(block, made.part(start, stop), train.Steps(start, None if rates is None else rates[: stop - start]))
+        return stop
 
-    def _test_set(self, block: Block) -> tuple[Int32[Tensor, "replica test word"], Float[Tensor, "replica test"]]:
-        key, index = block.tensors["key"], TEST_START + torch.arange(self.spec.data.test_size)
-        examples = self.spec.data.bound_task(block.tensors["settings"]).sign_examples(key, index.expand(len(key), -1))
-        assert examples is not None
-        return examples
+    def _advance_until_decided(self, block: Block, start: int, stop: int, rates: Tensor | None) -> int:
+        """The same for a strategy with state: each replica stops where it decides, and then continues."""
+        data, settings, state = self.spec.data, block.tensors["settings"], block.tensors["data"]
+        count = self.examples.steps_at_once(block)
+        first = start // count * count
+        stop = min(stop, first + count)
+        now = torch.full_like(block.tensors["key"][:, 0], start)
+        while (now < stop).any():
+            ends = torch.minimum(now + data.certain_steps(settings, state), torch.tensor(stop))
+            made = self.examples.made(block, first, count, state, now).part(start, stop)
+            correct = torch.zeros(len(now), stop - start)
+            steps = train.Steps(
+                start, None if rates is None else rates[: stop - start], now - start, ends - start, correct
+            )
+            self._train(block, made, steps)
+            for step in range(int(now.min()), int(ends.max())):
+                is_taken = (now <= step) & (step < ends)
+                after = data.advance(settings, state, correct[:, step - start])
+                copy_into(state, {name: _where(is_taken, after[name], before) for name, before in state.items()})
+            now = torch.maximum(now, ends)
+        return stop
 
-    def _train(self, block: Block, clock: list[Tick]) -> None:
-        tensors, objective = block.tensors, self.spec.objective
-        record = tensors["record"]
-        train.train(
-            self._parameters(tensors),
-            self._batches(block, clock),
-            train.Record(record["loss"], record["correct"], record["steps"], record["diverged_at"]),
-            activation=self._network.activation,
-            loss=name_of(type(objective.loss)),
-            rule=_RULES[type(self.spec.rule)],
-            first_step=clock[0].number,
-            rates=None if self.spec.rates is None else torch.stack([tick.rate for tick in clock]),
-        )
+    @property
+    def has_score(self) -> bool:
+        return self.kind.correct != "uncounted" and not self.spec.measures
 
-    def _parameters(self, tensors: dict[str, Any]) -> list[train.Parameter]:
+    def score(self, block: Block) -> Float[Tensor, "metric replica"]:
+        values = list(self.spec.packing.unpack(block.tensors["params"]).values())
+        parts = [
+            torch.stack(train.scores(values, arguments.Batches(part.inputs, self._targets(part)), self.kind))
+            for part in self.examples.tests(block)
+        ]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+    def _train(self, block: Block, made: StepExamples, steps: train.Steps) -> None:
+        targets, outputs = self._targets(made), None
+        if self.kind.correct == "uncounted":
+            outputs = torch.zeros(*made.targets.shape[:3], self.spec.objective.task.output_dim)
+        batches = arguments.Batches(made.inputs, targets, made.weights, self.examples.has_signs, outputs)
+        record = block.tensors["record"]
+        names = ("loss", "correct", "steps", "diverged_at")
+        remembered = arguments.Record(*(record[name] for name in names))
+        train.train(self._parameters(block.tensors), batches, remembered, self.kind, steps)
+        if outputs is not None:
+            self._count_correct(record, outputs, made, steps)
+
+    def _targets(self, made: StepExamples) -> Tensor:
+        """Targets as the library takes them: those of one output have no axis of outputs."""
+        is_vector = made.targets.dim() == 4 and self.spec.objective.task.output_dim == 1
+        return made.targets[..., 0] if is_vector else made.targets
+
+    def _count_correct(
+        self, record: dict[str, Tensor], outputs: Tensor, made: StepExamples, steps: train.Steps
+    ) -> None:
+        """Count what the task calls correct, where that is its own idea."""
+        task = self.spec.objective.task
+        targets = made.targets.long() if task.target == "class" else made.targets
+        answer: Any = task.correct
+        fraction = vmap(vmap(answer))(outputs, targets).float()
+        mean = fraction.mean(-1) if made.weights is None else (fraction * made.weights).sum(-1)
+        if steps.correct is not None:
+            steps.correct.copy_(mean)
+        for step in range(mean.shape[1]):
+            number, diverged_at = steps.first + step, record["diverged_at"]
+            is_taken = (diverged_at < 0) | (number < diverged_at)
+            if steps.begins is not None and steps.ends is not None:
+                is_taken &= (steps.begins <= step) & (step < steps.ends)
+            record["correct"].add_(torch.where(is_taken, mean[:, step], 0.0))
+
+    def _parameters(self, tensors: dict[str, Any]) -> list[arguments.Parameter]:
         """Views of the block's parameters and optimizer states, in the network's order."""
         packing, rule = self.spec.packing, tensors["rule"]
         values = packing.unpack(tensors["params"])
@@ -119,7 +175,7 @@ class NativeSteps(StepRoute):
         states = {part: packing.unpack({label: rule[label][part] for label in packing.names}) for part in names}
         label_of = {name: label for label, parameters in packing.names.items() for name in parameters}
         return [
-            train.Parameter(
+            arguments.Parameter(
                 value,
                 {part: states[part][name] for part in names},
                 tensors["hyper"][label_of[name]],
@@ -128,39 +184,55 @@ class NativeSteps(StepRoute):
             for name, value in values.items()
         ]
 
-    def _batches(self, block: Block, clock: list[Tick]) -> train.Batches:
-        """The examples of all steps of the clock."""
-        drawn = [self._drawn(block, tick.step) for tick in clock]
-        index: Int[Tensor, "replica step batch"] = torch.stack([part[0] for part in drawn], dim=1)
-        task, key = self.spec.data.bound_task(block.tensors["settings"]), block.tensors["key"]
-        examples = task.sign_examples(key, index.flatten(1))
-        assert examples is not None
-        words: Int32[Tensor, "replica step batch word"] = examples[0].unflatten(1, index.shape[1:])
-        targets: Float[Tensor, "replica step batch"] = examples[1].view(index.shape)
-        weights = torch.stack([part[1] for part in drawn], dim=1) if len(drawn[0]) > 1 else None
-        return train.Batches(words, targets, weights)
 
-    def _of_step(self, tensors: dict[str, Any], step: Int[Tensor, ""]) -> tuple[Tensor, ...]:
-        """Indices of a step's batch and, where they are not all alike, the weights of its examples."""
-        data, settings, key = self.spec.data, tensors["settings"], tensors["key"]
-        draw = Draw(settings, {}, key, step, torch.zeros_like(step), data.batch_size, has_kernels=True)
-        index = data.indices(draw)
-        weights = data.weights(draw, index)
-        return (index,) if weights is None else (index, weights)
+def kind_of(spec: StackSpec) -> arguments.Kind:
+    """What the library is asked for."""
+    loss, task, network = spec.objective.loss, spec.objective.task, spec.network
+    answer = type(task).correct
+    example = torch.zeros(1, task.output_dim), torch.zeros(1, dtype=torch.int64 if task.target == "class" else None)
+    is_own = not answer.__module__.startswith("svl.tasks.") or (task.output_dim > 1 and task.target != "class")
+    has_answer = task.target != "vector" and task.correct(*example) is not None
+    correct = "undefined" if not has_answer else "uncounted" if is_own else "counted"
+    weights = loss.weights if isinstance(loss, CrossEntropy) else None
+    activation: Any = network.activation
+    return arguments.Kind(activation, name_of(type(loss)), _RULES[type(spec.rule)], correct, weights)
 
 
-def _computes(spec: StackSpec) -> bool:
+def _runs(clock: list[Tick]) -> Iterator[list[Tick]]:
+    """The clock, cut where its steps do not follow each other."""
+    begins = [place for place, tick in enumerate(clock) if not place or tick.number != clock[place - 1].number + 1]
+    for begin, end in pairwise([*begins, len(clock)]):
+        yield clock[begin:end]
+
+
+def _where(replica: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return torch.where(replica.view(-1, *[1] * (first.dim() - 1)), first, second)
+
+
+def _trains(spec: StackSpec) -> bool:
+    """Whether the loop computes the network and the loss."""
+    network: Any = spec.network
+    task, loss = spec.objective.task, type(spec.objective.loss)
+    layers: Any = getattr(network, "layers", None)
+    if type(network) is not MLP or network.activation not in arguments.ACTIVATIONS or loss not in LOSSES.values():
+        return False
+    if not is_plain(layers, network) or any(p.dtype != torch.float32 for p in network.parameters()):
+        return False
+    has_several: bool = layers[-1].out_features > 1
+    if task.per_position or task.vocabulary is not None:
+        return False
+    return task.target in ("vector", "class") if has_several else task.target in ("sign", "number", "vector")
+
+
+def _updates(spec: StackSpec) -> bool:
     """Whether the loop computes the optimizer with all of its hyperparameters."""
     code = _RULES.get(type(spec.rule))
-    return code is not None and spec.numbers == set(train.HYPER[code])
+    return code is not None and spec.numbers == set(arguments.HYPER[code])
 
 
-def _draws_signs(spec: StackSpec) -> bool:
-    """Whether the task draws its inputs as bits, and as those of its examples: a subclass may change only these."""
-    task, key = spec.data.bound_task(spec.settings), random.key(spec.settings["seed"])
-    index = torch.arange(4).expand(len(key), -1)
-    signs = task.sign_examples(key, index)
-    if signs is None or not native.is_available("train"):
-        return False
-    inputs, targets = task.examples(key, index)
-    return torch.equal(signs[0], train.encode_signs(inputs)) and torch.equal(signs[1], targets)
+def _library(spec: StackSpec) -> Any:
+    """The library for a fit, which is built if it is not there."""
+    network: Any = spec.network
+    layers = network.layers
+    dims = [layers[0].in_features, *(layer.out_features for layer in layers)]
+    return train.variant(kind_of(spec), dims, spec.has_signs)

@@ -154,9 +154,14 @@ class StepRoute(Route):
     def advance(self, block: Block, clock: list[Tick]) -> None:
         """Take the steps of the clock, in order; the block's tensors are changed in place."""
 
-    def score(self, block: Block) -> Float[Tensor, "metric replica"] | None:
-        """Sums of loss and accuracy over all test examples, where the route has a way of its own to measure them."""
-        return None
+    @property
+    def has_score(self) -> bool:
+        """Whether the route has a way of its own to measure test examples."""
+        return False
+
+    def score(self, block: Block) -> Float[Tensor, "metric replica"]:
+        """Sums of loss and accuracy over all test examples, by a route that has a way of its own."""
+        raise NotImplementedError
 
     @abstractmethod
     def compiled_unit(self, block: Block, step: int) -> Hashable:

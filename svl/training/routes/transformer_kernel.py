@@ -36,6 +36,13 @@ class TransformerKernel(BatchRoute):
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
+        if misfit := cls.misfit(spec, device):
+            return misfit
+        return None if native.is_available("transformer") else "it could not be built by a C++ compiler"
+
+    @classmethod
+    def misfit(cls, spec: StackSpec, device: torch.device) -> str | None:
+        """Why it does not compute a fit, whether or not it can be built; ``None`` if it does."""
         if not spec.execution.fused:
             return "model.fused is false"
         shape = Shape.of(spec.network)
@@ -51,7 +58,7 @@ class TransformerKernel(BatchRoute):
             return f"it computes in float32, and model.precision is {spec.execution.precision}"
         if device.type != "cpu":
             return f"it runs on the CPU, not on {device.type}"
-        return None if native.is_available("transformer") else "it could not be built by a C++ compiler"
+        return None
 
     def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
         params = list(self.spec.packing.unpack(tensors["params"]).values())

@@ -1,0 +1,192 @@
+"""The examples of many consecutive steps of a block at once, by the strategy's own rule."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int, Int32
+from torch import Tensor
+from torch.func import vmap
+
+from svl import random
+from svl.data.draw import Draw, State
+from svl.native.signs import encode_signs
+from svl.tasks.task import TEST_START, Task
+from svl.training.blocks import Block
+from svl.training.spec import StackSpec
+
+# Numbers of examples, and of indices of examples that are drawn as bits; what a core has cache for.
+_NUMBERS_AT_ONCE, _INDICES_AT_ONCE, _MOST_STEPS = 2**18, 2**19, 256
+_TEST_ROWS, _TEST_NUMBERS_HELD = 1024, 2**25
+
+
+class StepExamples(NamedTuple):
+    """Examples of some steps; see :class:`svl.native.arguments.Batches`.
+
+    Attributes:
+        first: number of the first step.
+        inputs: numbers, or signs as bits.
+        targets: of each example.
+        weights: of each example; ``None`` where all are alike.
+    """
+
+    first: int
+    inputs: Tensor
+    targets: Tensor
+    weights: Float[Tensor, "replica step batch"] | None
+
+    def part(self, start: int, stop: int) -> StepExamples:
+        """Those of the steps from number ``start`` on, before ``stop``."""
+        steps = slice(start - self.first, stop - self.first)
+        weights = None if self.weights is None else self.weights[:, steps]
+        return StepExamples(start, self.inputs[:, steps], self.targets[:, steps], weights)
+
+
+class Examples:
+    """Makes the examples of a block.
+
+    They are made for a fixed number of steps, from a multiple of it on, in one call of :func:`torch.func.vmap` over the
+    steps, or in a loop where the strategy's or the task's code does not allow that. So their bits do not depend on how
+    many steps a caller asks for.
+
+    Args:
+        spec: what is trained.
+        size: examples of a step.
+        draws_bits: whether the task draws its inputs as bits, for the strategy's indices.
+    """
+
+    def __init__(self, spec: StackSpec, size: int, draws_bits: bool) -> None:
+        self.spec, self.size, self.draws_bits = spec, size, draws_bits
+        self.has_signs = spec.has_signs
+        self._made: dict[Block, StepExamples] = {}
+        self._tests: dict[Block, list[StepExamples]] = {}
+        self._allows_vmap = True
+
+    def steps_at_once(self, block: Block) -> int:
+        """For how many steps examples are made at once; 1 where the rule can change at any step."""
+        data, tensors = self.spec.data, block.tensors
+        replicas, most = len(tensors["key"]), _MOST_STEPS
+        if tensors["data"]:
+            settings = tensors["settings"]
+            most = min(most, int(data.certain_steps(settings, data.initial_state(settings)).min()))
+        at_once = _INDICES_AT_ONCE if self.draws_bits else _NUMBERS_AT_ONCE // self.spec.example_size
+        return max(1, min(most, at_once // (self.size * replicas)))
+
+    def of(self, block: Block, step: int) -> StepExamples:
+        """Those of a step and of others around it, for a strategy without state."""
+        count = self.steps_at_once(block)
+        first = step // count * count
+        made = self._made.get(block)
+        if made is None or made.first != first:
+            made = self._made[block] = self.made(block, first, count, {}, torch.zeros_like(block.tensors["key"][:, 0]))
+        return made
+
+    def made(self, block: Block, first: int, count: int, state: State, now: Int[Tensor, "replica"]) -> StepExamples:
+        """Those of the steps from number ``first`` on.
+
+        Args:
+            block: whose.
+            first: number of the first step.
+            count: of steps.
+            state: what the strategy remembers before each replica's step number ``now``.
+            now: each replica's next step; those before it have no meaning, nor have those for which the state is not
+                certain.
+        """
+        steps = torch.arange(first, first + count).clamp(max=self.spec.data.total_steps - 1)
+        with random.kernel():
+            parts = self._of_steps(block.tensors, steps, state, now)
+        if self.draws_bits:
+            inputs, targets = self._bits(block, parts[0])
+            return StepExamples(first, inputs, targets, parts[1] if len(parts) > 1 else None)
+        inputs, targets = parts[:2]
+        return StepExamples(first, inputs, targets, parts[2] if len(parts) > 2 else None)
+
+    def tests(self, block: Block) -> list[StepExamples]:
+        """The test examples, in parts; each part is one step."""
+        if block in self._tests:
+            return self._tests[block]
+        size = self.spec.data.test_size
+        parts = [self._test_part(block, start, min(_TEST_ROWS, size - start)) for start in range(0, size, _TEST_ROWS)]
+        if self.has_signs or self.draws_bits:
+            joined = [torch.cat(list(tensors), dim=2) for tensors in zip(*(part[1:3] for part in parts), strict=True)]
+            parts = [StepExamples(0, joined[0], joined[1], None)]
+        if sum(part.inputs.numel() + part.targets.numel() for part in parts) <= _TEST_NUMBERS_HELD:
+            self._tests[block] = parts
+        return parts
+
+    def _test_part(self, block: Block, start: int, count: int) -> StepExamples:
+        data, key = self.spec.data, block.tensors["key"]
+        with random.kernel():
+            if self.draws_bits:
+                index = TEST_START + start + torch.arange(count).expand(len(key), -1)
+                inputs, targets = self._bits(block, index[:, None])
+                return StepExamples(0, inputs, targets, None)
+            inputs, targets = data.test_batch(block.tensors["settings"], key, start, count)
+        inputs, targets = inputs.flatten(2).float(), targets.float()
+        inputs = encode_signs(inputs) if self.has_signs else inputs.contiguous()
+        return StepExamples(0, inputs[:, None], targets.contiguous()[:, None], None)
+
+    def _of_steps(
+        self, tensors: dict[str, Any], steps: Int[Tensor, "step"], state: State, now: Int[Tensor, "replica"]
+    ) -> tuple[Tensor, ...]:
+        """Indices, or inputs and targets; then weights, if examples are not all alike: ``[replica, step, ...]``."""
+
+        def of_step(step: Int[Tensor, ""]) -> tuple[Tensor, ...]:
+            data, ahead = self.spec.data, (step - now).clamp(min=0)
+            draw = Draw(
+                tensors["settings"],
+                data.ahead(state, ahead) if state else {},
+                tensors["key"],
+                step,
+                torch.zeros_like(step),
+                self.size,
+                has_kernels=True,
+            )
+            if self.draws_bits:
+                index = data.indices(draw)
+                weights = data.weights(draw, index)
+                parts = [index]
+            else:
+                inputs, targets, weights = data.batch(draw)
+                parts = [inputs.flatten(2).float(), targets.float()]
+            return (*parts, *([] if weights is None else [weights.float()]))
+
+        if self._allows_vmap and len(steps) > 1:
+            try:
+                return tuple(map(_laid_out, vmap(of_step, out_dims=1)(steps)))
+            except (
+                Exception
+            ):  # what vmap does not support raises errors of several kinds; an error of the user's own returns
+                self._allows_vmap = False
+        return tuple(_laid_out(torch.stack(part, dim=1)) for part in zip(*map(of_step, steps), strict=True))
+
+    def _bits(
+        self, block: Block, index: Int[Tensor, "replica step batch"]
+    ) -> tuple[Int32[Tensor, "replica step batch word"], Float[Tensor, "replica step batch"]]:
+        task = self.spec.data.bound_task(block.tensors["settings"])
+        examples = task.sign_examples(block.tensors["key"], index.flatten(1))
+        assert examples is not None
+        return examples[0].unflatten(1, index.shape[1:]), examples[1].view(index.shape)
+
+
+def _laid_out(part: Tensor) -> Tensor:
+    """The same numbers, contiguous within a replica and a step."""
+    return part if part[:1, :1].is_contiguous() else part.contiguous()
+
+
+def draws_bits(spec: StackSpec) -> bool:
+    """Whether the task draws its inputs as bits, which no setting changes, and as those of its examples.
+
+    A subclass of a task may change only these.
+    """
+    data = spec.data
+    if data.interventions or data.changes_examples or spec.settings["axes"] or data.enumerates(spec.settings):
+        return False
+    task, key = data.bound_task(spec.settings), random.key(spec.settings["seed"])
+    index = torch.arange(4).expand(len(key), -1)
+    signs = task.sign_examples(key, index)
+    if signs is None or type(task).test_examples is not Task.test_examples:
+        return False
+    inputs, targets = task.examples(key, index)
+    return torch.equal(signs[0], encode_signs(inputs)) and torch.equal(signs[1], targets)
