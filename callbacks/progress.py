@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from callbacks.history import History
+from svl.console import console
 from svl.results.arm_label import short_names
 from svl.results.quantity import quantity, setting
 
@@ -55,7 +56,7 @@ class Progress(pl.callbacks.ProgressBar):
             columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
             left = (TextColumn("and"), TimeRemainingColumn(), TextColumn("left"))
             # Rich would otherwise take over standard output, which belongs to the program.
-            self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False, expand=True)
+            self._bar = _Bar(*columns, *left, console=console(to_errors=True), redirect_stdout=False, expand=True)
             self._bar.status = "preparing"
             self._bar.start()
             self._task = self._bar.add_task("", total=trainer.max_steps, start=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterable
 
@@ -11,13 +10,6 @@ from rich.text import Text
 
 _UNBOUNDED = 10_000
 """Columns of a pipe or a file, which folds nothing."""
-
-
-def write_all_characters() -> None:
-    """Have standard output and standard error replace the characters that their encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def console(to_errors: bool = False) -> Console:

@@ -147,7 +147,7 @@ class _Logger(WandbLogger):
 def _swept() -> dict[str, Any]:
     """The settings of ``wandb agent`` by dotted name; hidden from W&B, which would let them override the config."""
     path = os.environ.pop("WANDB_SWEEP_PARAM_PATH", None)
-    entries = yaml.safe_load(Path(path).read_text()) if path else {}
+    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8")) if path else {}
     return {key: entry["value"] for key, entry in entries.items() if isinstance(entry, dict)}
 
 

@@ -10,10 +10,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
-from rich.console import Console
 
 from callbacks.checkpoint import Checkpoint
 from svl.cli.settings import Target
+from svl.console import console
 from svl.results.provenance import provenance
 from svl.results.run_directory import CHECKPOINT, FIGURE, RunDirectory
 from svl.tracking import upload
@@ -71,7 +71,7 @@ def write_results(
     table = run_directory.finish(list(model.replicas.vary), target.metric, target.value, extra)
     if wandb_run:
         upload(wandb_run.experiment, run_directory)
-    Console().print(table)
+    console().print(table)
     if diverged:
         print(f"{diverged} of {len(model.replicas)} replicas diverged; they were frozen and are counted separately")
     print(f"figure: {run_directory.path / FIGURE}.png\n{run_directory.path}")

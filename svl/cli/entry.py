@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; ``None`` for those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _write_all_characters()
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -62,6 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _write_all_characters() -> None:
+    """Have what a terminal's encoding lacks replaced, instead of an error after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str]) -> int:

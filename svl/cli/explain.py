@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
 from rich.table import Table
 
 from svl.cli.session import Session
+from svl.console import console, plain
 from svl.training.estimate import Estimate, estimate
 
 FLAG = "--explain"
@@ -33,8 +33,8 @@ class Explainer(Session):
         table.add_column()
         table.add_row("fit", f"{replicas:,} replicas ({len(stack.replicas.arms)} arms), {steps:,} steps")
         for row in [*stack.engine.plan.rows(), *_rows(estimate(stack))]:
-            table.add_row(*row)
-        Console().print(table)
+            table.add_row(*plain(row))
+        console().print(table)
 
 
 def _rows(result: Estimate) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from rich.console import Console
 
 import callbacks
 import callbacks.history
@@ -30,6 +29,7 @@ from svl.cli.trainer import is_on_several_devices, make_trainer
 from svl.cli.trainer_arguments import check_arguments
 from svl.compat.lightning import checkpoint_intervals
 from svl.compat.lightning_cli import CommandLine
+from svl.console import console
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError, StorageError
 from svl.replicas import Replicas
@@ -296,4 +296,4 @@ class Session(CommandLine):
         from svl.results import tables
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
-        Console().print(tables.measured_table(rows, list(self.model.replicas.vary)))
+        console().print(tables.measured_table(rows, list(self.model.replicas.vary)))

@@ -82,7 +82,7 @@ class RunDirectory:
                 raise SettingError("run_id", run_id, allowed) from None
             run.lock()
             with replacing(path / CONFIG) as file:
-                file.write_text(config)
+                file.write_text(config, encoding="utf-8")
         except OSError as error:
             run.discard()
             raise SettingError("runs", str(folder), f"a folder that can be written ({error.strerror})") from None
@@ -183,11 +183,12 @@ class RunDirectory:
         """
         kept = {key: value for key, value in self._saved().items() if key in ("run_id", "ckpt_path")}
         with replacing(self.path / CONFIG) as file:
-            file.write_text(yaml.safe_dump({**yaml.safe_load(config), **kept}, sort_keys=False, allow_unicode=True))
+            text = yaml.safe_dump({**yaml.safe_load(config), **kept}, sort_keys=False, allow_unicode=True)
+            file.write_text(text, encoding="utf-8")
 
     def _saved(self) -> dict[str, Any]:
         try:
-            return dict(yaml.safe_load((self.path / CONFIG).read_text()))
+            return dict(yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise SettingError("ckpt_path", str(self.checkpoint), f"a run whose {CONFIG} can be read") from None
 

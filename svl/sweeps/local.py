@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from svl.console import console
 from svl.results.arm_label import short_names
 from svl.results.quantity import setting
 from svl.signals import SIGNALS, handled_by
@@ -59,11 +59,11 @@ def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[in
     received: list[signal.Signals] = []
     running: list[_Worker] = []
     failed: list[int] = []
-    console = Console(highlight=False)
+    shown = console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with ExitStack() as stack:
         stack.enter_context(handled_by(lambda number, frame: received.append(signal.Signals(number))))
-        bar = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
+        bar = stack.enter_context(Progress(*columns, console=shown, disable=not shown.is_terminal))
         task = bar.add_task("fits", total=len(waiting))
         while running or (waiting and not received):
             while waiting and len(running) < processes and not received:
@@ -83,7 +83,7 @@ def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[in
                 status = worker.process.returncode
                 if status and not received:
                     failed.append(worker.row.number)
-                console.print(_line(worker, status), soft_wrap=True)
+                shown.print(_line(worker, status), soft_wrap=True)
                 bar.advance(task)
     return failed, received[0] if received else None
 
