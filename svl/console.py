@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rich.console import Console
 from rich.text import Text
@@ -29,5 +30,6 @@ def plain(cells: Iterable[str]) -> list[Text]:
 
 
 def say(line: str) -> None:
-    """Print one line on standard error, at once."""
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    """Print one line on standard error, at once; where nobody reads it any more, nothing happens."""
+    with suppress(OSError, ValueError):
+        print(" ".join(line.split()), file=sys.stderr, flush=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
 
+from svl.cli.streams import drop_output, replace_unknown_characters
+
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
+    "finish": "svl.cli.finish",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
@@ -18,7 +20,7 @@ SUBCOMMANDS = {
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -28,6 +30,7 @@ subcommands:
              resume the last run:                svl fit --config configs/quickstart.yaml --ckpt_path last
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
+  finish     write the results of a run whose training is done once more
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
@@ -55,22 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; ``None`` for those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    _write_all_characters()
+    replace_unknown_characters()
+    # Of a notebook's or another program's environment; matplotlib refuses a backend that it does not know.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The program that read the output, such as head, has ended. Python would fail once more at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 1
     return status
-
-
-def _write_all_characters() -> None:
-    """Have what a terminal's encoding lacks replaced, instead of an error after the work is done."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str]) -> int:

@@ -277,9 +277,10 @@ class Session(CommandLine):
                 self.exit_status = 128 + checkpoint.received
                 print(path)
                 return
-        ending.write_results(
+        is_written = ending.write_results(
             self.trainer, self.run_directory, self.settings.target, self.words, checkpoint, self.wandb_run
         )
+        self.exit_status = int(not is_written)
 
     def validate(self, **kwargs: Any) -> None:
         """Evaluate the checkpoint; the run directory stays as it is."""

@@ -8,15 +8,14 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.table import Table
 
 from svl.errors import SettingError
-from svl.results import history, summary, tables
+from svl.results import history, summary
 from svl.results.atomic import replacing
 from svl.results.identity import FREE, FREE_TO_MEASURE, FREE_TO_RESUME, differences
 from svl.results.lock import Lock
@@ -234,16 +233,11 @@ class RunDirectory:
         """Let other fits in."""
         self._lock.release()
 
-    def finish(self, vary: Sequence[str], metric: str, target: float, extra: Mapping[str, Any]) -> Table:
-        """Join the history, write ``summary.json`` and the figure, and return the table of arms."""
+    def draw(self, vary: Sequence[str], metric: str, target: float) -> None:
+        """Write the figure."""
         from svl.results import figure  # matplotlib takes a second to import: not when a fit begins
 
-        history.finish(self.path)
-        rows = history.read(self.path)
-        result = summary.summarise(rows, list(vary), metric, target, extra=extra)
-        summary.write(self.path, result)
-        figure.save(figure.curves(rows, list(vary), metric, target), self.path / FIGURE)
-        return tables.table(result)
+        figure.save(figure.curves(history.read(self.path), list(vary), metric, target), self.path / FIGURE)
 
 
 def check_name(run_id: str | None) -> None:
@@ -261,6 +255,23 @@ def _began(run: Path) -> tuple[str, int]:
     written = (run / CONFIG).stat().st_mtime_ns
     by_name = re.match(_DATED, run.name)
     return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
+
+
+def steps_done(run: Path) -> tuple[int, int]:
+    """The step of a run's checkpoint, and its last one.
+
+    Raises:
+        SettingError: for a folder that is not a run directory with a checkpoint.
+    """
+    import torch  # takes seconds to import
+
+    try:
+        settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+        saved = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
+        return int(saved["global_step"]), int(settings["trainer"]["max_steps"])
+    except Exception as error:  # torch and YAML have errors of many classes for files that are not theirs
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingError("RUN", str(run), f"a run directory with a checkpoint ({reason[:120]})") from None
 
 
 def is_finished(run: Path) -> bool:

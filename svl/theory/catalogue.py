@@ -37,8 +37,10 @@ def run(name: str, size: str, folder: Path) -> None:
     """
     # matplotlib takes a second to import.
     from svl.results import figure
+    from svl.results.style import own_settings
 
-    finding = importlib.import_module(f"svl.theory.{name}").run(size, _track)
+    with own_settings():
+        finding = importlib.import_module(f"svl.theory.{name}").run(size, _track)
     for table in finding.tables:
         console().print(table)
         console().print()
