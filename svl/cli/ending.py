@@ -18,6 +18,7 @@ from callbacks.checkpoint import Checkpoint
 from svl.cli.settings import Target
 from svl.cli.streams import drop_output
 from svl.console import console, say
+from svl.errors import StorageError
 from svl.results import history, summary, tables
 from svl.results.provenance import provenance
 from svl.results.run_directory import CHECKPOINT, FIGURE, RunDirectory
@@ -39,6 +40,31 @@ def print_stopped(trainer: pl.Trainer, checkpoint: Checkpoint, path: Path) -> No
         return
     saved = torch.load(path / CHECKPOINT, weights_only=True)["global_step"] if received else step
     print(f"to resume from step {saved:,}, give the same command with --ckpt_path {path / CHECKPOINT}")
+    if received:
+        print(path)
+
+
+def explain_failure(error: BaseException, path: Path, is_trained: bool) -> None:
+    """Say what is left of a fit that has failed, and how to go on.
+
+    Args:
+        error: what was raised.
+        path: the run directory.
+        is_trained: whether the fit had reached its last step.
+
+    Raises:
+        StorageError: if the disk has failed.
+    """
+    checkpoint = path / CHECKPOINT
+    advice = f"the last checkpoint is complete: once the disk works again, resume with --ckpt_path {checkpoint}"
+    if not checkpoint.exists():
+        advice = "nothing was trained"
+    elif is_trained:
+        advice = f"the training is done: svl finish {path} writes its results"
+    if isinstance(error, OSError):
+        raise StorageError(path, error, advice) from error
+    if is_trained:
+        say(f"svl: {advice}")
 
 
 def _stopped_by(trainer: pl.Trainer) -> str:

@@ -18,6 +18,7 @@ from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
+from svl.sweeps import agent
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
@@ -70,7 +71,7 @@ def resolve(words: list[str]) -> str:
 
 
 def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
-    prepared = arguments.prepare(words)
+    prepared = arguments.prepare(agent.understood(words))
     # The task gives a network its vocabulary.
     with _process(prepared.words), supplied("vocabulary"):
         return kind(
