@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from rich.table import Table
 
 from svl.cli.session import Session
+from svl.cli.trainer import OneProcess
 from svl.console import console, plain
 from svl.training.estimate import Estimate, estimate
 
@@ -22,7 +23,8 @@ class Explainer(Session):
         """Check the whole experiment and make a trainer that only knows the device."""
         self.check()
         accelerator = self.settings.trainer.accelerator
-        return pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
+        options = {"logger": False, "enable_checkpointing": False, "plugins": [OneProcess()]}
+        return pl.Trainer(accelerator=accelerator, devices=1, **options)
 
     def run_subcommand(self, subcommand: str) -> None:
         """Print the plan and the estimate."""

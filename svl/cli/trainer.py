@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks.checkpoint import AtomicCheckpointIO
@@ -17,7 +18,12 @@ from svl.results.run_directory import FOLLOWED
 from svl.training.team import TeamStrategy
 
 # By what Lightning says, the option that it refuses; it says nothing of these for an accelerator.
-_BLAMED = {"Timer(": "max_time", "profiler": "profiler", "deterministic": "deterministic"}
+_BLAMED = {
+    "Timer(": "max_time",
+    "profiler": "profiler",
+    "deterministic": "deterministic",
+    **dict.fromkeys(("devices", "SLURM", "ntasks", "LSF"), "devices"),
+}
 
 
 def make_trainer(
@@ -44,7 +50,7 @@ def make_trainer(
     config = {
         **vars(settings),
         "callbacks": list(callbacks),
-        "plugins": [AtomicCheckpointIO()],
+        "plugins": [AtomicCheckpointIO(), *([] if is_fit and is_on_several_devices(settings) else [OneProcess()])],
         "logger": settings.logger or False if is_fit and is_first else False,
         **_processes(settings, run_directory, is_fit),
         "default_root_dir": str(run_directory),
@@ -60,10 +66,28 @@ def make_trainer(
     }
     try:
         return pl.Trainer(**config)
-    except (MisconfigurationException, ValueError, ImportError) as error:
+    except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
         key = next((key for hint, key in _BLAMED.items() if hint in str(error)), "accelerator")
         allowed = f"what Lightning supports on this machine ({' '.join(str(error).split())})"
         raise SettingError(f"trainer.{key}", getattr(settings, key), allowed) from None
+
+
+class OneProcess(LightningEnvironment):
+    """This process alone, whatever the environment says of the job that it belongs to.
+
+    A cluster's own environment refuses, for instance, an allocation of several tasks, in which a sweep runs several
+    fits; and in all tasks but the first nothing would be logged.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_global_rank(0)
+
+    def local_rank(self) -> int:
+        return 0
+
+    def node_rank(self) -> int:
+        return 0
 
 
 def is_on_several_devices(settings: TrainerSettings) -> bool:

@@ -79,7 +79,7 @@ class RunDirectory:
             except FileExistsError:
                 allowed = f"a name that no run in {folder} has yet; add --ckpt_path auto to resume a run by its name"
                 raise SettingError("run_id", run_id, allowed) from None
-            run.lock()
+            run.lock("runs")
             with replacing(path / CONFIG) as file:
                 file.write_text(config, encoding="utf-8")
         except OSError as error:
@@ -214,8 +214,11 @@ class RunDirectory:
                 raise SettingError("ckpt_path", ckpt_path, allowed)
         return cls(path.parent.parent, path)
 
-    def lock(self) -> None:
+    def lock(self, key: str = "ckpt_path") -> None:
         """Keep other fits out until :meth:`close` or the end of this process.
+
+        Args:
+            key: the setting that an error names.
 
         Raises:
             SettingError: if another fit is writing here, or this one is not allowed to.
@@ -224,10 +227,10 @@ class RunDirectory:
         try:
             self._lock.acquire()
         except BlockingIOError:
-            raise SettingError("ckpt_path", str(self.path), allowed) from None
+            raise SettingError(key, str(self.path), allowed) from None
         except OSError as error:
             allowed += f", and that can be written ({error.strerror})"
-            raise SettingError("ckpt_path", str(self.path), allowed) from None
+            raise SettingError(key, str(self.path), allowed) from None
 
     def close(self) -> None:
         """Let other fits in."""

@@ -20,7 +20,13 @@ from svl.sweeps.sweep_file import check
 
 COMMAND = ["${env}", "svl", "fit", "--config", "configs/quickstart.yaml", "${args}", "--wandb.mode", "online"]
 GRID = {"command": COMMAND, "method": "grid", "parameters": {"a.b": {"values": [1, 2]}, "c": {"value": "x"}}}
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text("abc [],=1.e-", max_size=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("abc [],=1.e-", max_size=8)
+)
 NESTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner), max_leaves=5)
 
 
