@@ -7,7 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from svl.caches import settle_torch
 from svl.cli.streams import drop_output, replace_unknown_characters
+from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
@@ -79,6 +81,8 @@ def _run(arguments: list[str]) -> int:
 
         print(f"svl {__version__}")
         return 0
+    end_with_parent()
+    settle_torch()
     from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest
 

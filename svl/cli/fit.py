@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from jsonargparse import set_parsing_settings
 
+from svl import machine
 from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
 from svl.cli.session import Session
@@ -71,6 +74,8 @@ def resolve(words: list[str]) -> str:
 
 
 def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), machine.cores()))
     prepared = arguments.prepare(agent.understood(words))
     # The task gives a network its vocabulary.
     with _process(prepared.words), supplied("vocabulary"):

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from callbacks.checkpoint import AtomicCheckpointIO
 from svl.cli.settings import TrainerSettings
 from svl.errors import SettingError
+from svl.processes import environment
 from svl.results.run_directory import FOLLOWED
 from svl.training.team import TeamStrategy
 
@@ -104,5 +105,5 @@ def _processes(settings: TrainerSettings, run_directory: Path, is_fit: bool) -> 
     if not is_on_several_devices(settings):
         return {}
     # The processes that Lightning starts inherit it.
-    os.environ[FOLLOWED] = str(run_directory.absolute())
+    os.environ |= environment({FOLLOWED: str(run_directory.absolute())})
     return {"strategy": TeamStrategy()}

@@ -17,11 +17,12 @@ from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.optim.initialisation import INITIALISATIONS, initial_network
-from svl.training import contents
+from svl.training import contents, memory
 from svl.training import network as plain_network
 from svl.training.blocks import Block, BlockRunner, view
 from svl.training.evaluation import Evaluation
 from svl.training.measuring import Measuring
+from svl.training.network import name_of_network
 from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
@@ -72,12 +73,16 @@ class ReplicaStack(nn.Module):
         check_choice("model.init", training.init, INITIALISATIONS)
         replicas = self.replicas = training.replicas
         build = partial(plain_network.make, training.network, data.task)
-        networks = {seed: initial_network(build, seed, training.init) for seed in set(replicas.seed)}
-        plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
+        plain, name = initial_network(build, replicas.first_seed, training.init), name_of_network(training.network)
+        memory.check_state(replicas, plain)
+        others = set(replicas.seed) - {replicas.first_seed}
+        networks = {seed: initial_network(build, seed, training.init) for seed in others}
+        networks[replicas.first_seed] = plain
         contents.check_tensors(plain, name)
         contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        memory.check_batch(self.spec)
         self.network = copy.deepcopy(plain)
         stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
@@ -164,6 +169,7 @@ class ReplicaStack(nn.Module):
         self.state.to(device)
         self.spec.network.to(device)
         spec, plan = self.spec, Plan.of(self.spec, device)
+        memory.check_plan(spec, plan)
         tensors = self.state.nest(plan.has_micro_batches or spec.team.divides_batches)
         blocks = [Block(block.rows, view(tensors, block.rows), block.ranges) for block in plan.blocks]
         steps = StepByStep(spec, plan)
