@@ -58,7 +58,7 @@ def settle_torch() -> None:
             os.environ[_TORCH] = str(folder)
             print(f"svl: torch keeps what it compiles in {folder} ({reason})", file=sys.stderr)
             return
-    os.environ[_TORCH] = os.path.abspath(os.sep)
+    os.environ[_TORCH] = os.sep
 
 
 def _user() -> str:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl import machine, random
+from svl import limits, random
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest, within
 from svl.results.arm_label import arm_label
@@ -63,7 +63,7 @@ class Replicas:
             if any(a == b for a, b in itertools.combinations(values, 2)):
                 raise SettingError(f"vary.{key}", values, "values that differ from each other")
         count = len(arms) if arms else math.prod(map(len, self.vary.values()))
-        memory = machine.memory()
+        memory = limits.memory()
         if memory is not None and count * seeds * _BYTES > memory:
             raise SettingError("seeds", seeds, f"fewer: {count * seeds:,} replicas do not fit in memory")
         product = itertools.product(*self.vary.values())

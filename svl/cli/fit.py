@@ -14,7 +14,7 @@ import lightning.pytorch as pl
 import torch
 from jsonargparse import set_parsing_settings
 
-from svl import machine
+from svl import limits
 from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
 from svl.cli.session import Session
@@ -75,7 +75,7 @@ def resolve(words: list[str]) -> str:
 
 def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), machine.cores()))
+        torch.set_num_threads(min(torch.get_num_threads(), limits.cores()))
     prepared = arguments.prepare(agent.understood(words))
     # The task gives a network its vocabulary.
     with _process(prepared.words), supplied("vocabulary"):

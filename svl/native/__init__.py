@@ -143,6 +143,14 @@ def load(name: str, processor: tuple[str, ...] | None = None, compiler: str | No
     raise failure
 
 
+@functools.cache
+def digest() -> str:
+    """A digest of all sources of kernels."""
+    here = Path(__file__).parent
+    files = sorted(path for path in here.iterdir() if path.suffix in (".cpp", ".h"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process builds the library, where the file system has locks."""

@@ -14,7 +14,7 @@ from typing import IO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from svl import machine
+from svl import limits
 from svl.console import console
 from svl.processes import environment
 from svl.results.arm_label import short_names
@@ -97,7 +97,7 @@ def _stop(running: list[_Worker]) -> None:
 
 
 def _start(manifest: Path, row: Row, slot: int, processes: int, logs: Path) -> _Worker:
-    threads = {"OMP_NUM_THREADS": str(max(1, machine.cores() // processes))}
+    threads = {"OMP_NUM_THREADS": str(max(1, limits.cores() // processes))}
     log = (logs / f"{manifest.stem}-{row.number}.log").open("ab")
     command = [sys.executable, "-m", "svl", "sweep", "fit", str(manifest), str(row.number)]
     # A session of its own: the terminal sends Ctrl-C to this process alone, which passes it on.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from svl import machine
+from svl import limits
 from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.training.routes.step_by_step import StepByStep
@@ -33,7 +33,7 @@ def check_state(replicas: Replicas, network: nn.Module) -> None:
     # Each seed's network, the stacked parameters, and the state of training, which packs them.
     held = _BYTES * parameters * (seeds + 2 * len(replicas))
     what = f"{len(replicas):,} replicas of a network of {parameters:,} parameters"
-    _check("replicas.seeds", replicas.seeds, held, what, machine.memory())
+    _check("replicas.seeds", replicas.seeds, held, what, limits.memory())
 
 
 def check_batch(spec: StackSpec) -> None:
@@ -45,7 +45,7 @@ def check_batch(spec: StackSpec) -> None:
     numbers = spec.example_size
     if spec.has_signs and spec.execution.compile != "never":
         numbers = 2  # a kernel holds bits and targets
-    _check_examples(spec, spec.data.examples_at_once(spec.settings, 1), 1, numbers, machine.memory())
+    _check_examples(spec, spec.data.examples_at_once(spec.settings, 1), 1, numbers, limits.memory())
 
 
 def check_plan(spec: StackSpec, plan: Plan) -> None:
@@ -58,7 +58,7 @@ def check_plan(spec: StackSpec, plan: Plan) -> None:
         # Half of the activations, since a module may work in place and a compiled step fuses some.
         numbers = spec.example_size + spec.activations // 2
         is_gpu = plan.device.type == "cuda"
-        limit = torch.cuda.get_device_properties(plan.device).total_memory if is_gpu else machine.memory()
+        limit = torch.cuda.get_device_properties(plan.device).total_memory if is_gpu else limits.memory()
         replicas = plan.workers * min(block.replicas for block in plan.blocks)
         _check_examples(spec, plan.micro_batch_size, replicas, numbers, limit)
 
