@@ -93,7 +93,7 @@ def tracker(
     given = run.path / _GIVEN
     if not run.is_dated and not given.exists():
         given.parent.mkdir(exist_ok=True)
-        given.write_text(json.dumps({"id": f"{run.id}-{secrets.token_hex(3)}"}))
+        given.write_text(json.dumps({"id": f"{run.id}-{secrets.token_hex(3)}"}), encoding="utf-8")
     options: dict[str, Any] = {
         "name": os.environ.get("WANDB_NAME") or f"{config['experiment']}/{run.id}",
         "id": run.id,
@@ -106,7 +106,7 @@ def tracker(
         # W&B's sweep panels look for the agent's dotted names; where one of them names a whole group, the config wins.
         "config": swept | config,
         "settings": settings,
-        **(json.loads(given.read_text()) if given.exists() else {}),
+        **(json.loads(given.read_text(encoding="utf-8")) if given.exists() else {}),
     }
     try:
         if mode == "auto":
@@ -121,7 +121,7 @@ def tracker(
         experiment = wandb.init(mode="offline", **options)
     if experiment.sweep_id:
         agents = {"id": experiment.id, "project": experiment.project, "entity": experiment.entity or None}
-        given.write_text(json.dumps(agents))
+        given.write_text(json.dumps(agents), encoding="utf-8")
     logged = experiment.summary.get("step", -1)
     experiment.define_metric("step")
     experiment.define_metric("samples")

@@ -13,12 +13,12 @@ from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
-    "finish": "svl.cli.finish",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
+    "finish": "svl.cli.finish",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 

@@ -4,10 +4,10 @@
     python tests/faults/soak.py disks COUNT FOLDER [--seed N]       files that cannot grow, full and read-only disks
     python tests/faults/soak.py settings COUNT FOLDER [--seed N]    wrong settings
 
-One process imports everything and forks the fits, so that thousands a run are possible. Each finding is printed and kept
-in FOLDER; the last line is a summary as JSON. A fit that was disturbed and resumed any number of times has the history of
-an undisturbed one, to the byte; a wrong setting is one line and status 2; nothing shows a traceback; no process outlives
-the fit that started it; nothing is written outside the run directory and the cache.
+One process imports everything and forks the fits, so that thousands a run are possible. Each finding is printed and
+kept in FOLDER; the last line is a summary as JSON. A fit that was disturbed and resumed any number of times has the
+history of an undisturbed one, to the byte; a wrong setting is one line and status 2; nothing shows a traceback; no
+process outlives the fit that started it; nothing is written outside the run directory and the cache.
 """
 
 import argparse
@@ -34,12 +34,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import experiments  # noqa: E402
 from killer import arm  # noqa: E402
 
-import svl.cli.fit  # noqa: E402
 import svl.results.figure  # noqa: E402, F401
 import svl.training.routes.native_steps  # noqa: E402, F401
 from svl.cli import main  # noqa: E402
 from svl.cli.session import Session  # noqa: E402
-
 
 PATIENCE = 60.0
 MEMORY = 6 * 2**30
@@ -63,6 +61,7 @@ PLACES = [
     ("pathlib", "Path.unlink"),
     ("pathlib", "Path.mkdir"),
 ]
+PARSERS = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
 ENDED = {128 + number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 
 
@@ -133,7 +132,9 @@ class Soak:
 
     def find(self, what, **details):
         self.findings.append(what)
-        print(json.dumps({"finding": what, "number": self.number, "seed": self.seed, **details}, default=str), flush=True)
+        print(
+            json.dumps({"finding": what, "number": self.number, "seed": self.seed, **details}, default=str), flush=True
+        )
 
     def place(self, kind):
         self.number += 1
@@ -146,7 +147,7 @@ class Soak:
         lines = [line for line in said.splitlines() if line.startswith("svl: error:")]
         if status is None:
             self.find("does not end", where=where)
-        elif "Traceback" in said or "Error:" in said.replace("svl: error:", "") and status == 70:
+        elif "Traceback" in said or ("Error:" in said.replace("svl: error:", "") and status == 70):
             self.find("traceback", where=where, said=said[-1500:])
         elif status not in allowed:
             self.find("status", status=status, where=where, said=said[-600:])
@@ -308,11 +309,10 @@ class Soak:
             for line in lines:
                 self._judge(place, cases[done], json.loads(line))
                 done += 1
-            if done < len(cases) and (not lines or worker):
+            if done < len(cases):
                 # The process ended with a case.
-                if len(lines) < len(cases):
-                    self.find("died", where=str(place), config=cases[done][0], words=cases[done][1])
-                    done += 1
+                self.find("died", where=str(place), config=cases[done][0], words=cases[done][1])
+                done += 1
             results.unlink(missing_ok=True)
         self.check_orphans(str(place))
         return len(cases)
@@ -364,12 +364,21 @@ def _try(cases, work, results):
     def run_nothing(self, subcommand):
         self.discard_run_directory()
 
-    Session.run_subcommand = run_nothing
+    made = []
+
+    def setup_once(self, *arguments):
+        # Making a parser takes as long as everything else.
+        if not made:
+            setup_parser(self, *arguments)
+            made.append({name: vars(self)[name] for name in PARSERS})
+        vars(self).update(made[0])
+
+    Session.run_subcommand, setup_parser, Session.setup_parser = run_nothing, Session.setup_parser, setup_once
     with results.open("a") as file:
         for config, words in cases:
             with contextlib.suppress(yaml.YAMLError):
                 text = yaml.safe_dump(config, allow_unicode=True)
-            Path("config.yaml").write_text(text)
+            Path("config.yaml").write_text(text, encoding="utf-8")
             out, err, began, status = io.StringIO(), io.StringIO(), time.monotonic(), 70
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                 signal.alarm(30)
