@@ -26,8 +26,8 @@ class Explainer(Session):
         """Check the whole experiment and make a trainer that only knows the device."""
         self.check()
         accelerator = self.settings.trainer.accelerator
-        one = [OneProcess()]
-        return pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False, plugins=one)
+        options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "plugins": [OneProcess()]}
+        return pl.Trainer(accelerator=accelerator, devices=1, **options)
 
     def run_subcommand(self, subcommand: str) -> None:
         """Print the plan and the estimate."""

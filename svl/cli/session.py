@@ -25,7 +25,7 @@ from svl.cli.own_code import causes
 from svl.cli.places import in_full
 from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
-from svl.cli.trainer import is_on_several_devices, make_trainer
+from svl.cli.trainer import is_on_several_devices, make_trainer, train
 from svl.cli.trainer_arguments import check_arguments
 from svl.compat.lightning import checkpoint_intervals
 from svl.compat.lightning_cli import CommandLine
@@ -35,7 +35,6 @@ from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results.provenance import provenance
 from svl.results.run_directory import CKPT_PATH, RunDirectory, check_name
-from svl.signals import Interrupted
 from svl.tracking import Tracking, close, tracker
 from svl.tracking import check as check_tracking
 from svl.training.replica_module import ReplicaModule
@@ -253,14 +252,7 @@ class Session(CommandLine):
         """Train; stop at the end of a batch when a signal asks for it."""
         if self.settings.trainer.logger is None and not self.finished and self.is_first:
             self.trainer.logger = self.wandb_run = self.start_tracking()
-        try:
-            self.trainer.fit(**kwargs)
-        except SystemExit:
-            # Lightning raises it at a second Ctrl-C.
-            if self.checkpoint.received is None:
-                raise
-        except Interrupted as interruption:
-            self.checkpoint.received = interruption.received
+        train(self.trainer, self.checkpoint, self.settings.trainer.callbacks or [], **kwargs)
 
     def start_tracking(self) -> WandbLogger | None:
         """Start the fit's W&B run, with the config and the provenance of the fit."""

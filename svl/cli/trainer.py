@@ -11,11 +11,12 @@ import lightning.pytorch as pl
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from callbacks.checkpoint import AtomicCheckpointIO
+from callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from svl.cli.settings import TrainerSettings
 from svl.errors import SettingError
 from svl.processes import environment
 from svl.results.run_directory import FOLLOWED
+from svl.signals import Interrupted
 from svl.training.team import TeamStrategy
 
 # By what Lightning says, the option that it refuses; it says nothing of these for an accelerator.
@@ -71,6 +72,30 @@ def make_trainer(
         key = next((key for hint, key in _BLAMED.items() if hint in str(error)), "accelerator")
         allowed = f"what Lightning supports on this machine ({' '.join(str(error).split())})"
         raise SettingError(f"trainer.{key}", getattr(settings, key), allowed) from None
+
+
+def train(trainer: pl.Trainer, checkpoint: Checkpoint, callbacks: Sequence[pl.Callback], **arguments: Any) -> None:
+    """Train until the last step, or until a signal stops the fit.
+
+    Args:
+        checkpoint: remembers the signal.
+        callbacks: those of the settings.
+        arguments: of ``trainer.fit``.
+
+    Raises:
+        SettingError: for callbacks that Lightning refuses when the fit begins, such as a monitor without a logger.
+    """
+    try:
+        trainer.fit(**arguments)
+    except SystemExit:
+        # Lightning raises it at a second Ctrl-C.
+        if checkpoint.received is None:
+            raise
+    except Interrupted as interruption:
+        checkpoint.received = interruption.received
+    except MisconfigurationException as error:
+        names, reason = ", ".join(type(callback).__name__ for callback in callbacks), " ".join(str(error).split())
+        raise SettingError("trainer.callbacks", names, f"what Lightning accepts ({reason})") from error
 
 
 class OneProcess(LightningEnvironment):

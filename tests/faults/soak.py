@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -42,79 +43,44 @@ from svl.cli.session import Session  # noqa: E402
 PATIENCE = 60.0
 MEMORY = 6 * 2**30
 PLACES = [
-    ("svl.training.routes.step_by_step", "StepByStep.advance"),
-    ("svl.training.update", "Update.__call__"),
-    ("svl.training.stack", "ReplicaStack.test_sums"),
-    ("svl.training.replica_module", "ReplicaModule.on_validation_epoch_end"),
-    ("callbacks.history", "History.on_validation_end"),
-    ("callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint"),
-    ("callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint"),
-    ("svl.results.history", "append"),
-    ("svl.results.history", "discard_after"),
-    ("svl.results.history", "_joined"),
-    ("svl.results.history", "_write"),
-    ("svl.results.atomic", "sync"),
-    ("svl.results.run_directory", "RunDirectory.lock"),
-    ("svl.results.summary", "write"),
-    ("svl.results.figure", "save"),
-    ("pathlib", "Path.replace"),
-    ("pathlib", "Path.unlink"),
-    ("pathlib", "Path.mkdir"),
+    ("svl.training.routes.step_by_step", "StepByStep.advance", 5),
+    ("svl.training.update", "Update.__call__", 9),
+    ("svl.training.stack", "ReplicaStack.test_sums", 3),
+    ("svl.training.replica_module", "ReplicaModule.on_validation_epoch_end", 3),
+    ("callbacks.history", "History.on_validation_end", 3),
+    ("callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 3),
+    ("callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint", 3),
+    ("svl.results.history", "append", 3),
+    ("svl.results.history", "discard_after", 1),
+    ("svl.results.history", "_joined", 1),
+    ("svl.results.history", "_write", 3),
+    ("svl.results.atomic", "sync", 9),
+    ("svl.results.run_directory", "RunDirectory.lock", 1),
+    ("svl.results.summary", "write", 1),
+    ("svl.results.figure", "save", 1),
+    ("pathlib", "Path.replace", 5),
+    ("pathlib", "Path.unlink", 9),
+    ("pathlib", "Path.mkdir", 3),
 ]
 PARSERS = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
 ENDED = {128 + number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 
 
-class Fork:
-    """A command in a forked process, in a folder of its own, with a home and a folder for temporary files.
+def ended(process, patience=PATIENCE):
+    """The exit status of a child; ``None`` if it does not end in time."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return None
 
-    Args:
-        words: the command line after the program's name.
-        folder: its working directory.
-        log: where it prints.
-        before: called in the process before the command.
-    """
 
-    def __init__(self, words, folder, log, before=lambda: None):
-        self.log = log
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 70
-            try:
-                os.chdir(folder)
-                for name in ("home", "tmp"):
-                    (log.parent / name).mkdir(exist_ok=True)
-                os.environ |= {"HOME": str(log.parent / "home"), "TMPDIR": str(log.parent / "tmp")}
-                tempfile.tempdir = None
-                descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-                os.dup2(descriptor, 1)
-                os.dup2(descriptor, 2)
-                before()
-                status = main(words)
-                sys.stdout.flush()
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-                sys.stderr.flush()
-            finally:
-                os._exit(status)
-
-    def wait(self, patience=PATIENCE):
-        """Its exit status; ``None`` if it does not end in time."""
-        until = time.monotonic() + patience
-        while time.monotonic() < until:
-            found, status = os.waitpid(self.pid, os.WNOHANG)
-            if found:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.002)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        return None
-
-    def said(self):
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+def text_of(path):
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
 class Soak:
@@ -124,8 +90,7 @@ class Soak:
         self.folder, self.draw = folder, random.Random(seed)
         self.seed, self.findings, self.counts, self.number = seed, [], {}, 0
         folder.mkdir(parents=True, exist_ok=True)
-        # Orphans become children of this process, which sees them.
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+        be_reaper()
 
     def count(self, what, more=1):
         self.counts[what] = self.counts.get(what, 0) + more
@@ -156,9 +121,10 @@ class Soak:
 
     def check_orphans(self, where):
         with contextlib.suppress(ChildProcessError):
-            found, _ = os.waitpid(-1, os.WNOHANG)
-            time.sleep(0.2 if not found else 0)
-            alive = [child for child in children() if child]
+            os.waitpid(-1, os.WNOHANG)
+            until = time.monotonic() + 5
+            while (alive := children()) and time.monotonic() < until:
+                time.sleep(0.05)
             if alive:
                 self.find("orphan", where=where, processes=alive)
                 for process, _ in alive:
@@ -173,122 +139,186 @@ class Soak:
         if more or temporary or outside:
             self.find("files", where=where, more=[*more, *temporary, *outside])
 
-    def quiet(self, place, config):
-        """An undisturbed fit: the words of the command, its run directory, and how long it takes."""
-        (place / "work" / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
-        (place / "quiet").mkdir()
-        words = ["fit", "--config", str(place / "work" / "config.yaml"), "--run_id", "it", "--ckpt_path", "auto"]
-        began = time.monotonic()
-        fork = Fork(words, place / "quiet", place / "quiet.log")
-        status = fork.wait()
-        self.check_said(status, fork.said(), str(place), (0, 2))
-        return words, place / "quiet" / "runs" / "soak" / "it", time.monotonic() - began, status
-
-    def check_history(self, place, quiet):
-        run = place / "work" / "runs" / "soak" / "it"
+    def check_history(self, place):
+        run, quiet = (place / part / "runs" / "soak" / "it" for part in ("work", "quiet"))
         for file in ("history.parquet", "history.csv"):
             if not (run / file).exists() or (run / file).read_bytes() != (quiet / file).read_bytes():
-                return self.find("history", file=file, where=str(place))
+                self.find("history", file=file, where=str(place))
+                return
         summaries = [json.loads((path / "summary.json").read_text())["arms"] for path in (run, quiet)]
         if summaries[0] != summaries[1]:
             self.find("summary", where=str(place))
-        return None
 
-    def resumed(self, place, words, quiet, working):
-        """The last attempt, which nothing disturbs."""
-        fork = Fork(words, working, place / "last.log")
-        status = fork.wait()
-        self.check_said(status, fork.said(), str(place), (0,))
-        if status == 0:
-            self.check_history(place, quiet)
-        self.check_orphans(str(place))
+    def experiment(self, kind, disturb):
+        """An undisturbed fit, and one that is disturbed and resumed; returns how often it was disturbed.
 
-    def kills(self, most):
-        """One fit that is killed several times; returns how often it was."""
-        place, config = self.place("kills"), experiments.experiment(self.draw)
-        words, quiet, seconds, status = self.quiet(place, config)
-        if status != 0:
-            self.count("refused")
-            shutil.rmtree(place)
+        A process of its own parses the settings and builds everything, and forks each attempt at the moment at which
+        the run directory is opened.
+
+        Args:
+            kind: what is done.
+            disturb: a method that makes the attempts; it is given the place, the seconds of the undisturbed fit, and a
+                function that makes an attempt in a folder and returns the process, or ``None`` in that process.
+        """
+        place, config = self.place(kind), experiments.experiment(self.draw)
+        (place / "work" / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+        self.draw.random()
+        sys.stdout.flush()
+        server = os.fork()
+        if server == 0:
+            try:
+                self._serve(place, disturb)
+            finally:
+                os._exit(70)
+        os.waitpid(server, 0)
+        report = json.loads(text_of(place / "report.json") or "{}")
+        if not report:
+            self.find("no report", where=str(place), said=text_of(place / "server.log")[-1500:])
             return 0
-        before, killed = len(self.findings), 0
-        for attempt in range(min(most, self.draw.randint(4, 14))):
-            number = self.draw.choice([signal.SIGKILL] * 6 + [signal.SIGTERM, signal.SIGINT])
-            at_place = self.draw.random() < 0.5
-            point = (*self.draw.choice(PLACES), self.draw.randint(1, 6), self.draw.choice(["before", "after"]))
-            arming = (lambda point=point: arm(*point)) if at_place else (lambda: None)
-            fork = Fork(words, place / "work", place / f"{attempt}.log", arming)
-            if not at_place:
-                time.sleep(self.draw.uniform(0, 1.1 * seconds))
+        for what, count in report["counts"].items():
+            self.count(what, count)
+        for finding in report["findings"]:
+            self.find(finding.pop("finding"), **finding)
+        if not report["findings"]:
+            shutil.rmtree(place)
+        self.draw.seed(f"{self.seed} {self.number}")
+        return report["done"]
+
+    def _serve(self, place, disturb):
+        be_reaper()
+        self.counts, self.kept, self.is_server = {}, [], True
+        for name in ("home", "tmp", "quiet"):
+            (place / name).mkdir()
+        os.environ |= {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
+        tempfile.tempdir = None
+        print_to(place / "server.log")
+        words = ["fit", "--config", str(place / "work" / "config.yaml"), "--run_id", "it", "--ckpt_path", "auto"]
+        opened = Session.open_run_directory
+
+        def report(done=0):
+            content = {"done": done, "counts": self.counts, "findings": self.kept}
+            (place / "report.json").write_text(json.dumps(content, default=str))
+            os._exit(0)
+
+        def attempt(folder, log, before=lambda: None):
+            child = os.fork()
+            if child:
+                return child
+            self.is_server = False
+            os.chdir(folder)
+            print_to(log)
+            before()
+            return None
+
+        def serve(session):
+            began = time.monotonic()
+            child = attempt(place / "quiet", place / "quiet.log")
+            if child is None:
+                return opened(session)
+            status = ended(child)
+            seconds = time.monotonic() - began
+            self.check_said(status, text_of(place / "quiet.log"), str(place), (0,))
+            done = 0
+            if status == 0:
+                self.count("fits")
+                for child, judge in disturb(place, seconds, attempt):
+                    if child is None:
+                        return opened(session)
+                    done += judge(ended(child))
+                    self.check_orphans(str(place))
+                child = attempt(place / "work", place / "last.log")
+                if child is None:
+                    return opened(session)
+                status = ended(child)
+                self.check_said(status, text_of(place / "last.log"), str(place), (0,))
+                if status == 0:
+                    self.check_history(place)
+                self.check_files(place, str(place))
+                self.check_orphans(str(place))
+                self.clean(place)
+            return report(done)
+
+        Session.open_run_directory = serve
+        try:
+            status = main(words)
+        except BaseException:
+            traceback.print_exc()
+            status = 70
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if self.is_server:
+            self.count("refused")
+            self.check_said(status, text_of(place / "server.log"), str(place), (2,))
+            report()
+        os._exit(status)
+
+    def clean(self, place):
+        """Take back what was done to the place of an experiment."""
+        subprocess.run(["umount", "-q", str(place / "work")], capture_output=True)
+
+    def kill(self, place, seconds, attempt):
+        """Attempts that are killed or stopped at random moments and places."""
+        for number in range(self.draw.randint(6, 16)):
+            if (place / "work" / "runs" / "soak" / "it" / "figures" / "curves.svg").exists():
+                return
+            sent = self.draw.choice([signal.SIGKILL] * 8 + [signal.SIGTERM, signal.SIGINT])
+            at_place, log = self.draw.random() < 0.6, place / f"{number}.log"
+            module, name, most = self.draw.choice(PLACES)
+            point = (module, name, self.draw.randint(1, most), self.draw.choice(["before", "after"]))
+            child = attempt(place / "work", log, (lambda point=point: arm(*point)) if at_place else lambda: None)
+            if child and not at_place:
+                time.sleep(self.draw.uniform(0, 0.8 * seconds))
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(fork.pid, number)
-            status = fork.wait()
-            if status == -signal.SIGKILL:
-                killed += 1
-                self.count("killed at a place" if at_place else "killed at a moment")
-            else:
+                    os.kill(child, sent)
+
+            def judge(status, at_place=at_place, log=log, point=point, sent=sent):
+                if status == -signal.SIGKILL:
+                    self.count("killed at a place" if at_place else "killed at a moment")
+                    return 1
                 self.count("stopped" if status in ENDED else "ended by itself")
-                stopped = {0, 1, 130, -signal.SIGTERM, -signal.SIGINT, *ENDED}
-                self.check_said(status, fork.said(), f"{place} {attempt} {point if at_place else number.name}", stopped)
-            self.check_orphans(str(place))
-        self.resumed(place, words, quiet, place / "work")
-        self.check_files(place, str(place))
-        self.count("fits")
-        if len(self.findings) == before:
-            shutil.rmtree(place)
-        return killed
+                stopped = {0, 130, -signal.SIGTERM, -signal.SIGINT, *ENDED}
+                self.check_said(status, text_of(log), f"{log} {point if at_place else sent.name}", stopped)
+                return 0
 
-    def disks(self):
-        """One fit on a disk that fills up, cannot be written, or whose files cannot grow."""
-        place, config = self.place("disks"), experiments.experiment(self.draw)
-        words, quiet, _, status = self.quiet(place, config)
-        if status != 0:
-            self.count("refused")
-            shutil.rmtree(place)
-            return 0
-        before = len(self.findings)
-        work = place / "work"
+            yield child, judge
+
+    def spoil_disk(self, place, seconds, attempt):
+        """Attempts on a disk that fills up, cannot be written, or whose files cannot grow."""
+        work, config = place / "work", text_of(place / "work" / "config.yaml")
         kind = self.draw.choice(["file size", "full", "read-only"])
-        mounted = False
         if kind != "file size":
-            size = self.draw.choice([64, 128, 256, 512, 1024])
+            size = self.draw.choice([32, 64, 128, 256, 512, 1024])
             mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(work)]
-            mounted = subprocess.run(mount, capture_output=True).returncode == 0
-            kind = kind if mounted else "file size"
-            (work / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
-        limit = self.draw.choice([0, 300, 1000, 4000, 10_000, 20_000, 40_000, 100_000])
-
-        def limited():
-            if kind == "file size":
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            kind = kind if subprocess.run(mount, capture_output=True).returncode == 0 else "file size"
+            (work / "config.yaml").write_text(config)
+        limit = self.draw.choice([1000, 2000, 4000, 10_000, 20_000, 40_000, 100_000])
 
         def remount(how):
-            subprocess.run(["mount", "-o", f"remount,{how}", str(work)], check=True, capture_output=True)
+            return subprocess.run(["mount", "-o", f"remount,{how}", str(work)], capture_output=True).returncode
 
-        # The log grows too: it is on another disk, but the limit is the process's.
-        for attempt in range(self.draw.randint(1, 3)):
-            if kind == "read-only" and attempt:
+        for number in range(self.draw.randint(1, 3)):
+            log = place / f"{number}.log"
+            if kind == "read-only" and number:
                 remount("ro")
-            fork = Fork(words, work, place / f"{attempt}.log", limited)
-            if kind == "read-only" and attempt == 0:
-                time.sleep(self.draw.uniform(0, 0.5))
-                with contextlib.suppress(subprocess.CalledProcessError):
-                    remount("ro")
-            status = fork.wait()
-            self.count(kind)
-            if kind != "file size" or limit >= 1000:
-                self.check_said(status, fork.said(), f"{place} {kind} {limit}", (0, 1, 2))
-            if kind == "read-only":
-                remount("rw")
-        if mounted:
+            child = attempt(
+                work, log, lambda: kind == "file size" and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            )
+            if child and kind == "read-only" and not number:
+                time.sleep(self.draw.uniform(0, 0.8 * seconds))
+                until = time.monotonic() + 5
+                while remount("ro") and time.monotonic() < until:  # busy while a file is being written
+                    time.sleep(0.01)
+
+            def judge(status, log=log):
+                self.count(f"{kind}: {'fails' if status else 'succeeds'}")
+                self.check_said(status, text_of(log), f"{log} {kind} {limit}", (0, 1, 2))
+                if kind == "read-only":
+                    remount("rw")
+                return 1
+
+            yield child, judge
+        if kind != "file size":
             remount("rw,size=64m")
-        self.resumed(place, words, quiet, work)
-        self.check_files(place, str(place))
-        if mounted:
-            subprocess.run(["umount", str(work)], check=True)
-        if len(self.findings) == before:
-            shutil.rmtree(place)
-        return 1
 
     def settings(self, most):
         """Wrong settings, tried in one forked process; returns how many."""
@@ -347,6 +377,18 @@ def children():
     return found
 
 
+def be_reaper():
+    """Have orphans become children of this process, which sees them."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def print_to(log):
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
 class TooSlow(BaseException):
     """A setting that is checked for too long."""
 
@@ -364,16 +406,7 @@ def _try(cases, work, results):
     def run_nothing(self, subcommand):
         self.discard_run_directory()
 
-    made = []
-
-    def setup_once(self, *arguments):
-        # Making a parser takes as long as everything else.
-        if not made:
-            setup_parser(self, *arguments)
-            made.append({name: vars(self)[name] for name in PARSERS})
-        vars(self).update(made[0])
-
-    Session.run_subcommand, setup_parser, Session.setup_parser = run_nothing, Session.setup_parser, setup_once
+    Session.run_subcommand = run_nothing
     with results.open("a") as file:
         for config, words in cases:
             with contextlib.suppress(yaml.YAMLError):
@@ -385,8 +418,6 @@ def _try(cases, work, results):
                 try:
                     status = main(["fit", "--config", "config.yaml", *words])
                 except BaseException:
-                    import traceback
-
                     traceback.print_exc()
                 signal.alarm(0)
             if status == 0 and {"--print_config", "--explain", "--help"} & set(words):
@@ -399,15 +430,41 @@ def _try(cases, work, results):
             file.flush()
 
 
+def make_parser_once():
+    """Have every command use the parser of the first one: making it takes as long as everything else."""
+    made, setup_parser = [], Session.setup_parser
+
+    def setup_once(self, *arguments):
+        if not made:
+            setup_parser(self, *arguments)
+            made.append({name: vars(self)[name] for name in PARSERS})
+        vars(self).update(made[0])
+
+    Session.setup_parser = setup_once
+
+
+def warm_up(folder):
+    """Train two fits in this process, so that the forked ones find everything imported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw, quiet = random.Random(0), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        for _ in range(2):
+            Path("config.yaml").write_text(yaml.safe_dump(experiments.experiment(draw)), encoding="utf-8")
+            main(["fit", "--config", "config.yaml"])
+    shutil.rmtree(folder)
+
+
 def soak(kind, count, folder, seed=0, seconds=float("inf")):
     """Run until so many kills, disks or settings were tried, or so many seconds have passed; returns a summary."""
     torch.set_num_threads(1)
+    make_parser_once()
+    warm_up(Path(folder).absolute() / f"warm-{os.getpid()}")
     work, done, began = Soak(Path(folder).absolute(), seed), 0, time.monotonic()
     while done < count and time.monotonic() - began < seconds:
         if kind == "kills":
-            done += work.kills(count - done)
+            done += work.experiment(kind, work.kill)
         elif kind == "disks":
-            done += work.disks()
+            done += work.experiment(kind, work.spoil_disk)
         else:
             done += work.settings(min(count - done, 250))
     found = {what: work.findings.count(what) for what in set(work.findings)}

@@ -254,6 +254,12 @@ def test_the_fits_of_a_sweep_end_with_it_also_when_it_is_killed(tiny, tmp_path):
     assert all(path.stat().st_mtime_ns > written for path, written in before.items()), "they have saved"
 
 
+def test_a_callback_that_needs_a_logger_is_refused_without_one(svl, tiny, tmp_path):
+    told = svl(tmp_path, *tiny, "--trainer.callbacks", "[lightning.pytorch.callbacks.LearningRateMonitor]")
+    assert one_line(told, "trainer.callbacks") and "no logger" in told.err
+    assert not (tmp_path / "runs").exists()
+
+
 # What a machine has -----------------------------------------------------------------------------------------
 
 
