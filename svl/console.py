@@ -13,6 +13,12 @@ _UNBOUNDED = 10_000
 """Columns of a pipe or a file, which folds nothing."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command what happens when nobody reads any more; rich would end the process."""
+        raise BrokenPipeError
+
+
 def console(to_errors: bool = False) -> Console:
     """The console of standard output, or of standard error.
 
@@ -21,7 +27,7 @@ def console(to_errors: bool = False) -> Console:
     """
     stream = sys.stderr if to_errors else sys.stdout
     width = None if stream.isatty() else _UNBOUNDED
-    return Console(stderr=to_errors, markup=False, emoji=False, highlight=False, width=width)
+    return _Console(stderr=to_errors, markup=False, emoji=False, highlight=False, width=width)
 
 
 def plain(cells: Iterable[str]) -> list[Text]:

@@ -74,7 +74,7 @@ def test_every_text_has_its_encoding_and_every_console_is_made_in_one_place():
             is_text = name_of(call) in ("read_text", "write_text") or (name_of(call) == "open" and not is_binary)
             is_text &= ast.unparse(call.func) != "os.open"
             is_text |= ast.unparse(call.func).startswith("subprocess.") and "text" in keywords
-            is_elsewhere = name_of(call) == "Console" and path.name != "console.py"
+            is_elsewhere = name_of(call) in ("Console", "_Console") and path.name != "console.py"
             if (is_text and not keywords & {"encoding", "errors"}) or is_elsewhere:
                 wrong.append(f"{path}: {ast.unparse(call)}")
         wrong += [f"{path}: rich.markup"] * ("rich.markup" in path.read_text(encoding="utf-8"))

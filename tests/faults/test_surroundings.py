@@ -153,6 +153,39 @@ def test_a_cache_of_torch_that_cannot_be_written_is_a_line(tiny, tmp_path, compi
     assert (done.returncode, done.stderr) == (0, expected)
 
 
+COMPILER = """#!/bin/sh
+case "$*" in
+  *--version*) echo "a slow compiler"; exit 0 ;;
+  *empty.cpp*) exit 0 ;;
+esac
+echo $$ > "$COMPILING"
+sleep 300
+"""
+
+
+@pytest.mark.slow
+def test_a_long_build_is_announced_and_a_signal_ends_it(tiny, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(COMPILER)
+    compiler.chmod(0o755)
+    more = {"CXX": str(compiler), "COMPILING": str(tmp_path / "pid"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "svl", *tiny, "--model.compile", "always"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    fit = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, **more}, **streams)
+    until = time.monotonic() + 120
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(2)
+    began = time.monotonic()
+    fit.send_signal(signal.SIGTERM)
+    _, said = fit.communicate(timeout=60)
+    assert fit.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM), said
+    assert time.monotonic() - began < 30
+    assert said.startswith("svl: building ") and "Traceback" not in said
+    assert not is_alive((tmp_path / "pid").read_text().strip())
+    assert not list((tmp_path / "cache").rglob("*.so")) and not list(tmp_path.glob("runs/tiny/*"))
+
+
 # File systems -----------------------------------------------------------------------------------------------
 
 
