@@ -32,16 +32,19 @@ def print_stopped(trainer: pl.Trainer, checkpoint: Checkpoint, path: Path) -> No
         checkpoint: the callback that received the signal, if a signal stopped the fit.
         path: the run directory.
     """
-    step, received = trainer.global_step, checkpoint.received
+    step, received, place = trainer.global_step, checkpoint.received, path / CHECKPOINT
     cause = received.name if received else _stopped_by(trainer)
-    print(f"stopped at step {step:,} of {trainer.max_steps:,} by {cause};", end=" ")
-    if received and not (path / CHECKPOINT).exists():
-        print("there is no checkpoint yet: give the same command again")
-        return
-    saved = torch.load(path / CHECKPOINT, weights_only=True)["global_step"] if received else step
-    print(f"to resume from step {saved:,}, give the same command with --ckpt_path {path / CHECKPOINT}")
-    if received:
-        print(path)
+    if not received or place.exists():
+        saved = torch.load(place, weights_only=True)["global_step"] if received else step
+        resume = f"to resume from step {saved:,}, give the same command with --ckpt_path {place}"
+    else:
+        resume = "there is no checkpoint yet: give the same command again"
+    try:
+        print(f"stopped at step {step:,} of {trainer.max_steps:,} by {cause}; {resume}")
+        if received and place.exists():
+            print(path, flush=True)
+    except BrokenPipeError:
+        drop_output()
 
 
 def explain_failure(error: BaseException, path: Path, is_trained: bool) -> None:

@@ -287,6 +287,25 @@ def test_the_fits_of_a_sweep_end_with_it_also_when_it_is_killed(tiny, tmp_path):
     assert all(path.stat().st_mtime_ns > written for path, written in before.items()), "they have saved"
 
 
+@pytest.mark.slow
+def test_the_processes_of_a_fit_on_two_devices_end_when_the_first_is_killed(tiny, tmp_path):
+    several = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.max_steps", "1000000"]
+    command = [sys.executable, "-m", "svl", *tiny, *several]
+    with (tmp_path / "log").open("wb") as log:
+        fit = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    until = time.monotonic() + 150
+    while not list(tmp_path.glob("runs/tiny/*/checkpoints/last.ckpt")) and time.monotonic() < until:
+        time.sleep(0.1)
+    others = children_of(fit.pid)
+    assert others, (tmp_path / "log").read_text()
+    os.kill(fit.pid, signal.SIGKILL)
+    fit.wait()
+    until = time.monotonic() + 60
+    while any(map(is_alive, others)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not any(map(is_alive, others))
+
+
 def test_a_callback_that_needs_a_logger_is_refused_without_one(svl, tiny, tmp_path):
     told = svl(tmp_path, *tiny, "--trainer.callbacks", "[lightning.pytorch.callbacks.LearningRateMonitor]")
     assert one_line(told, "trainer.callbacks") and "no logger" in told.err
@@ -383,6 +402,13 @@ def test_a_network_that_changes_its_inputs_is_measured_on_the_same_ones_each_tim
         histories.append(pd.read_parquet(told.path / "history.parquet"))
     pd.testing.assert_frame_equal(*histories)
     assert np.ptp(histories[0]["val/loss"]) > 0
+
+
+def test_a_path_with_the_home_of_nobody_is_a_file_that_is_not_there(svl, tiny, tmp_path):
+    data = [tiny[0], "--data", "Subset", "--data.task", "Text", "--data.task.paths", "[~nobody-of-that-name/texts]"]
+    assert one_line(svl(tmp_path, *data, "--wandb.mode", "disabled"), "data.task.paths")
+    data = [tiny[0], "--data", "Subset", "--data.task", "Dataset", "--data.task.dataset", "~nobody-of-that-name/a.npz"]
+    assert one_line(svl(tmp_path, *data, "--wandb.mode", "disabled"), "data.task.dataset")
 
 
 # W&B --------------------------------------------------------------------------------------------------------
