@@ -18,9 +18,9 @@ from svl import limits
 from svl.console import console
 from svl.processes import environment
 from svl.results.arm_label import short_names
-from svl.results.quantity import setting
 from svl.signals import SIGNALS, handled_by
 from svl.sweeps.manifest import Manifest, Row
+from svl.sweeps.status import shown_value
 
 LOGS = "logs"
 _PAUSE = 0.1
@@ -116,7 +116,9 @@ def _device(slot: int) -> dict[str, str]:
 
 def _line(worker: _Worker, status: int) -> str:
     settings = worker.row.settings or {}
-    named = ", ".join(f"{n}={setting(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True))
+    named = ", ".join(
+        f"{n}={shown_value(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True)
+    )
     outcome = "done" if status == 0 else "stopped" if status in {128 + number for number in SIGNALS} else "FAILED"
     seconds = time.monotonic() - worker.began
     return f"{worker.row.number:>4} {outcome:8} {seconds:7.1f} s  {named}" + (f"  {worker.log.name}" if status else "")

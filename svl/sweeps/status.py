@@ -71,10 +71,15 @@ def table(standings: list[Standing]) -> Table:
         shown.add_column(Text(name), overflow="fold")
     for standing in standings:
         row = standing.row
-        values = [setting((row.settings or {}).get(name, "")) for name in names]
+        values = [shown_value((row.settings or {}).get(name, "")) for name in names]
         run = Path(row.run).name if row.run else ""
         shown.add_row(*plain((str(row.number), *values, standing.state, run, standing.note)))
     return shown
+
+
+def shown_value(value: Any) -> str:
+    """A setting's value as in a sweep file."""
+    return "null" if value is None else setting(value)
 
 
 def results(manifest: Manifest, standings: list[Standing]) -> Table:
@@ -87,7 +92,7 @@ def results(manifest: Manifest, standings: list[Standing]) -> Table:
         shown.add_column(Text(title), overflow="fold")
     for row in (standing.row for standing in done):
         run = Path(str(row.run))
-        values = [setting((row.settings or {}).get(name, "")) for name in names]
+        values = [shown_value((row.settings or {}).get(name, "")) for name in names]
         outcome = significant(_values(run)[metric]) if metric else _times(run)
         shown.add_row(*plain((str(row.number), *values, outcome, run.name)))
     return shown
