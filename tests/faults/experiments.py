@@ -119,8 +119,8 @@ def experiment(draw: random.Random) -> dict:
         "data": data,
         "model": model,
         "trainer": {
-            "max_steps": draw.randint(15, 60),
-            "log_every_n_steps": draw.choice([3, 5, 20]),
+            "max_steps": draw.randint(8, 30),
+            "log_every_n_steps": draw.choice([2, 3, 5]),
             "callbacks": [of(part, CALLBACKS.get(part, {})) for part in [*callbacks, *more]],
             "enable_progress_bar": False,
         },

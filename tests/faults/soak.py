@@ -101,6 +101,11 @@ class Soak:
             json.dumps({"finding": what, "number": self.number, "seed": self.seed, **details}, default=str), flush=True
         )
 
+    def summary(self, kind, done, began):
+        found = {what: self.findings.count(what) for what in set(self.findings)}
+        counts = {"seconds": round(time.monotonic() - began, 1), **self.counts}
+        return {"kind": kind, "done": done, **counts, "findings": found}
+
     def place(self, kind):
         self.number += 1
         place = self.folder / f"{kind}-{self.seed}-{self.number}"
@@ -258,11 +263,11 @@ class Soak:
 
     def kill(self, place, seconds, attempt):
         """Attempts that are killed or stopped at random moments and places."""
-        for number in range(self.draw.randint(6, 16)):
+        for number in range(self.draw.randint(8, 24)):
             if (place / "work" / "runs" / "soak" / "it" / "figures" / "curves.svg").exists():
                 return
             sent = self.draw.choice([signal.SIGKILL] * 8 + [signal.SIGTERM, signal.SIGINT])
-            at_place, log = self.draw.random() < 0.6, place / f"{number}.log"
+            at_place, log = self.draw.random() < 0.8, place / f"{number}.log"
             module, name, most = self.draw.choice(PLACES)
             point = (module, name, self.draw.randint(1, most), self.draw.choice(["before", "after"]))
             child = attempt(place / "work", log, (lambda point=point: arm(*point)) if at_place else lambda: None)
@@ -466,9 +471,9 @@ def soak(kind, count, folder, seed=0, seconds=float("inf")):
         elif kind == "disks":
             done += work.experiment(kind, work.spoil_disk)
         else:
-            done += work.settings(min(count - done, 250))
-    found = {what: work.findings.count(what) for what in set(work.findings)}
-    return {"kind": kind, "done": done, "seconds": round(time.monotonic() - began, 1), **work.counts, "findings": found}
+            done += work.settings(min(count - done, 100))
+        print(json.dumps(work.summary(kind, done, began)), file=sys.stderr, flush=True)
+    return work.summary(kind, done, began)
 
 
 if __name__ == "__main__":
