@@ -112,13 +112,17 @@ def tracker(
         if mode == "auto":
             mode = "online" if wandb.login(prompt=False) else "offline"
         experiment = wandb.init(mode=mode, **options)
-    except wandb.errors.Error as error:
+    except Exception as error:  # of W&B, of its service, or of the disk
         reason = " ".join(str(error).split())
         print(f"W&B: {reason}; this run is kept offline: upload it later with wandb sync", file=sys.stderr)
         # W&B's own process is still busy with the first attempt and holds the id.
         wandb.teardown()
         wandb.setup(wandb.Settings(silent=True))
-        experiment = wandb.init(mode="offline", **options)
+        try:
+            experiment = wandb.init(mode="offline", **options)
+        except Exception as again:
+            print(f"W&B: {' '.join(str(again).split())}; this fit has no W&B run", file=sys.stderr)
+            return None
     if experiment.sweep_id:
         agents = {"id": experiment.id, "project": experiment.project, "entity": experiment.entity or None}
         given.write_text(json.dumps(agents), encoding="utf-8")

@@ -72,6 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be allocated, on a CPU or a GPU."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
+
+
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, end="")
@@ -110,6 +116,13 @@ def _run(arguments: list[str]) -> int:
         return request.code if isinstance(request.code, int) else int(request.code is not None)
     except Exception as error:
         text = None if isinstance(error, BrokenPipeError) else own_traceback(error)
+        if text is None and _is_out_of_memory(error):
+            advice = "a smaller data.batch_size, model.block_size or replicas.seeds takes less"
+            print(
+                f"svl: error: out of memory: {(str(error).splitlines() or ['no more can be had'])[0][:200]}; {advice}",
+                file=sys.stderr,
+            )
+            return 1
         if text is None:
             raise
         print(f"{text}svl: error: {place_of(error)}", file=sys.stderr)
