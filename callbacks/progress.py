@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from callbacks.history import History
+from svl.console import console, say
 from svl.results.arm_label import short_names
 from svl.results.quantity import quantity, setting
 
@@ -56,7 +58,7 @@ class Progress(pl.callbacks.ProgressBar):
             columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
             left = (TextColumn("and"), TimeRemainingColumn(), TextColumn("left"))
             # Rich would otherwise take over standard output, which belongs to the program.
-            self._bar = _Bar(*columns, *left, console=Console(stderr=True), redirect_stdout=False, expand=True)
+            self._bar = _Bar(*columns, *left, console=console(to_errors=True), redirect_stdout=False, expand=True)
             self._bar.status = "preparing"
             self._bar.start()
             self._task = self._bar.add_task("", total=trainer.max_steps, start=False)
@@ -87,7 +89,7 @@ class Progress(pl.callbacks.ProgressBar):
             seconds = (time.monotonic() - moment) / (trainer.global_step - step)
             left = timedelta(seconds=round(seconds * (trainer.max_steps - trainer.global_step)))
             where = f"step {trainer.global_step:,} of {trainer.max_steps:,}, {left} left"
-            print(f"{where}: {self._status(module)}", file=sys.stderr, flush=True)
+            say(f"{where}: {self._status(module)}")
         self._tenth = tenth
 
     def _status(self, module: Any) -> str:
@@ -107,8 +109,9 @@ class Progress(pl.callbacks.ProgressBar):
 
     def _stop(self) -> None:
         if self._bar:
-            self._bar.stop()
-            self._bar = None
+            bar, self._bar = self._bar, None
+            with suppress(OSError):  # a terminal that is gone
+                bar.stop()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

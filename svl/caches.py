@@ -5,10 +5,16 @@ Code from such a folder is run, so that a folder counts only if it belongs to th
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+_TORCH = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def folders(name: str) -> Iterator[Path]:
@@ -28,6 +34,40 @@ def folders(name: str) -> Iterator[Path]:
                 yield folder
         except OSError:
             continue
+
+
+def settle_torch() -> None:
+    """Give torch's compiler a folder that can be written, before torch is imported, which makes it.
+
+    It is the one that ``TORCHINDUCTOR_CACHE_DIR`` names, or torch's own if that belongs to this user; else one of
+    :func:`folders`, which is said in a line. Where there is none, compiling fails later, and steps are not compiled.
+    """
+    given = os.environ.get(_TORCH)
+    reason = ""
+    try:
+        first = Path(given or Path(tempfile.gettempdir(), f"torchinductor_{_user()}"))
+        first.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=first):
+            if given or is_private(first):
+                return
+        reason = f"{first} belongs to others"
+    except OSError as error:
+        reason = f"{error.filename or error}: {error.strerror}" if error.strerror else str(error)
+    for folder in folders("torch"):
+        with suppress(OSError), tempfile.TemporaryFile(dir=folder):
+            os.environ[_TORCH] = str(folder)
+            print(f"svl: torch keeps what it compiles in {folder} ({reason})", file=sys.stderr)
+            return
+    os.environ[_TORCH] = os.sep
+
+
+def _user() -> str:
+    """The user's name as torch has it in the name of its folder."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, ModuleNotFoundError, OSError):
+        name = f"uid_{os.getuid()}" if hasattr(os, "getuid") else "unknown_user"
+    return re.sub(r'[\\/:*?"<>|]', "_", name)
 
 
 def is_private(folder: Path) -> bool:
@@ -53,5 +93,6 @@ def _places(name: str) -> Iterator[Path]:
     if home.is_absolute():
         yield home / ".cache" / "svl" / name
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    # Directly in the directory, where the system lets nobody rename what belongs to others.
-    yield Path(tempfile.gettempdir()) / f"svl-{name}-{user}"
+    with suppress(FileNotFoundError):  # no directory for temporary files can be written
+        # Directly in the directory, where the system lets nobody rename what belongs to others.
+        yield Path(tempfile.gettempdir()) / f"svl-{name}-{user}"

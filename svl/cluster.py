@@ -115,6 +115,6 @@ def _array_size() -> int:
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SettingError("slurm", command[0], f"a machine that can reach SLURM ({error})") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rich.console import Console
 from rich.text import Text
@@ -13,11 +13,10 @@ _UNBOUNDED = 10_000
 """Columns of a pipe or a file, which folds nothing."""
 
 
-def write_all_characters() -> None:
-    """Have standard output and standard error replace the characters that their encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command what happens when nobody reads any more; rich would end the process."""
+        raise BrokenPipeError
 
 
 def console(to_errors: bool = False) -> Console:
@@ -28,7 +27,7 @@ def console(to_errors: bool = False) -> Console:
     """
     stream = sys.stderr if to_errors else sys.stdout
     width = None if stream.isatty() else _UNBOUNDED
-    return Console(stderr=to_errors, markup=False, emoji=False, highlight=False, width=width)
+    return _Console(stderr=to_errors, markup=False, emoji=False, highlight=False, width=width)
 
 
 def plain(cells: Iterable[str]) -> list[Text]:
@@ -37,5 +36,6 @@ def plain(cells: Iterable[str]) -> list[Text]:
 
 
 def say(line: str) -> None:
-    """Print one line on standard error, at once."""
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    """Print one line on standard error, at once; where nobody reads it any more, nothing happens."""
+    with suppress(OSError, ValueError):
+        print(" ".join(line.split()), file=sys.stderr, flush=True)

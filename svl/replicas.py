@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from svl import random
+from svl import limits, random
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest, within
 from svl.results.arm_label import arm_label
+
+_BYTES = 1000
+"""What every replica takes at least, whatever is trained: its settings, its rows in the history."""
 
 
 class Replicas:
@@ -58,6 +62,10 @@ class Replicas:
                 raise SettingError(f"vary.{key}", values, "a list of one or more values")
             if any(a == b for a, b in itertools.combinations(values, 2)):
                 raise SettingError(f"vary.{key}", values, "values that differ from each other")
+        count = len(arms) if arms else math.prod(map(len, self.vary.values()))
+        memory = limits.memory()
+        if memory is not None and count * seeds * _BYTES > memory:
+            raise SettingError("seeds", seeds, f"fewer: {count * seeds:,} replicas do not fit in memory")
         product = itertools.product(*self.vary.values())
         named = [{key: arm[key] for key in self.vary} for arm in (arms or {}).values()]
         self.arms: list[dict[str, Any]] = named or [dict(zip(self.vary, values, strict=True)) for values in product]

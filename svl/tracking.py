@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import yaml
 from lightning.pytorch.loggers import WandbLogger
 
+from svl.errors import SettingError
 from svl.results import history, summary
 from svl.results.arm_label import arm_label
 from svl.results.arm_means import MEAN, SUCCESS, intervals
 from svl.results.arms import Arm, references
 from svl.results.quantity import setting
 from svl.results.run_directory import CONFIG, FIGURE, RunDirectory
+from svl.sweeps import agent
 
 _PATIENCE = 30.0
 """Seconds to wait for an unreachable server, once at the start and once at the end."""
@@ -62,8 +63,9 @@ def tracker(
     may have chosen it too. Under ``wandb agent`` the run is the agent's. An id that differs from the directory's name
     is stored in the directory, with the agent's project and team.
 
-    Where the mode is ``auto``, ``WANDB_MODE`` decides. If the server cannot be reached, the run is an offline one,
-    which ``wandb sync`` uploads later.
+    Where the mode is ``auto``, ``WANDB_MODE`` decides, else ``wandb disabled`` or ``wandb offline``; ``WANDB_PROJECT``,
+    ``WANDB_NAME``, ``WANDB_RUN_GROUP`` and ``WANDB_JOB_TYPE`` decide where svl has only a default. If the server cannot
+    be reached, the run is an offline one, which ``wandb sync`` uploads later.
 
     Args:
         run: the run directory; W&B writes its own files below it.
@@ -71,7 +73,7 @@ def tracker(
         arms: settings of each arm.
         metrics: names of all metrics that the fit measures.
     """
-    mode: Any = os.environ.get("WANDB_MODE", "auto") if tracking.mode == "auto" else tracking.mode
+    mode: Any = _mode(tracking)
     if mode == "disabled":
         return None
     import wandb
@@ -80,40 +82,50 @@ def tracker(
     settings = wandb.Settings(
         silent=True, console="off", init_timeout=_PATIENCE, finish_timeout=_PATIENCE, finish_timeout_raises=False
     )
-    swept = _swept()
-    wandb.setup(wandb.Settings(silent=True))
+    swept = agent.settings()
+    # Hidden from W&B, which would let them override the config.
+    os.environ.pop(agent.VARIABLE, None)
+    stored = wandb.setup(wandb.Settings(silent=True)).settings.mode
+    if mode == "auto" and stored != "online":
+        mode = stored  # by `wandb offline` or `wandb disabled`
+        if mode == "disabled":
+            return None
     given = run.path / _GIVEN
     if not run.is_dated and not given.exists():
         given.parent.mkdir(exist_ok=True)
-        given.write_text(json.dumps({"id": f"{run.id}-{secrets.token_hex(3)}"}))
+        given.write_text(json.dumps({"id": f"{run.id}-{secrets.token_hex(3)}"}), encoding="utf-8")
     options: dict[str, Any] = {
-        "name": f"{config['experiment']}/{run.id}",
+        "name": os.environ.get("WANDB_NAME") or f"{config['experiment']}/{run.id}",
         "id": run.id,
         "resume": "allow",
         "dir": str(run.path),
-        "project": tracking.project,
+        "project": _project(tracking),
         "entity": tracking.entity,
-        "group": config["experiment"],
-        "job_type": "fit",
+        "group": os.environ.get("WANDB_RUN_GROUP") or config["experiment"],
+        "job_type": os.environ.get("WANDB_JOB_TYPE") or "fit",
         # W&B's sweep panels look for the agent's dotted names; where one of them names a whole group, the config wins.
         "config": swept | config,
         "settings": settings,
-        **(json.loads(given.read_text()) if given.exists() else {}),
+        **(json.loads(given.read_text(encoding="utf-8")) if given.exists() else {}),
     }
     try:
         if mode == "auto":
             mode = "online" if wandb.login(prompt=False) else "offline"
         experiment = wandb.init(mode=mode, **options)
-    except wandb.errors.Error as error:
+    except Exception as error:  # of W&B, of its service, or of the disk
         reason = " ".join(str(error).split())
         print(f"W&B: {reason}; this run is kept offline: upload it later with wandb sync", file=sys.stderr)
         # W&B's own process is still busy with the first attempt and holds the id.
         wandb.teardown()
         wandb.setup(wandb.Settings(silent=True))
-        experiment = wandb.init(mode="offline", **options)
+        try:
+            experiment = wandb.init(mode="offline", **options)
+        except Exception as again:
+            print(f"W&B: {' '.join(str(again).split())}; this fit has no W&B run", file=sys.stderr)
+            return None
     if experiment.sweep_id:
         agents = {"id": experiment.id, "project": experiment.project, "entity": experiment.entity or None}
-        given.write_text(json.dumps(agents))
+        given.write_text(json.dumps(agents), encoding="utf-8")
     logged = experiment.summary.get("step", -1)
     experiment.define_metric("step")
     experiment.define_metric("samples")
@@ -125,6 +137,49 @@ def tracker(
     with _uploading(run, "the table of arms"):
         experiment.log({"arms": _table(arms)})
     return _Logger(experiment, logged)
+
+
+def check(tracking: Tracking) -> None:
+    """Refuse what W&B would refuse, in its settings or its environment variables; an empty variable is an unset one.
+
+    Raises:
+        SettingError: naming the setting or the variable.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
+        del os.environ[name]
+    if _mode(tracking) == "disabled":
+        return
+    import wandb
+
+    settings = wandb.Settings()
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        with _refusing(name, os.environ[name]):
+            settings.update_from_env_vars({name: os.environ[name]})
+    for name in ("project", "entity"):
+        value = getattr(tracking, name)
+        with _refusing(f"wandb.{name}", value):
+            settings.update_from_dict({name: value})
+
+
+@contextmanager
+def _refusing(key: str, value: Any) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of pydantic or of W&B
+        errors = getattr(error, "errors", None)
+        reason = errors()[0]["msg"] if callable(errors) else str(error)
+        raise SettingError(key, value, f"what W&B accepts ({' '.join(reason.split())})") from None
+
+
+def _mode(tracking: Tracking) -> str:
+    """The mode by setting and environment, in today's words for it."""
+    given = os.environ.get("WANDB_MODE") if tracking.mode == "auto" else tracking.mode
+    return {"dryrun": "offline", "run": "online"}.get(given or "auto", given or "auto")
+
+
+def _project(tracking: Tracking) -> str:
+    is_default = tracking.project == Tracking.project
+    return (os.environ.get("WANDB_PROJECT") if is_default else None) or tracking.project
 
 
 class _Logger(WandbLogger):
@@ -144,13 +199,6 @@ class _Logger(WandbLogger):
             super().log_metrics(metrics, step)
 
 
-def _swept() -> dict[str, Any]:
-    """The settings of ``wandb agent`` by dotted name; hidden from W&B, which would let them override the config."""
-    path = os.environ.pop("WANDB_SWEEP_PARAM_PATH", None)
-    entries = yaml.safe_load(Path(path).read_text()) if path else {}
-    return {key: entry["value"] for key, entry in entries.items() if isinstance(entry, dict)}
-
-
 def upload(experiment: Any, run: RunDirectory) -> None:
     """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact."""
     import wandb
@@ -161,6 +209,12 @@ def upload(experiment: Any, run: RunDirectory) -> None:
         for name in (history.TABLE, summary.SUMMARY, CONFIG):
             artifact.add_file(str((run.path / name).resolve()))
         experiment.log_artifact(artifact)
+
+
+def close(experiment: Any, run: RunDirectory, is_trained: bool) -> None:
+    """End the W&B run; what W&B fails to do then is one line, and changes nothing in the fit."""
+    with _uploading(run, "what W&B had not received"):
+        experiment.finish(exit_code=int(not is_trained))
 
 
 def _table(arms: Sequence[Mapping[str, Any]]) -> Any:

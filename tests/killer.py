@@ -75,21 +75,26 @@ def ended(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-moments, words = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-generator, statuses = random.Random(0), []
-quiet = fit(words, "log", folder="quiet")
-for attempt, moment in enumerate(moments):
-    resumed = words + (["--ckpt_path", "last"] if attempt else [])
-    if isinstance(moment, int):
-        before = checkpoint()
-        child = fit(resumed, f"log{attempt}")
-        first = next_checkpoint(child, before)
-        second = next_checkpoint(child, first)
-        time.sleep(generator.uniform(0, (second - first) / 1e9))
-        os.kill(child, moment)
-    else:
-        child = fit(resumed, f"log{attempt}", moment)
-    statuses.append(ended(child))
-statuses.append(ended(fit([*words, "--ckpt_path", "last"], "log")))
-statuses.append(ended(quiet))
-print(json.dumps(statuses))
+def run_all():
+    moments, words = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+    generator, statuses = random.Random(0), []
+    quiet = fit(words, "log", folder="quiet")
+    for attempt, moment in enumerate(moments):
+        resumed = words + (["--ckpt_path", "last"] if attempt else [])
+        if isinstance(moment, int):
+            before = checkpoint()
+            child = fit(resumed, f"log{attempt}")
+            first = next_checkpoint(child, before)
+            second = next_checkpoint(child, first)
+            time.sleep(generator.uniform(0, (second - first) / 1e9))
+            os.kill(child, moment)
+        else:
+            child = fit(resumed, f"log{attempt}", moment)
+        statuses.append(ended(child))
+    statuses.append(ended(fit([*words, "--ckpt_path", "last"], "log")))
+    statuses.append(ended(quiet))
+    print(json.dumps(statuses))
+
+
+if __name__ == "__main__":
+    run_all()

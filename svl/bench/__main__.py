@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from svl.bench import engines, instructions, overhead, population, scale, share, startup, transformer
 from svl.bench.section import Section
+from svl.console import console
 
 ROUNDS = 7
 PAGE = Path("docs") / "benchmark.md"
@@ -29,13 +29,13 @@ MEASUREMENTS = (
 
 def main() -> None:
     """Run all benchmarks, one after another."""
-    console, sections = Console(), []
+    sections = []
     for measure in MEASUREMENTS:
         for section in measure(ROUNDS):
-            console.print(section.table())
+            console().print(section.table())
             sections.append(section)
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(sections))
+    PAGE.write_text(page(sections), encoding="utf-8")
     print(f"written to {PAGE}")
 
 
@@ -59,7 +59,7 @@ replica-steps a second on one H200; it is checked in Triton's interpreter, compi
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -49,7 +49,7 @@ of the C++ routes built for each instruction set that this machine runs (`-march
 def supported() -> list[str]:
     """The levels that this machine runs; none where it does not say so."""
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     flags = set(next((line.split(":")[1] for line in lines if line.startswith("flags")), "").split())
     return [level for level, needs in LEVELS.items() if needs <= flags] if flags else []
 

@@ -184,5 +184,5 @@ def _memory(run: _Step) -> int | None:
 
 def _resident() -> int:
     """Resident bytes, counted page by page: the error of ``/proc/self/status`` can exceed the memory of a step."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1])

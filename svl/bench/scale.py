@@ -82,7 +82,7 @@ def peak(size: int) -> float:
     status = Path("/proc/self/status")
     if status.exists():
         # The peak that the resource module reports is inherited from the parent process.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from svl.console import plain
+
 
 @dataclass(frozen=True)
 class Section:
@@ -35,7 +37,7 @@ class Section:
         """The table for the terminal."""
         table = Table(*self.columns, title=self.title)
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*plain(row))
         return table
 
 

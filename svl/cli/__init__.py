@@ -7,6 +7,7 @@
 ``resuming``       what may change when a fit is resumed
 ``trainer``        the Lightning trainer that a session runs
 ``ending``         what is printed and written when a fit ends
+``streams``        standard output and standard error: odd terminals, readers that have gone
 ``settings``       settings of a fit as a whole: the trainer's options and the target
 ``checks``         checks of a whole experiment before any file is written
 ``arguments``      the command line before jsonargparse parses it: configs read, varied settings merged

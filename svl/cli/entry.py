@@ -8,6 +8,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from svl.caches import settle_torch
+from svl.cli.streams import drop_output, replace_unknown_characters
+from svl.processes import end_with_parent
+
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
     "report": "svl.cli.report",
@@ -15,10 +19,11 @@ SUBCOMMANDS = {
     "sweep": "svl.cli.sweep",
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
+    "finish": "svl.cli.finish",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -28,6 +33,7 @@ subcommands:
              resume the last run:                svl fit --config configs/quickstart.yaml --ckpt_path last
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
+  finish     write the results of a run whose training is done once more
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
@@ -55,14 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; ``None`` for those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    replace_unknown_characters()
+    # Of a notebook's or another program's environment; matplotlib refuses a backend that it does not know.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The program that read the output, such as head, has ended. Python would fail once more at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 1
     return status
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be allocated, on a CPU or a GPU."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or "DefaultCPUAllocator" in str(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -72,6 +86,8 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         print(f"svl {version('svl')}")
         return 0
+    end_with_parent()
+    settle_torch()
     from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest
 
@@ -99,6 +115,13 @@ def _run(arguments: list[str]) -> int:
         return request.code if isinstance(request.code, int) else int(request.code is not None)
     except Exception as error:
         text = None if isinstance(error, BrokenPipeError) else own_traceback(error)
+        if text is None and _is_out_of_memory(error):
+            advice = "a smaller data.batch_size, model.block_size or replicas.seeds takes less"
+            print(
+                f"svl: error: out of memory: {(str(error).splitlines() or ['no more can be had'])[0][:200]}; {advice}",
+                file=sys.stderr,
+            )
+            return 1
         if text is None:
             raise
         print(f"{text}svl: error: {place_of(error)}", file=sys.stderr)

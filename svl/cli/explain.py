@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
 from rich.table import Table
 
 from svl import machine
 from svl.cli.session import Session
+from svl.cli.trainer import OneProcess
+from svl.console import console, plain
 from svl.training.estimate import Estimate, estimate
 from svl.training.plan import Plan
 from svl.training.routes.step_by_step import StepByStep
@@ -25,7 +26,8 @@ class Explainer(Session):
         """Check the whole experiment and make a trainer that only knows the device."""
         self.check()
         accelerator = self.settings.trainer.accelerator
-        return pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
+        options: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "plugins": [OneProcess()]}
+        return pl.Trainer(accelerator=accelerator, devices=1, **options)
 
     def run_subcommand(self, subcommand: str) -> None:
         """Print the plan and the estimate."""
@@ -36,8 +38,8 @@ class Explainer(Session):
         table.add_column()
         table.add_row("fit", f"{replicas:,} replicas ({len(stack.replicas.arms)} arms), {steps:,} steps")
         for row in [*_plan_rows(stack.engine.plan), *_rows(estimate(stack))]:
-            table.add_row(*row)
-        Console().print(table)
+            table.add_row(*plain(row))
+        console().print(table)
 
 
 def _plan_rows(plan: Plan) -> list[tuple[str, str]]:

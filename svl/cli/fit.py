@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import lightning.pytorch as pl
+import torch
 from jsonargparse import set_parsing_settings
 
+from svl import limits
 from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
 from svl.cli.objects import Objects
@@ -19,6 +22,7 @@ from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
+from svl.sweeps import agent
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
@@ -86,7 +90,9 @@ def resolve(words: list[str]) -> str:
 
 
 def _enter(kind: type[SessionKind], words: list[str], added: Sequence[pl.Callback] = ()) -> SessionKind:
-    prepared = arguments.prepare(words)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), limits.cores()))
+    prepared = arguments.prepare(agent.understood(words))
     # The task gives a network its vocabulary.
     with _process(prepared.words), supplied("vocabulary"):
         return kind(

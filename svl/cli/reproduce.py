@@ -34,11 +34,10 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--gallery_folder", type=Path, default=GALLERY, metavar="FOLDER", help=f"default: {GALLERY}")
     given = parser.parse_args(words)
     if given.list:
-        from rich.console import Console
-
+        from svl.console import console
         from svl.reproduction.listing import listing
 
-        Console().print(listing(Path(given.runs)))
+        console().print(listing(Path(given.runs)))
         return 0
     from svl.reproduction import gallery, paper_figure
 

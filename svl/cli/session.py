@@ -13,7 +13,6 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from rich.console import Console
 
 import callbacks
 import callbacks.history
@@ -26,16 +25,18 @@ from svl.cli.own_code import causes
 from svl.cli.places import in_full
 from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
-from svl.cli.trainer import is_on_several_devices, make_trainer
+from svl.cli.trainer import is_on_several_devices, make_trainer, train
 from svl.cli.trainer_arguments import check_arguments
 from svl.compat.lightning import checkpoint_intervals
 from svl.compat.lightning_cli import CommandLine
+from svl.console import console
 from svl.data.reuse import ReuseDataModule
-from svl.errors import SettingError, StorageError
+from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results.provenance import provenance
-from svl.results.run_directory import CHECKPOINT, CKPT_PATH, RunDirectory, check_name
-from svl.tracking import Tracking, tracker
+from svl.results.run_directory import CKPT_PATH, RunDirectory, check_name
+from svl.tracking import Tracking, close, tracker
+from svl.tracking import check as check_tracking
 from svl.training.replica_module import ReplicaModule
 from svl.training.team import rank
 
@@ -164,6 +165,8 @@ class Session(CommandLine):
         """
         settings, trainer = self.settings, self.settings.trainer
         checks.check_trainer(trainer)
+        if self.is_fit and trainer.logger is None:
+            check_tracking(settings.wandb)
         checks.check_experiment(settings.experiment)
         every, given = min(trainer.log_every_n_steps, trainer.max_steps), trainer.callbacks or []
         self.model.prepare(self.datamodule, trainer.max_steps, every, checkpoint_intervals(given))
@@ -221,7 +224,7 @@ class Session(CommandLine):
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run it; the run directory is closed whatever happens, and the SLURM job requeued if a signal ended it."""
-        # A signal that comes while the results are being written is too late to stop anything.
+        # A signal that comes while the results are written is too late to stop anything.
         catching = self.checkpoint.catching_signals() if self.is_fit else nullcontext()
         try:
             with catching:
@@ -229,12 +232,10 @@ class Session(CommandLine):
                     super().run_subcommand(subcommand)
                 finally:
                     if self.wandb_run:
-                        status = int(self.trainer.global_step < self.trainer.max_steps)
-                        self.wandb_run.experiment.finish(exit_code=status)
+                        close(self.wandb_run.experiment, self.run_directory, self.is_trained)
         except BaseException as error:
             self.discard_run_directory()
-            if isinstance(error, OSError):
-                raise StorageError(self.run_directory.path, error, self.advice()) from error
+            ending.explain_failure(error, self.run_directory.path, self.is_trained)
             raise
         finally:
             self.run_directory.close()
@@ -242,23 +243,16 @@ class Session(CommandLine):
             message = cluster.requeue(self.checkpoint.received)
             print(message, end="\n" if message else "", file=sys.stderr, flush=True)
 
-    def advice(self) -> str:
-        """What a user can do after the disk has failed."""
-        path = self.run_directory.path / CHECKPOINT
-        if not path.exists():
-            return "nothing was trained"
-        return f"the last checkpoint is complete: once the disk works again, resume with --ckpt_path {path}"
+    @property
+    def is_trained(self) -> bool:
+        """Whether the fit has reached its last step."""
+        return self.is_fit and self.trainer.global_step >= self.trainer.max_steps
 
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
         if self.settings.trainer.logger is None and not self.finished and self.is_first:
             self.trainer.logger = self.wandb_run = self.start_tracking()
-        try:
-            self.trainer.fit(**kwargs)
-        except SystemExit:
-            # Lightning raises it at a second Ctrl-C.
-            if self.checkpoint.received is None:
-                raise
+        train(self.trainer, self.checkpoint, self.settings.trainer.callbacks or [], **kwargs)
 
     def start_tracking(self) -> WandbLogger | None:
         """Start the fit's W&B run, with the config and the provenance of the fit."""
@@ -270,16 +264,16 @@ class Session(CommandLine):
         """Write the results of a fit that has ended by itself; say how to resume one that was stopped."""
         if not self.is_first:
             return
-        path, checkpoint = self.run_directory.path, self.checkpoint
-        if self.trainer.global_step < self.trainer.max_steps:
-            ending.print_stopped(self.trainer, checkpoint, path)
+        checkpoint = self.checkpoint
+        if not self.is_trained:
+            ending.print_stopped(self.trainer, checkpoint, self.run_directory.path)
             if checkpoint.received:
                 self.exit_status = 128 + checkpoint.received
-                print(path)
+                self.discard_run_directory()
                 return
-        ending.write_results(
-            self.trainer, self.run_directory, self.settings.target, self.words, checkpoint, self.wandb_run
-        )
+        target, experiment = self.settings.target, self.wandb_run
+        is_written = ending.write_results(self.trainer, self.run_directory, target, self.words, checkpoint, experiment)
+        self.exit_status = int(not is_written)
 
     def validate(self, **kwargs: Any) -> None:
         """Evaluate the checkpoint; the run directory stays as it is."""
@@ -296,4 +290,4 @@ class Session(CommandLine):
         from svl.results import tables
 
         rows = callbacks.history.frame_of(self.model, self.trainer.global_step, self.model.measured)
-        Console().print(tables.measured_table(rows, list(self.model.replicas.vary)))
+        console().print(tables.measured_table(rows, list(self.model.replicas.vary)))

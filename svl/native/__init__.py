@@ -38,6 +38,7 @@ _QUIET = 1.0
 
 
 _loaded: set[str] = set()
+_told: list[str] = []
 _operators = torch.library.Library("svl", "FRAGMENT")
 
 
@@ -125,8 +126,15 @@ def _library_or_error(
         return load(name, defined, processor, compiler)
     except BuildError as error:
         if not isinstance(error, NoCompilerError):
-            console.say(f"svl: {name}.cpp could not be built ({error}); what it computes takes longer without it")
+            _tell(f"svl: {name}.cpp could not be built, and fits take longer without the C++ kernels ({error})")
         return error
+
+
+def _tell(line: str) -> None:
+    """Say it, if it is the first in this process: what fails for one library fails for the others too."""
+    if not _told:
+        _told.append(line)
+        console.say(line)
 
 
 def load(

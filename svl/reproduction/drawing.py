@@ -18,11 +18,12 @@ from svl.results.arm_label import short_names
 from svl.results.arms import Arm
 from svl.results.learning_curves import fill, looks
 from svl.results.quantity import setting, significant
-from svl.results.style import GREY, clean
+from svl.results.style import GREY, clean, own_settings
 
 MOST_COLUMNS = 3
 
 
+@own_settings()
 def draw(outcome: Outcome, panels: list[Panel]) -> Figure:
     """The panels from left to right and top to bottom, at most three in a row."""
     columns = min(len(panels), MOST_COLUMNS)

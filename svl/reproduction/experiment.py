@@ -13,6 +13,7 @@ from svl.reproduction.fit import command
 from svl.reproduction.fits import Done, Trained
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.paper_figure import PaperFigure
+from svl.results.style import own_settings
 
 
 def work_out(figure: PaperFigure, seconds: float, numbers: dict[str, Any], runs: str) -> Trained:
@@ -29,7 +30,8 @@ def work_out(figure: PaperFigure, seconds: float, numbers: dict[str, Any], runs:
 
 def run(figure: PaperFigure) -> tuple[dict[str, Any], Figure]:
     """The experiment's numbers and its picture."""
-    finding = importlib.import_module(f"svl.theory.{figure.theory}").run(size(figure), _silent)
+    with own_settings():
+        finding = importlib.import_module(f"svl.theory.{figure.theory}").run(size(figure), _silent)
     return finding.numbers, finding.figure
 
 

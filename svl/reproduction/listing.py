@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from svl.config_file import ROOTS
+from svl.console import plain
 from svl.reproduction import paper_figure
 from svl.reproduction.folders import GALLERY, RECORDS
 from svl.reproduction.record import Record, read
@@ -31,7 +31,7 @@ def listing(runs: Path) -> Table:
         verdicts = [
             f"{record.verdict} ({record.scale}, {record.date})" for record in records if record.scale != "smoke"
         ]
-        shown.add_row(*map(escape, (name, figures["laptop"].says, *minutes, ", ".join(verdicts) or "-")))
+        shown.add_row(*plain((name, figures["laptop"].says, *minutes, ", ".join(verdicts) or "-")))
     return shown
 
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from svl.console import console
 from svl.reproduction import experiment, record
 from svl.reproduction.drawing import draw
 from svl.reproduction.fits import train
@@ -39,6 +38,6 @@ def run(figure: PaperFigure, runs: str, tracking: str, words: Sequence[str]) -> 
     tested = [claim.test(trained.outcome) for claim in figure.claims]
     made = record.make(figure, trained, tested, words)
     folder = record.write(made, picture, Path(runs) / RECORDS)
-    Console(highlight=False).print(table(made), soft_wrap=True)
+    console().print(table(made), soft_wrap=True)
     print(f"figure: {folder / PICTURE}.png\n{folder}")
     return made, folder

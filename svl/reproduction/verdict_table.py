@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from svl.console import plain
 from svl.reproduction.record import Record
 
 _STYLES = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"}
@@ -14,18 +15,17 @@ _STYLES = {"reproduced": "green", "not reproduced": "red", "undecided": "yellow"
 def table(record: Record) -> Table:
     """A figure's claims with their effects, and its verdict."""
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left")
-    shown.title = escape(f"{record.name} ({record.scale}): {record.title}")
+    shown.title = f"{record.name} ({record.scale}): {record.title}"
     for name in ("claim", "effect, 95 % interval", "verdict"):
         shown.add_column(name)
     for claim in record.claims:
         note = f" ({claim['note']})" if claim["note"] else ""
         cells = (claim["says"], f"{claim['effect']}: {estimate(claim)}{note}")
-        style = _STYLES[claim["verdict"]]
-        shown.add_row(*map(escape, cells), f"[{style}]{claim['verdict']}[/{style}]")
+        shown.add_row(*plain(cells), Text(claim["verdict"], style=_STYLES[claim["verdict"]]))
     seeds = f"{record.reported} seeds per arm, " if record.arms else ""
     lines = [f"{record.verdict}: {seeds}{record.seconds:.0f} s"]
     lines += [f"at the edge of its grid: {edge}" for edge in record.edges]
-    shown.caption = escape("\n".join(lines))
+    shown.caption = "\n".join(lines)
     return shown
 
 

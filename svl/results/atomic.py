@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_WITHOUT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""The errors of a file system that has no fsync."""
+_FOLDERS = (errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR)
+"""Further ones of a file system that has none for folders, and of a folder that can be written but not listed."""
 
 
 @contextmanager
@@ -17,6 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
+    # That of another user, in a folder that is shared, can be removed but not written to.
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         sync(temporary)
@@ -27,9 +35,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until the file's content, or the folder's list of names, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until the file's content, or the folder's list of names, is on disk, where the file system can say so."""
+    is_folder = path.is_dir()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (*_WITHOUT, *(_FOLDERS if is_folder else ())):
+            raise

@@ -16,9 +16,10 @@ from svl.results.atomic import replacing
 from svl.results.columns import MOST_COLUMNS, columns_of, comparisons, thinned
 from svl.results.learning_curves import MOST_LABELS, fill
 from svl.results.statistics import Unit
-from svl.results.style import GREY, clean
+from svl.results.style import GREY, clean, own_settings
 
 
+@own_settings()
 def curves(
     history: pd.DataFrame,
     vary: Sequence[str],
@@ -72,6 +73,7 @@ def curves(
     return figure
 
 
+@own_settings()
 def save(figure: Figure, path: str | Path) -> list[Path]:
     """Write ``path``.png and ``path``.svg, each completely or not at all; equal figures make equal files."""
     path = Path(path)

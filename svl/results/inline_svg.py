@@ -12,6 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from svl.results.style import own_settings
+
 _COLOUR = re.compile(r"#([0-9a-f]{6})")
 _NAMES = {"#000000": "currentColor", "#ffffff": "var(--page)", "#666666": "var(--muted)", "#dddddd": "var(--rule)"}
 _NAMED = re.compile("|".join(_NAMES))
@@ -19,6 +21,7 @@ _HALO = "halo"
 _REFERENCES = ("href", "clip-path")
 
 
+@own_settings()
 def inline_svg(figure: Figure, name: str, label: str) -> str:
     """The figure as an ``<svg>`` element.
 

@@ -12,11 +12,12 @@ from svl.results import statistics
 from svl.results.columns import MOST_COLUMNS, arm_names, columns_of, comparisons, thinned
 from svl.results.learning_curves import fill, looks
 from svl.results.statistics import Unit
-from svl.results.style import GREY, clean
+from svl.results.style import GREY, clean, own_settings
 
 WIDTH = 3.9  # inches, at 72 points the width of a phone
 
 
+@own_settings()
 def curves(
     history: pd.DataFrame,
     vary: Sequence[str],
@@ -45,6 +46,7 @@ def curves(
     return figures
 
 
+@own_settings()
 def times(
     history: pd.DataFrame,
     vary: Sequence[str],

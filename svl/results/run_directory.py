@@ -8,15 +8,14 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.table import Table
 
 from svl.errors import SettingError
-from svl.results import history, summary, tables
+from svl.results import history, summary
 from svl.results.atomic import replacing
 from svl.results.identity import FREE, FREE_TO_MEASURE, FREE_TO_RESUME, differences
 from svl.results.lock import Lock
@@ -80,9 +79,9 @@ class RunDirectory:
             except FileExistsError:
                 allowed = f"a name that no run in {folder} has yet; add --ckpt_path auto to resume a run by its name"
                 raise SettingError("run_id", run_id, allowed) from None
-            run.lock()
+            run.lock("runs")
             with replacing(path / CONFIG) as file:
-                file.write_text(config)
+                file.write_text(config, encoding="utf-8")
         except OSError as error:
             run.discard()
             raise SettingError("runs", str(folder), f"a folder that can be written ({error.strerror})") from None
@@ -183,11 +182,12 @@ class RunDirectory:
         """
         kept = {key: value for key, value in self._saved().items() if key in ("run_id", "ckpt_path")}
         with replacing(self.path / CONFIG) as file:
-            file.write_text(yaml.safe_dump({**yaml.safe_load(config), **kept}, sort_keys=False, allow_unicode=True))
+            text = yaml.safe_dump({**yaml.safe_load(config), **kept}, sort_keys=False, allow_unicode=True)
+            file.write_text(text, encoding="utf-8")
 
     def _saved(self) -> dict[str, Any]:
         try:
-            return dict(yaml.safe_load((self.path / CONFIG).read_text()))
+            return dict(yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise SettingError("ckpt_path", str(self.checkpoint), f"a run whose {CONFIG} can be read") from None
 
@@ -214,8 +214,11 @@ class RunDirectory:
                 raise SettingError("ckpt_path", ckpt_path, allowed)
         return cls(path.parent.parent, path)
 
-    def lock(self) -> None:
+    def lock(self, key: str = "ckpt_path") -> None:
         """Keep other fits out until :meth:`close` or the end of this process.
+
+        Args:
+            key: the setting that an error names.
 
         Raises:
             SettingError: if another fit is writing here, or this one is not allowed to.
@@ -224,25 +227,20 @@ class RunDirectory:
         try:
             self._lock.acquire()
         except BlockingIOError:
-            raise SettingError("ckpt_path", str(self.path), allowed) from None
+            raise SettingError(key, str(self.path), allowed) from None
         except OSError as error:
             allowed += f", and that can be written ({error.strerror})"
-            raise SettingError("ckpt_path", str(self.path), allowed) from None
+            raise SettingError(key, str(self.path), allowed) from None
 
     def close(self) -> None:
         """Let other fits in."""
         self._lock.release()
 
-    def finish(self, vary: Sequence[str], metric: str, target: float, extra: Mapping[str, Any]) -> Table:
-        """Join the history, write ``summary.json`` and the figure, and return the table of arms."""
+    def draw(self, vary: Sequence[str], metric: str, target: float) -> None:
+        """Write the figure."""
         from svl.results import figure  # matplotlib takes a second to import: not when a fit begins
 
-        history.finish(self.path)
-        rows = history.read(self.path)
-        result = summary.summarise(rows, list(vary), metric, target, extra=extra)
-        summary.write(self.path, result)
-        figure.save(figure.curves(rows, list(vary), metric, target), self.path / FIGURE)
-        return tables.table(result)
+        figure.save(figure.curves(history.read(self.path), list(vary), metric, target), self.path / FIGURE)
 
 
 def check_name(run_id: str | None) -> None:
@@ -260,6 +258,23 @@ def _began(run: Path) -> tuple[str, int]:
     written = (run / CONFIG).stat().st_mtime_ns
     by_name = re.match(_DATED, run.name)
     return by_name[0] if by_name else time.strftime(_TIME, time.localtime(written / 1e9)), written
+
+
+def steps_done(run: Path) -> tuple[int, int]:
+    """The step of a run's checkpoint, and its last one.
+
+    Raises:
+        SettingError: for a folder that is not a run directory with a checkpoint.
+    """
+    import torch  # takes seconds to import
+
+    try:
+        settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
+        saved = torch.load(run / CHECKPOINT, weights_only=True, map_location="cpu")
+        return int(saved["global_step"]), int(settings["trainer"]["max_steps"])
+    except Exception as error:  # torch and YAML have errors of many classes for files that are not theirs
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingError("RUN", str(run), f"a run directory with a checkpoint ({reason[:120]})") from None
 
 
 def is_finished(run: Path) -> bool:

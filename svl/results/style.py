@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -13,6 +17,17 @@ RAMP = LinearSegmentedColormap.from_list("svl", ["#E0A800", "#9AAB2E", "#3F9F73"
 STYLES = ["-", (0, (6, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (2, 1))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*"]
 GREY = "#666666"
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Within the block matplotlib has its own defaults, whatever a matplotlibrc says; also a decorator of functions.
+
+    A file for papers may ask for LaTeX, which is not there where a fit runs, or for fonts and sizes of a journal.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 def clean(axes: Axes) -> None:

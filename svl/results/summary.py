@@ -70,7 +70,7 @@ def summarise(
 def write(run_dir: str | Path, summary: Mapping[str, Any]) -> None:
     """Write ``summary.json``, completely or not at all."""
     with replacing(Path(run_dir) / SUMMARY) as path:
-        path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _final(arm: Arm, names: Sequence[str]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from svl.console import plain
 from svl.results import comparison, statistics
 from svl.results.arm_label import short_names
 from svl.results.arms import arms, metrics
@@ -27,9 +28,9 @@ def table(summary: Mapping[str, Any]) -> Table:
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     columns = arm_columns(summary)
     for name, cells in columns.items():
-        shown.add_column(escape(name), justify="right" if cells[0].isdigit() else "left")
+        shown.add_column(Text(name), justify="right" if cells[0].isdigit() else "left")
     for row_cells in zip(*columns.values(), strict=True):
-        shown.add_row(*map(escape, row_cells))
+        shown.add_row(*plain(row_cells))
     return shown
 
 
@@ -128,9 +129,9 @@ def measured_table(rows: pd.DataFrame, vary: Sequence[str]) -> Table:
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     shown.caption = f"{_seeds(all_arms[0].rows['seed'].nunique())} each, means with 95 % intervals"
     for name in short_names(vary):
-        shown.add_column(escape(name))
+        shown.add_column(Text(name))
     for name in names:
-        shown.add_column(escape(f"{name} %" if name.endswith("accuracy") else name))
+        shown.add_column(Text(f"{name} %" if name.endswith("accuracy") else name))
     for arm in all_arms:
         means = (mean_of(arm.rows[name], name) for name in names)
         entries = (
@@ -141,7 +142,7 @@ def measured_table(rows: pd.DataFrame, vary: Sequence[str]) -> Table:
             for mean in means
         )
         cells = (_mean(entry, name.endswith("accuracy")) for entry, name in zip(entries, names, strict=True))
-        shown.add_row(*map(escape, (*map(setting, arm.settings.values()), *cells)))
+        shown.add_row(*plain((*map(setting, arm.settings.values()), *cells)))
     return shown
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from svl import cluster
 from svl.config_file import locate
+from svl.console import console
 from svl.sweeps import local, task
 from svl.sweeps.manifest import Manifest, expansion
 from svl.sweeps.status import counted, record, results, standings, table
@@ -44,12 +43,12 @@ def run(manifest: Manifest, processes: int, is_dry: bool) -> int:
     current = standings(manifest)
     print(counted(current))
     if is_dry:
-        Console().print(table(current))
+        console().print(table(current))
         return 0
     numbers = [standing.row.number for standing in current if standing.state in UNDONE]
     failed, received = local.run(manifest, numbers, processes)
     after = standings(manifest)
-    Console().print(results(manifest, after))
+    console().print(results(manifest, after))
     print(f"{counted(after)}; runs: {manifest.folder.parent}")
     if received:
         print(f"stopped by {received.name}; give the same command to resume")
@@ -104,7 +103,7 @@ def submit(
 def status(manifest: Manifest) -> int:
     """Print a line for each fit, and how many are in each state; returns the exit status."""
     current = standings(manifest)
-    Console().print(table(current))
+    console().print(table(current))
     print(counted(current))
     return 0
 

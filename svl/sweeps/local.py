@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from svl import limits
+from svl.console import console
+from svl.processes import environment
 from svl.results.arm_label import short_names
-from svl.results.quantity import setting
 from svl.signals import SIGNALS, handled_by
 from svl.sweeps.manifest import Manifest, Row
+from svl.sweeps.status import shown_value
 
 LOGS = "logs"
 _PAUSE = 0.1
@@ -59,42 +61,48 @@ def run(manifest: Manifest, numbers: list[int], processes: int) -> tuple[list[in
     received: list[signal.Signals] = []
     running: list[_Worker] = []
     failed: list[int] = []
-    console = Console(highlight=False)
+    shown = console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with ExitStack() as stack:
         stack.enter_context(handled_by(lambda number, frame: received.append(signal.Signals(number))))
-        bar = stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
+        bar = stack.enter_context(Progress(*columns, console=shown, disable=not shown.is_terminal))
         task = bar.add_task("fits", total=len(waiting))
+        stack.callback(_stop, running)
         while running or (waiting and not received):
             while waiting and len(running) < processes and not received:
                 slot = min(set(range(processes)) - {worker.slot for worker in running})
                 row = manifest.rows[waiting.pop(0)]
                 running.append(_start(manifest_path, row, slot, processes, logs))
             time.sleep(_PAUSE)
-            if received and running:
-                # One signal each: a second one would interrupt the saving.
-                for worker in running:
-                    worker.process.send_signal(signal.SIGTERM)
-                for worker in running:
-                    worker.process.wait()
+            if received:
+                _stop(running)
             for worker in [worker for worker in running if worker.process.poll() is not None]:
                 running.remove(worker)
                 worker.log.close()
                 status = worker.process.returncode
                 if status and not received:
                     failed.append(worker.row.number)
-                console.print(_line(worker, status), soft_wrap=True)
+                shown.print(_line(worker, status), soft_wrap=True)
                 bar.advance(task)
     return failed, received[0] if received else None
 
 
+def _stop(running: list[_Worker]) -> None:
+    """Tell the fits to save and end, and wait until they have."""
+    # One signal each: a second one would interrupt the saving.
+    for worker in running:
+        worker.process.send_signal(signal.SIGTERM)
+    for worker in running:
+        worker.process.wait()
+
+
 def _start(manifest: Path, row: Row, slot: int, processes: int, logs: Path) -> _Worker:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    environment = {"OMP_NUM_THREADS": str(max(1, cores // processes)), **os.environ} | _device(slot)
+    threads = {"OMP_NUM_THREADS": str(max(1, limits.cores() // processes))}
     log = (logs / f"{manifest.stem}-{row.number}.log").open("ab")
     command = [sys.executable, "-m", "svl", "sweep", "fit", str(manifest), str(row.number)]
     # A session of its own: the terminal sends Ctrl-C to this process alone, which passes it on.
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    variables = environment(threads | dict(os.environ) | _device(slot))
+    process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
     return _Worker(row, slot, process, log, time.monotonic())
 
 
@@ -108,7 +116,9 @@ def _device(slot: int) -> dict[str, str]:
 
 def _line(worker: _Worker, status: int) -> str:
     settings = worker.row.settings or {}
-    named = ", ".join(f"{n}={setting(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True))
+    named = ", ".join(
+        f"{n}={shown_value(v)}" for n, v in zip(short_names(list(settings)), settings.values(), strict=True)
+    )
     outcome = "done" if status == 0 else "stopped" if status in {128 + number for number in SIGNALS} else "FAILED"
     seconds = time.monotonic() - worker.began
     return f"{worker.row.number:>4} {outcome:8} {seconds:7.1f} s  {named}" + (f"  {worker.log.name}" if status else "")

@@ -88,7 +88,10 @@ class Manifest:
         content = {"name": self.sweep.name, "sweep": self.sweep.content, "count": self.sweep.count, "runs": self.runs}
         try:
             with replacing(self.path) as path:
-                path.write_text(json.dumps({**content, "rows": [asdict(row) for row in self.rows]}, indent=1) + "\n")
+                path.write_text(
+                    json.dumps({**content, "rows": [asdict(row) for row in self.rows]}, indent=1) + "\n",
+                    encoding="utf-8",
+                )
         except OSError as error:
             raise SettingError("runs", self.runs, f"a folder that can be written ({error.strerror})") from None
         return self.path

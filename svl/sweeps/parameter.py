@@ -22,14 +22,18 @@ class Parameter:
     Attributes:
         distribution: Optuna's distribution of the value, or of its index in ``values``.
         values: those of a constant or a choice, and of a range of whole numbers in a grid; otherwise ``None``.
+        is_whole: whether the numbers of a range are whole though they are drawn as floats, as W&B's quantised ones are.
     """
 
     distribution: BaseDistribution
     values: list[Any] | None
+    is_whole: bool = False
 
     def value(self, drawn: Any) -> Any:
         """The setting's value for what Optuna has drawn."""
-        return drawn if self.values is None else self.values[drawn]
+        if self.values is not None:
+            return self.values[drawn]
+        return round(drawn) if self.is_whole else drawn
 
 
 def read_parameter(key: str, given: Any, method: str) -> Parameter:
@@ -92,4 +96,6 @@ def _range(key: str, given: Mapping[str, Any], method: str) -> Parameter:
     step = given.get("q", 1.0) if kind.startswith("q_") else None
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or step <= 0):
         raise SettingError(f"{key}.q", step, "a number above 0")
-    return Parameter(FloatDistribution(low, high, log="log" in kind, step=step), None)
+    # W&B's quantised numbers are whole where q is.
+    is_whole = step is not None and float(step).is_integer() and low.is_integer()
+    return Parameter(FloatDistribution(low, high, log="log" in kind, step=step), None, is_whole)

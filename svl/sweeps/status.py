@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from svl import cluster
+from svl.console import plain
 from svl.results.arm_label import short_names
 from svl.results.lock import is_held
 from svl.results.quantity import quantity, setting, significant
@@ -66,13 +68,18 @@ def table(standings: list[Standing]) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0))
     names = _setting_names(standings)
     for name in ("#", *short_names(names), "state", "run", ""):
-        shown.add_column(name, overflow="fold")
+        shown.add_column(Text(name), overflow="fold")
     for standing in standings:
         row = standing.row
-        values = [setting((row.settings or {}).get(name, "")) for name in names]
+        values = [shown_value((row.settings or {}).get(name, "")) for name in names]
         run = Path(row.run).name if row.run else ""
-        shown.add_row(str(row.number), *values, standing.state, run, standing.note)
+        shown.add_row(*plain((str(row.number), *values, standing.state, run, standing.note)))
     return shown
+
+
+def shown_value(value: Any) -> str:
+    """A setting's value as in a sweep file."""
+    return "null" if value is None else setting(value)
 
 
 def results(manifest: Manifest, standings: list[Standing]) -> Table:
@@ -82,11 +89,12 @@ def results(manifest: Manifest, standings: list[Standing]) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0))
     names = _setting_names(done)
     for title in ("#", *short_names(names), metric or "samples to target, by arm", "run"):
-        shown.add_column(title, overflow="fold")
+        shown.add_column(Text(title), overflow="fold")
     for row in (standing.row for standing in done):
         run = Path(str(row.run))
-        values = [setting((row.settings or {}).get(name, "")) for name in names]
-        shown.add_row(str(row.number), *values, significant(_values(run)[metric]) if metric else _times(run), run.name)
+        values = [shown_value((row.settings or {}).get(name, "")) for name in names]
+        outcome = significant(_values(run)[metric]) if metric else _times(run)
+        shown.add_row(*plain((str(row.number), *values, outcome, run.name)))
     return shown
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from svl import config_file
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
+from svl.sweeps.agent import word
 from svl.sweeps.parameter import Parameter, read_parameter
 
 ARGS = "${args}"
@@ -88,9 +89,10 @@ class Sweep:
         return [dict(zip(self.parameters, row, strict=True)) for row in itertools.product(*values)]
 
     def words(self, settings: Settings) -> list[str]:
-        """The command line of a fit after the program's name, with values as W&B's agent writes them."""
-        given = [f"--{key}={value}" for key, value in settings.items()]
-        named = [] if any(word.partition("=")[0] == "--experiment" for word in (*self.command, *given)) else [self.name]
+        """The command line of a fit after the program's name; see :func:`svl.sweeps.agent.word`."""
+        given = [word(key, value) for key, value in settings.items()]
+        names = [option.partition("=")[0] for option in (*self.command, *given)]
+        named = [] if "--experiment" in names else [self.name]
         place = self.command.index(ARGS)
         return [
             *self.command[:place], *(f"--experiment={name}" for name in named), *given, *self.command[place + 1 :]

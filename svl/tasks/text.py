@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -12,6 +10,7 @@ from svl import random
 from svl.checks import check_whole
 from svl.errors import SettingError
 from svl.tasks.corpus import PATHS, read
+from svl.tasks.sources.files import absolute
 from svl.tasks.table import Table
 from svl.tasks.task import Task
 
@@ -79,7 +78,7 @@ class Text(Task):
         self.held_out, self.max_bytes, self.test_windows = held_out, max_bytes, test_windows
 
         # Absolute, because the corpus is cached by its paths, and the working directory may change.
-        places = None if paths is None else tuple(str(Path(path).expanduser().absolute()) for path in paths)
+        places = None if paths is None else tuple(str(absolute(path)) for path in paths)
         corpus = read(places, pattern, held_out, max_bytes)
         shorter = min(len(corpus.train), len(corpus.test))
         if shorter <= length:

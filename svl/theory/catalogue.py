@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
+from svl.console import console
 from svl.results.atomic import replacing
 
 NAMES = {
@@ -37,17 +37,18 @@ def run(name: str, size: str, folder: Path) -> None:
     """
     # matplotlib takes a second to import.
     from svl.results import figure
+    from svl.results.style import own_settings
 
-    finding = importlib.import_module(f"svl.theory.{name}").run(size, _track)
-    console = Console()
+    with own_settings():
+        finding = importlib.import_module(f"svl.theory.{name}").run(size, _track)
     for table in finding.tables:
-        console.print(table)
-        console.print()
+        console().print(table)
+        console().print()
     figure.save(finding.figure, folder / name)
     with replacing(folder / f"{name}.json") as file:
-        file.write_text(json.dumps(finding.numbers, indent=2, allow_nan=False) + "\n")
+        file.write_text(json.dumps(finding.numbers, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _track(items: Iterable[Any], description: str) -> Iterable[Any]:
-    console = Console(stderr=True)
-    return track(list(items), description, console=console, transient=True, disable=not console.is_terminal)
+    shown = console(to_errors=True)
+    return track(list(items), description, console=shown, transient=True, disable=not shown.is_terminal)

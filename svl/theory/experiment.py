@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy import ndarray
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from svl.console import plain
 from svl.results.quantity import quantity, significant
 from svl.results.statistics import Estimate
 from svl.theory.slope import Slope
@@ -35,12 +36,12 @@ class Finding(NamedTuple):
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> Table:
     """A table in the style of ``svl fit``."""
-    shown = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    shown.caption, shown.caption_justify = escape(caption) or None, "left"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    shown.caption, shown.caption_justify = caption or None, "left"
     for place, name in enumerate(columns):
-        shown.add_column(escape(name), justify="right" if place else "left")
+        shown.add_column(Text(name), justify="right" if place else "left")
     for row in rows:
-        shown.add_row(*map(escape, row))
+        shown.add_row(*plain(row))
     return shown
 
 

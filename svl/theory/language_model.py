@@ -101,7 +101,7 @@ def run(size: Size, track: Track) -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
         history = pd.read_parquet(run / "history.parquet")
-        batch = yaml.safe_load((run / CONFIG).read_text())["data"]["init_args"]["batch_size"]
+        batch = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))["data"]["init_args"]["batch_size"]
     results = reuse(history, batch)
     tables = [table(results), ordering(results)]
     numbers: dict[str, Any] = {"curves": []}

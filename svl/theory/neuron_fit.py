@@ -41,7 +41,7 @@ def recursion(run: Path) -> tuple[pd.DataFrame, Float[ndarray, "replica dim"], F
     Returns:
         the columns ``train/loss`` and ``feature/support_weight`` of the history at every step; the last w; the last a.
     """
-    settings = yaml.safe_load((run / CONFIG).read_text())
+    settings = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))
     replicas = Replicas(**settings["replicas"])
     data = settings["data"]["init_args"]
     dim = data["task"]["init_args"]["dim"]

@@ -14,6 +14,7 @@ import shutil
 import sysconfig
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
 from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema, trace
+from svl.signals import ended_by_signals
 from svl.training.blocks import Block
 
 _SMALLER_FUSIONS = (4, 1)
@@ -153,12 +155,16 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
     options |= {"cpp.threads": threads, "size_asserts": False, "alignment_asserts": False}
     for fusion in ({}, *({"max_fusion_size": size} for size in _SMALLER_FUSIONS)):
         try:
-            with warnings.catch_warnings():
+            # In a team the others would wait for a process that a signal has ended alone.
+            with warnings.catch_warnings(), nullcontext() if torch.distributed.is_initialized() else ended_by_signals():
                 warnings.simplefilter("ignore", FutureWarning)  # torch's compiler calls deprecated functions of torch
                 return compile_graph(copy.deepcopy(graph), inputs, options | fusion)
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
             reason = str(error).splitlines()[0]
+        except OSError as error:
+            reason = str(error)
+            break
     warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
     return graph
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from svl.training import memory
 from svl.training.blocks import Block, BlockRunner, view
 from svl.training.evaluation import Evaluation
 from svl.training.plan import Plan
@@ -40,7 +41,11 @@ class Engine(NamedTuple):
             plan: of the device on which the state is.
             spec: what is trained.
             state: the tensors, which training changes in place.
+
+        Raises:
+            SettingError: if what the plan holds at once cannot fit in memory.
         """
+        memory.check_plan(spec, plan)
         tensors = state.nest(plan.has_micro_batches or spec.team.divides_batches)
         blocks = [Block(block.rows, view(tensors, block.rows), block.ranges) for block in plan.blocks]
         steps = StepByStep(spec, plan)

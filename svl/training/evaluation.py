@@ -73,7 +73,9 @@ class Evaluation:
         place = key.data_ptr(), int(start)
         if place not in self.kept:
             self.kept[place] = make()
-        return self.kept[place]
+        # Copies: a network, a loss or a measure of the user's may write to what it is given.
+        inputs, targets = self.kept[place]
+        return inputs.clone(), targets.clone()
 
     def _gradient(
         self, tensors: Tensors, step: Int[Tensor, ""], ahead: Int[Tensor, ""]

@@ -16,7 +16,7 @@ from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.optim.from_run import FromRun, initial
-from svl.training import contents
+from svl.training import contents, memory
 from svl.training import network as plain_network
 from svl.training.choice import Choice
 from svl.training.engine import Engine
@@ -52,12 +52,15 @@ class ReplicaStack(nn.Module):
             allowed = "pytorch or gaussian with model.parameterisation, which multiplies initial weights"
             raise SettingError("model.init", training.init.run, allowed)
         build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
-        networks = {seed: build(seed) for seed in set(replicas.seed)}
-        plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
+        plain, name = build(replicas.first_seed), plain_network.name_of_network(training.network)
+        memory.check_state(replicas, plain)
+        networks = {seed: build(seed) for seed in set(replicas.seed) - {replicas.first_seed}}
+        networks[replicas.first_seed] = plain
         contents.check_tensors(plain, name)
         contents.check_drawing(plain, build(replicas.first_seed), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        memory.check_batch(self.spec)
         check_route(self.spec)
         self.network = copy.deepcopy(plain)
         stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)

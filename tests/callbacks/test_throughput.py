@@ -18,7 +18,7 @@ def peak():
     status = Path("/proc/self/status")
     if not status.exists():
         pytest.skip("no /proc")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 2**20
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 2**20
 
 
 def taking(monkeypatch, clock, owner, name, seconds):

@@ -19,7 +19,7 @@ def processors() -> list[tuple[str, ...] | None]:
     information = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not information.exists():
         return [None]
-    line = next(line for line in information.read_text().splitlines() if line.startswith("flags"))
+    line = next(line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("flags"))
     return [(f"-march={level}",) for level, needs in LEVELS.items() if needs <= set(line.split())]
 
 

@@ -38,7 +38,7 @@ def timed(*given, **named):
 
 tracking._PATIENCE, WandbLogger.log_metrics = patience, timed
 status = main(words)
-Path("spent.txt").write_text(str(sum(spent)))
+Path("spent.txt").write_text(str(sum(spent)), encoding="utf-8")
 # Which a process of this kind leaves out, and where W&B ends its own.
 atexit._run_exitfuncs()
 sys.exit(status)

@@ -6,18 +6,28 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
+from svl.config_file import load_yaml
 from svl.errors import SettingError
+from svl.sweeps import agent
 from svl.sweeps.manifest import _settings
 from svl.sweeps.sweep_file import check
 
 COMMAND = ["${env}", "svl", "fit", "--config", "configs/quickstart.yaml", "${args}", "--wandb.mode", "online"]
 GRID = {"command": COMMAND, "method": "grid", "parameters": {"a.b": {"values": [1, 2]}, "c": {"value": "x"}}}
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc [],=1.e-", max_size=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text("abc [],=1.e-", max_size=8)
+)
+NESTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner), max_leaves=5)
 
 
 def sweep(**changes):
@@ -29,12 +39,22 @@ def settings(**parameters):
     return list(_settings(sweep(method="random", run_cap=100, parameters=parameters)))
 
 
-@given(st.dictionaries(st.text("abc._", min_size=1), SCALARS | st.lists(SCALARS), min_size=1))
-def test_settings_are_written_as_wandbs_agent_writes_them(values):
-    theirs = create_sweep_command_args({"args": {key: {"value": value} for key, value in values.items()}})["args"]
-    words = sweep(parameters={key: {"value": value} for key, value in values.items()}).words(values)
+@given(st.dictionaries(st.text("abc._", min_size=1), NESTS, min_size=1))
+def test_settings_are_written_as_wandbs_agent_writes_them_and_mean_the_same(tmp_path_factory, values):
+    parameters = {key: {"value": value} for key, value in values.items()}
+    theirs = create_sweep_command_args({"args": parameters})["args"]
     named = [] if any(word.startswith("--experiment=") for word in theirs) else ["--experiment=name"]
-    assert words == [*COMMAND[2:5], *named, *theirs, *COMMAND[6:]]
+    with pytest.MonkeyPatch.context() as patch:
+        file = tmp_path_factory.mktemp("agent") / "config.yaml"
+        file.write_text(yaml.safe_dump({"wandb_version": 1, **parameters}, sort_keys=False), encoding="utf-8")
+        patch.setenv("WANDB_SWEEP_PARAM_PATH", str(file))
+        meant = agent.understood(theirs)
+    assert sweep(parameters=parameters).words(values) == [*COMMAND[2:5], *named, *meant, *COMMAND[6:]]
+    for word, (key, value), their in zip(meant, values.items(), theirs, strict=True):
+        if isinstance(value, str):
+            assert word == their
+        else:
+            assert load_yaml(word.removeprefix(f"--{key}=")) == value
 
 
 @given(st.lists(st.lists(st.integers(), min_size=1, max_size=4, unique=True), min_size=1, max_size=4))
@@ -61,6 +81,7 @@ def test_random_ranges_have_wandbs_distributions():
         exponents={"distribution": "log_uniform", "min": -2, "max": 2},
         whole={"min": 3, "max": 6},
         steps={"distribution": "q_uniform", "min": 0, "max": 2, "q": 0.5},
+        counts={"distribution": "q_uniform", "min": 8, "max": 16, "q": 4},
         choice={"values": [[1, 2], "online"]},
         constant={"value": [1, 2]},
     )
@@ -73,6 +94,7 @@ def test_random_ranges_have_wandbs_distributions():
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 0.01
     assert set(column["whole"]) == {3, 4, 5, 6}
     assert set(column["steps"]) == {0, 0.5, 1, 1.5, 2}
+    assert set(map(str, column["counts"])) == {"8", "12", "16"}
     assert {str(value) for value in column["choice"]} == {"[1, 2]", "online"}
     assert column["constant"] == [[1, 2]] * 100
 

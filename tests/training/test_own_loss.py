@@ -127,7 +127,7 @@ wandb: {mode: disabled}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with this file as a module of the user's own, and a config that names its loss."""
-    (tmp_path / "own_loss.py").write_text(Path(__file__).read_text())
+    (tmp_path / "own_loss.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     (tmp_path / "huber.yaml").write_text(CONFIG)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path

@@ -262,7 +262,7 @@ trainer: {max_steps: 20, log_every_n_steps: 10, callbacks: [Rates, NormRatio]}
     ],
 )
 def test_a_rule_that_breaks_the_contract_ends_the_command_in_one_line(svl, tmp_path, monkeypatch, name, message):
-    (tmp_path / "own_rule.py").write_text(Path(__file__).read_text())
+    (tmp_path / "own_rule.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     (tmp_path / "own.yaml").write_text(
         CONFIG.replace("own_rule.Lion", name).replace(", vary: {model.optimizer.lr: [0.0, 0.01]}", "")
     )
@@ -273,7 +273,7 @@ def test_a_rule_that_breaks_the_contract_ends_the_command_in_one_line(svl, tmp_p
 
 
 def test_a_config_names_it_by_its_import_path(svl, tmp_path, monkeypatch):
-    (tmp_path / "own_rule.py").write_text(Path(__file__).read_text())
+    (tmp_path / "own_rule.py").write_text(Path(__file__).read_text(encoding="utf-8"))
     (tmp_path / "lion.yaml").write_text(CONFIG)
     monkeypatch.syspath_prepend(tmp_path)
     done = svl(tmp_path, "fit", "--config", "lion.yaml", "--wandb.mode", "disabled")

@@ -17,7 +17,15 @@ def paths(dataset: Any) -> list[Path]:
     names = dataset if isinstance(dataset, list | tuple) and len(dataset) == 2 else [dataset]
     if not all(isinstance(name, str | Path) and _suffix(name) in SUFFIXES for name in names):
         return []
-    return [Path(name).expanduser().absolute() for name in names]
+    return list(map(absolute, names))
+
+
+def absolute(name: str | Path) -> Path:
+    """An absolute path, with the home of ``~`` where there is one: without it, the name is that of a file here."""
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError:  # a user without a home, or nobody of that name
+        return Path(name).absolute()
 
 
 def check(setting: str, label: str, files: list[Path]) -> None:
