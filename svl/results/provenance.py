@@ -32,9 +32,21 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
         "git_commit": _git(Path(), "rev-parse", "HEAD"),
         "git_dirty": bool(_git(Path(), "status", "--porcelain")),
-        "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if (_CHECKOUT / ".git").exists() else None,
+        "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if is_in_checkout(_CHECKOUT / "svl") else None,
         "command": shlex.join(["svl", *words]),
     }
+
+
+def is_in_checkout(path: Path) -> bool:
+    """Whether a path lies in the checkout of svl, and not in an installed copy."""
+    return (_CHECKOUT / ".git").exists() and path.resolve().is_relative_to(_CHECKOUT)
+
+
+def committed(path: Path) -> str | None:
+    """The commit that last changed a file; ``None`` if the file is not committed as it is."""
+    if _git(path.parent, "status", "--porcelain", "--", path.name) != "":
+        return None
+    return _git(path.parent, "log", "-1", "--format=%H", "--", path.name) or None
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

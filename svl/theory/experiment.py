@@ -25,6 +25,11 @@ Track = Callable[[Iterable[Any], str], Iterable[Any]]
 """Shows the progress of a loop, given its items and a description."""
 
 
+def generator(stream: int, seed: int = 0) -> np.random.Generator:
+    """A source of random numbers: one for each stream of an experiment, and others for every other seed."""
+    return np.random.default_rng((seed, stream) if seed else stream)
+
+
 class Finding(NamedTuple):
     """The result of an experiment: tables for the terminal, a figure, and all numbers, ready for JSON."""
 
@@ -166,7 +171,9 @@ class Bound(NamedTuple):
     def numbers(self) -> dict[str, Any]:
         """The numbers for JSON."""
         ratios = {"median": float(np.median(self.ratios)), "largest": float(self.ratios.max())}
-        return {"what": self.what, "replicas": int(self.ratios.size), **ratios, "holds": self.holds}
+        # A bound that holds for every replica is a fact about them: their largest ratio has no interval.
+        largest = dict.fromkeys(("value", "low", "high"), ratios["largest"])
+        return {"what": self.what, "replicas": int(self.ratios.size), **ratios, "holds": self.holds, **largest}
 
 
 def bounds(rows: Sequence[Bound], caption: str = "") -> Table:
