@@ -171,9 +171,7 @@ class Bound(NamedTuple):
     def numbers(self) -> dict[str, Any]:
         """The numbers for JSON."""
         ratios = {"median": float(np.median(self.ratios)), "largest": float(self.ratios.max())}
-        # A bound that holds for every replica is a fact about them: their largest ratio has no interval.
-        largest = dict.fromkeys(("value", "low", "high"), ratios["largest"])
-        return {"what": self.what, "replicas": int(self.ratios.size), **ratios, "holds": self.holds, **largest}
+        return {"what": self.what, "replicas": int(self.ratios.size), **ratios, "holds": self.holds}
 
 
 def bounds(rows: Sequence[Bound], caption: str = "") -> Table:

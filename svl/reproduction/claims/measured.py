@@ -64,6 +64,9 @@ def _number_at(numbers: Any, place: str) -> Estimate:
         except (KeyError, IndexError, ValueError, TypeError):
             known = ", ".join(map(str, numbers)) if isinstance(numbers, Mapping) else f"{len(numbers)} places"
             raise SettingError("at", place, f"{part!r} as one of {known}") from None
+    if isinstance(numbers, int | float):
+        # A number without an interval is a fact about all replicas, such as their largest ratio to a bound.
+        return Estimate(float(numbers), float(numbers), float(numbers))
     value = numbers.get("value", numbers.get("exponent", numbers.get("ratio")))
     return Estimate(
         *(float("nan") if bound is None else float(bound) for bound in (value, numbers["low"], numbers["high"]))
