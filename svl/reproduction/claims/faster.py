@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -61,8 +62,8 @@ class Faster(Claim):
             return self._by_metric(outcome, gain, unit)
         arm, than = (outcome.times(name, self.target) for name in self.names())
         medians = bootstrap.ratio_of_medians(arm, than, self.unit)
-        bound = {">=": "at least ", "<=": "at most ", "?": "neither is known; "}.get(medians.bound, "")
-        note = f"medians: {bound}{significant(medians.value)}{'; ' * bool(gain.censored())}{gain.censored()}"
+        bound = {">=": "at least ", "<=": "at most ", "?": "neither is known, "}.get(medians.bound, "")
+        note = f"medians: {bound}{_shown(medians.value)}{'; ' * bool(gain.censored())}{gain.censored()}"
         by = f" by more than {significant(self.by)}\N{MULTIPLICATION SIGN}" if self.by != 1 else ""
         verdict = judge(gain.ratio, self.by)
         if self.by > 1 and gain.never[self.arm] > (1 - REACHED) * gain.seeds and verdict is Verdict.REPRODUCED:
@@ -83,7 +84,7 @@ class Faster(Claim):
         tables = [outcome.scores(self.names(), outcome.metric, higher, part * end, self.unit) for part in BUDGETS]
         difference = np.mean([(table[self.arm] - table[self.than]).to_numpy(np.float64) for table in tables], axis=0)
         estimate = outcome.mean(difference)
-        value, low, high = map(significant, gain.ratio)
+        value, low, high = map(_shown, gain.ratio)
         note = f"ratio of restricted mean {unit} to target {value} [{low}, {high}]"
         note += f"{'; ' * bool(gain.censored())}{gain.censored()}"
         return Tested(
@@ -94,3 +95,7 @@ class Faster(Claim):
             note,
             (0.0, np.inf),
         )
+
+
+def _shown(number: float) -> str:
+    return "-" if math.isnan(number) else significant(number)
