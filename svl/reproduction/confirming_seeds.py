@@ -20,7 +20,8 @@ _ORDER: Mapping[str, str] = {
         fig06 fig07_parity fig07_sim fig08a fig08b fig08c fig09a fig09b fig09c fig09d fig10_parity fig10_sim fig11_depth
         fig11_width fig12_parity fig12_sim fig13 fig14_mlp fig14_transformer fig15 fig16_parity fig16_sim fig17
         fig18_parity fig18_sim fig19 fig20 fig21 fig22 fig23 fig24 fig25 fig27_modular_addition fig27_parity fig28
-        fig29_parity fig29_sim fig30 section_6 theorem_1
+        fig29_parity fig29_sim fig30 section_6 theorem_1 footnote_2 footnote_8 gaussian losses remark_7 replacement
+        smoother two_sets
     """,
     "kotha2025": """
         fig01_icl fig02_facts fig02_icl fig02_parity fig03 fig04_facts fig04_icl fig04_parity fig05_facts fig05_icl

@@ -9,6 +9,7 @@ import pytest
 
 from svl.errors import SettingError
 from svl.reproduction import confirming_seeds, lock, looks, paper_figure
+from svl.reproduction import standing as standing_module
 from svl.reproduction.standing import CONFIRMING, EXPLORATORY, frozen_figure, seeds, standing
 
 NAME = "liu2026/fig06"
@@ -20,7 +21,10 @@ def git(folder, *words):
 
 
 @pytest.fixture
-def gallery(tmp_path):
+def gallery(tmp_path, monkeypatch):
+    """An empty gallery in a repository, without the one that came with svl."""
+    for module in (lock, looks, standing_module):
+        monkeypatch.setattr(module, "ROOTS", ())
     git(tmp_path, "init")
     folder = tmp_path / "gallery"
     folder.mkdir()
@@ -122,9 +126,8 @@ def test_looks_are_counted_once(gallery):
 
 
 @pytest.mark.slow
-def test_a_confirming_run_says_reproduced_and_an_exploratory_one_does_not(svl, tmp_path):
+def test_a_confirming_run_says_reproduced_and_an_exploratory_one_does_not(svl, gallery, tmp_path):
     name = "liu2026/section_6"
-    git(tmp_path, "init")
     options = ("--gallery_folder", "shown")
     explored = svl(tmp_path, "reproduce", name, "--gallery", *options)
     assert "agrees (exploratory)" in explored.out and "reproduced" not in explored.out
