@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from svl.reproduction.fit import command
-from svl.reproduction.fits import Done, Trained, machine, made_by
+from svl.reproduction.fits import Done, Trained, machine, made_by, run_folder
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.paper_figure import PaperFigure
 from svl.results.provenance import provenance
@@ -29,7 +28,7 @@ def work_out(figure: PaperFigure, seconds: float, numbers: dict[str, Any], runs:
     done = Done(
         str(figure.theory),
         command(words),
-        str(Path(runs) / "theory"),
+        run_folder(runs, "theory"),
         round(seconds, 1),
         made_by(made),
         machine(made),

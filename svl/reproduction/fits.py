@@ -147,7 +147,7 @@ def _train(fit: Fit, runs: str, say: Say, tracking: str) -> tuple[Done, dict[str
     done = Done(
         fit.title,
         fit.command,
-        str(path),
+        run_folder(runs, EXPERIMENT, path.name),
         summary["wall_seconds"],
         made_by(summary),
         machine(summary),
@@ -168,9 +168,15 @@ def made_by(provenance: Mapping[str, Any]) -> str:
 
 
 def machine(provenance: Mapping[str, Any]) -> str:
-    """The processor and the system that made a result, in a line."""
+    """The kind of machine that made a result, in a line: ``x86_64, Linux, 2 cores``."""
     known = provenance.get("machine") or {}
-    return ", ".join(str(known[key]) for key in ("processor", "system") if known.get(key))
+    system, cores = str(known.get("system", "")).partition("-")[0], known.get("cores")
+    return ", ".join(filter(None, (known.get("processor"), system, f"{cores} cores" if cores else "")))
+
+
+def run_folder(runs: str, *parts: str) -> str:
+    """A folder below that of all runs, as a record names it: without the place of ``runs`` on this machine."""
+    return str(Path(Path(runs).name if Path(runs).is_absolute() else runs, *parts))
 
 
 def _history(path: Path) -> pd.DataFrame:

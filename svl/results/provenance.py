@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -29,7 +30,11 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
         "git_commit": _git(Path(), "rev-parse", "HEAD"),
         "git_dirty": bool(_git(Path(), "status", "--porcelain")),
         "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if is_in_checkout(_CHECKOUT / "svl") else None,
