@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svl.cli.fit import resolve
 from svl.reproduction import paper_figure
 from svl.reproduction.paper_figure import full_name
 
@@ -114,6 +115,18 @@ def test_rates_are_swept_as_finely_as_in_the_paper_or_it_is_said(name):
         assert "rate" in text, "one rate for all is a deviation"
     elif max(ratios) > 1.01 * MOST:
         assert "ratios of" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_fits_of_the_paper_scale_have_settings_that_exist(name):
+    figure = paper_figure.read(name, "paper")
+    fit = list(figure.fits)[-1]
+    fits = [
+        figure.reported_fit(fit, figure.arms),
+        *(figure.tuning_fit(fit, n, figure.arms) for n, _ in figure.grids_of(fit)),
+    ]
+    assert all(resolve(each.words) for each in fits)
 
 
 def test_deviations_are_whole_texts():
