@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svl.cli.parser import Parser
 from svl.errors import SettingError
 from svl.reproduction.folders import GALLERY
 
-USAGE = "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--gallery]"
+if TYPE_CHECKING:
+    from svl.reproduction.paper_figure import PaperFigure
+
+USAGE = (
+    "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--gallery] "
+    "[--freeze] [--confirm] [--until-decided]"
+)
 
 
 def main(words: Sequence[str]) -> int:
@@ -32,6 +41,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--wandb", default="disabled", metavar="MODE", help="W&B's mode of the fits; default: disabled")
     parser.add_argument("--gallery", action="store_true", help="copy the results to the gallery and write its page")
     parser.add_argument("--gallery_folder", type=Path, default=GALLERY, metavar="FOLDER", help=f"default: {GALLERY}")
+    parser.add_argument("--freeze", action="store_true", help="write claims.lock for a confirming run; commit it first")
+    parser.add_argument("--confirm", action="store_true", help="run what is frozen, on seeds that no run has used")
+    parser.add_argument("--until-decided", action="store_true", help="add seeds until the claims are decided, 4 looks")
     given = parser.parse_args(words)
     if given.list:
         from svl.console import console
@@ -39,12 +51,20 @@ def main(words: Sequence[str]) -> int:
 
         console().print(listing(Path(given.runs)))
         return 0
-    from svl.reproduction import gallery, paper_figure
+    from svl.reproduction import gallery, lock, paper_figure
+    from svl.reproduction.standing import EXPLORATORY, Standing, standing
 
     names = list(paper_figure.known()) if given.figures == ["all"] else given.figures
     figures = [paper_figure.read(name, given.scale) for name in names]
     if not figures and not given.gallery:
         raise SettingError("reproduce", "nothing", USAGE)
+    if given.freeze or given.confirm or given.until_decided:
+        figures = _planned(figures, given)
+    if given.freeze:
+        for figure in figures:
+            print(lock.write(figure, given.gallery_folder))
+        print("commit these files alone, then run the same command with --confirm instead of --freeze", file=sys.stderr)
+        return 0
     if given.dry_run:
         for figure in figures:
             print(f"# {figure.name}: {figure.title}")
@@ -57,7 +77,9 @@ def main(words: Sequence[str]) -> int:
 
     for figure in figures:
         try:
-            record, folder = run(figure, given.runs, given.wandb, ["reproduce", *words])
+            confirms = given.confirm and standing(figure, given.gallery_folder, Path(given.runs))
+            kind = confirms or Standing(EXPLORATORY)
+            record, folder = run(figure, given.runs, given.wandb, _words(figure, given), kind)
         except (Stopped, KeyboardInterrupt) as stopped:
             print("svl: stopped; give the same command to resume", file=sys.stderr)
             return stopped.status if isinstance(stopped, Stopped) else 130
@@ -66,3 +88,34 @@ def main(words: Sequence[str]) -> int:
     if given.gallery:
         print(gallery.write(given.gallery_folder))
     return 0
+
+
+def _planned(figures: Sequence[PaperFigure], given: argparse.Namespace) -> list[PaperFigure]:
+    """The figures on the seeds of confirming runs, or with several looks at the data.
+
+    Raises:
+        SettingError: for options that do not go together.
+    """
+    from svl.reproduction import lock
+    from svl.reproduction.sequential import LOOKS
+    from svl.reproduction.standing import frozen_figure, seen
+
+    if given.scale == "smoke":
+        raise SettingError("--scale", given.scale, "laptop or paper: at smoke scale nothing is judged")
+    if given.freeze and given.confirm:
+        raise SettingError("--confirm", "with --freeze", "one of them: a freeze is committed before its run")
+    if given.confirm:
+        if given.until_decided:
+            raise SettingError("--until-decided", "with --confirm", "--freeze --until-decided, which freezes the looks")
+        return [frozen_figure(figure, given.gallery_folder) for figure in figures]
+    looks = [LOOKS if given.until_decided and not figure.theory else 1 for figure in figures]
+    if given.freeze:
+        used = [seen(figure, given.gallery_folder, Path(given.runs)) for figure in figures]
+        return [lock.confirming(*planned) for planned in zip(figures, looks, used, strict=True)]
+    return [dataclasses.replace(figure, looks=planned) for figure, planned in zip(figures, looks, strict=True)]
+
+
+def _words(figure: PaperFigure, given: argparse.Namespace) -> list[str]:
+    """The command that repeats the run of one figure."""
+    options = ["--confirm"] * given.confirm + ["--until-decided"] * given.until_decided
+    return ["reproduce", figure.name, "--scale", figure.scale, *options]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from svl.cli.parser import Parser
 from svl.errors import SettingError, nearest
-from svl.theory.catalogue import NAMES, SIZES, run
+from svl.theory.catalogue import NAMES, SEEDED, SIZES, run
 
-USAGE = "svl theory [NAME] [--runs FOLDER] [--size {smoke,default}] [--list]"
+USAGE = "svl theory [NAME] [--runs FOLDER] [--size {smoke,default}] [--seed SEED] [--list]"
 
 
 def main(words: Sequence[str]) -> int:
@@ -25,6 +25,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME", help="one of the names that --list shows")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--size", default="default", metavar="SIZE", help="smoke: seconds; default: up to two minutes")
+    parser.add_argument("--seed", type=int, default=0, metavar="SEED", help="above 0: repeat it on new samples")
     parser.add_argument("--list", action="store_true", help="list the names, and what each shows")
     given = parser.parse_args(words)
     if given.list or given.name is None:
@@ -35,11 +36,13 @@ def main(words: Sequence[str]) -> int:
         raise SettingError("theory", given.name, ", ".join(NAMES) + nearest(given.name, NAMES))
     if given.size not in SIZES:
         raise SettingError("--size", given.size, " or ".join(SIZES))
+    if given.seed < 0 or (given.seed and given.name not in SEEDED):
+        raise SettingError("--seed", given.seed, f"0, or a number above 0 with {', '.join(SEEDED)}")
     folder = given.runs / "theory" / given.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingError("--runs", str(given.runs), f"a folder that can be written ({error.strerror})") from None
-    run(given.name, given.size, folder)
+    run(given.name, given.size, folder, given.seed)
     print(folder)
     return 0

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from svl.cli.fit import resolve, run
+from svl.reproduction import sequential
 from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.outcome import Outcome
 from svl.reproduction.paper_figure import PaperFigure, full_name
@@ -50,7 +52,10 @@ class Done:
         command: the command that trains it.
         run: its run directory.
         seconds: the duration of its training.
-        git_commit: of the code that trained it, where that is known.
+        git_commit: of the code that trained it; the version of an installed svl, which has no commit.
+        machine: that trained it.
+        routes: the computations that trained it.
+        seeds: the first seed, and their number.
     """
 
     name: str
@@ -58,6 +63,9 @@ class Done:
     run: str
     seconds: float
     git_commit: str | None = None
+    machine: str = ""
+    routes: dict[str, Any] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -75,10 +83,11 @@ class Trained:
     fits: list[Done] = field(default_factory=list)
 
 
-def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") -> Trained:
+def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled", groups: int = 1) -> Trained:
     """Tune every arm's rates, then train the arms with the chosen rates on the reported seeds.
 
     Args:
+        groups: the number of groups of reported seeds, each as large as the figure's number of seeds.
         runs: the folder of all run directories.
         say: receives a line for each fit.
         tracking: W&B's mode.
@@ -102,7 +111,7 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
     for name in figure.fits:
         arms = {arm: dict(chosen) for arm, chosen in figure.arms.items()}
         names = {arm: full_name(name, arm) for arm in arms}
-        for number, grid in enumerate(figure.grids):
+        for number, grid in figure.grids_of(name):
             rows = histories(figure.tuning_fit(name, number, arms))
             for arm, chosen in arms.items():
                 if not grid.tried_by(arm):
@@ -112,10 +121,12 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled") 
                 choice = choose(grids[names[arm]], metric, grid)
                 choices.setdefault(names[arm], []).append(choice)
                 chosen |= choice.best
-        rows = histories(figure.reported_fit(name, arms))
+        parts = [histories(figure.reported_fit(name, arms, group)) for group in range(groups)]
         for arm, chosen in arms.items():
-            reported[names[arm]], settings[names[arm]] = rows[arm], chosen
-    return Trained(Outcome(metric, target, reported, grids, settings), choices, done)
+            rows = pd.concat([part[arm] for part in parts]).sort_values(["step", "seed"], kind="stable")
+            reported[names[arm]], settings[names[arm]] = rows.reset_index(drop=True), chosen
+    level = sequential.level(figure.looks)
+    return Trained(Outcome(metric, target, reported, grids, settings, level=level), choices, done)
 
 
 def _train(fit: Fit, runs: str, say: Say, tracking: str) -> tuple[Done, dict[str, pd.DataFrame]]:
@@ -136,11 +147,36 @@ def _train(fit: Fit, runs: str, say: Say, tracking: str) -> tuple[Done, dict[str
     done = Done(
         fit.title,
         fit.command,
-        str(path),
+        run_folder(runs, EXPERIMENT, path.name),
         summary["wall_seconds"],
-        summary.get("svl_commit") or summary.get("git_commit"),
+        made_by(summary),
+        machine(summary),
+        summary.get("routes") or {},
+        [fit.first_seed, fit.seeds],
     )
     return done, fit.rows(_history(path))
+
+
+def made_by(provenance: Mapping[str, Any]) -> str:
+    """The commit of svl's checkout; that of the working directory for an older record; the version of an installed svl.
+
+    Args:
+        provenance: as from ``svl.results.provenance``, also as part of a summary.
+    """
+    commit = provenance.get("svl_commit") or provenance.get("git_commit")
+    return commit or f"svl {provenance.get('versions', {}).get('svl', 'of an unknown version')}"
+
+
+def machine(provenance: Mapping[str, Any]) -> str:
+    """The kind of machine that made a result, in a line: ``x86_64, Linux, 2 cores``."""
+    known = provenance.get("machine") or {}
+    system, cores = str(known.get("system", "")).partition("-")[0], known.get("cores")
+    return ", ".join(filter(None, (known.get("processor"), system, f"{cores} cores" if cores else "")))
+
+
+def run_folder(runs: str, *parts: str) -> str:
+    """A folder below that of all runs, as a record names it: without the place of ``runs`` on this machine."""
+    return str(Path(Path(runs).name if Path(runs).is_absolute() else runs, *parts))
 
 
 def _history(path: Path) -> pd.DataFrame:

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 from svl.errors import SettingError
+from svl.reproduction import looks
 from svl.reproduction.paper_figure import SCALES, known
-from svl.reproduction.record import PICTURE, RESULT, Record, read
+from svl.reproduction.record import PICTURE, RESULT, Record, place, read
+from svl.reproduction.standing import CONFIRMING, EXPLORATORY
 from svl.reproduction.tuning import described
 from svl.reproduction.verdict_table import estimate
 from svl.results.atomic import replacing
@@ -17,11 +19,16 @@ PAGE, _HEADING = "README.md", "# Gallery"
 _MARKS = {"reproduced": "✅", "not reproduced": "❌", "undecided": "❔"}
 _INTRODUCTION = """\
 Written by `svl reproduce --gallery`: every figure with the paper's claim, what svl finds, and how. A claim is
-*reproduced* where its whole 95 % interval (over seeds) agrees with it, *not reproduced* where the whole interval
+*reproduced* where its whole interval (over seeds) agrees with it, *not reproduced* where the whole interval
 contradicts it, else *undecided*. A figure is reproduced where all its claims are (an intersection-union test, which
 needs no correction for their number), and not reproduced where one is contradicted (of m comparisons at their
 boundary one is so by chance with a probability of at most 2.5 % m). Where rates are tuned, it is for each arm, on
-seeds other than those reported."""
+seeds other than those reported.
+
+Only a *confirming* run can say *reproduced*: its claims, seeds, grids, statistic and margins were frozen in a file,
+`claims.lock`, committed before the run, and its seeds are new (docs/reproducing.md). Every other result is
+*exploratory* and says *agrees* or *disagrees*; it may have been looked at before its claims were chosen. *Looks* are
+the exploratory results that were seen, listed in `looks.yaml` with what changed between them."""
 _PAPERS = {
     "liu2026": "Liu et al. 2026, *Less Data, Faster Training*",
     "kotha2025": "Kotha et al. 2025, *Lowering Data Diversity Can Accelerate Training*",
@@ -47,67 +54,115 @@ def check(gallery: Path) -> None:
 
 
 def keep(record: Record, folder: Path, gallery: Path) -> None:
-    """Copy a result and its picture into the gallery."""
-    place = gallery / record.folder
-    place.mkdir(parents=True, exist_ok=True)
+    """Copy a result and its picture into the gallery, and list an exploratory one as a look."""
+    if record.kind == EXPLORATORY and record.scale != "smoke":
+        looks.add(gallery, record.name, _look(record))
+    into = gallery / record.folder
+    into.mkdir(parents=True, exist_ok=True)
     for name in (RESULT, f"{PICTURE}.png"):
-        shutil.copyfile(folder / name, place / name)
+        shutil.copyfile(folder / name, into / name)
 
 
 def write(gallery: Path) -> Path:
     """Write the page of all results in the gallery; returns its path."""
-    records = {name: [record for scale in SCALES if (record := read(gallery / name / scale))] for name in known()}
     path = gallery / PAGE
     with replacing(path) as file:
-        file.write_text(_page(records), encoding="utf-8")
+        file.write_text(_page(gallery), encoding="utf-8")
     return path
 
 
-def _page(records: dict[str, list[Record]]) -> str:
+def _look(record: Record) -> looks.Look:
+    """An exploratory result as an entry of the list of looks."""
+    effects = "; ".join(f"{estimate(claim)} {claim['verdict']}" for claim in record.claims)
+    seen = {"date": record.date, "commit": record.commit[:7], "scale": record.scale, "seeds": record.seeds}
+    return {**seen, "found": record.verdict, "effects": effects, "settings": record.settings}
+
+
+def _records(gallery: Path, name: str, kind: str) -> dict[str, Record]:
+    found = {scale: read(gallery / place(name, scale, kind)) for scale in SCALES}
+    return {scale: record for scale, record in found.items() if record}
+
+
+def _page(gallery: Path) -> str:
+    taken = looks.read(gallery)
     lines = [
         _HEADING,
         "",
         _INTRODUCTION,
         "",
-        "| figure | claim | verdict | scale | time |",
-        "|---|---|---|---|---|",
+        "| figure | claim | confirming | exploratory | looks | scale | time |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, stored in records.items():
-        for record in stored:
-            anchor = f"#{name.replace('/', '')}-{record.scale}"
-            verdict = f"{_MARKS.get(record.verdict, '')} {record.verdict}"
-            lines.append(
-                f"| [{name}]({anchor}) | {record.says} | {verdict} | {record.scale} | {_time(record.seconds)} |"
-            )
-    missing = [name for name, stored in records.items() if not stored]
+    missing, judged = [], []
+    sections: dict[str, list[str]] = {paper: [] for paper in _PAPERS}
+    for name in known():
+        confirming, explored = (_records(gallery, name, kind) for kind in (CONFIRMING, EXPLORATORY))
+        seen = taken.get(name, [])
+        if not confirming and not explored:
+            missing.append(name)
+        for scale in [scale for scale in SCALES if scale in confirming or scale in explored]:
+            both = confirming.get(scale), explored.get(scale)
+            shown = both[0] or both[1]
+            assert shown is not None
+            judged += [both[0]] * bool(both[0])
+            anchor = f"#{name.replace('/', '')}-{scale}"
+            verdicts = [_marked(record) for record in both]
+            number = len([look for look in seen if look.get("scale") == scale])
+            row = (f"[{name}]({anchor})", shown.says, *verdicts, str(number), scale, _time(shown.seconds))
+            lines.append(f"| {' | '.join(row)} |")
+            section = sections[name.partition("/")[0]]
+            section += ["", f"### {name} ({scale})", "", f"{shown.title}. The paper: {shown.says}."]
+            for record in both:
+                section += ["", *_result(record)] if record else []
+            section += _history([look for look in seen if look.get("scale") == scale])
+    lines += ["", _error_rate(judged)]
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
     for paper, title in _PAPERS.items():
-        of_paper = [record for name, stored in records.items() if name.startswith(paper) for record in stored]
-        if of_paper:
-            lines += ["", f"## {title}"]
-        for record in of_paper:
-            lines += ["", *_section(record)]
+        if sections[paper]:
+            lines += ["", f"## {title}", *sections[paper]]
     return "\n".join(lines) + "\n"
 
 
-def _section(record: Record) -> list[str]:
+def _marked(record: Record | None) -> str:
+    return f"{_MARKS.get(record.verdict, '')} {record.verdict}".strip() if record else "-"
+
+
+def _error_rate(judged: list[Record | None]) -> str:
+    """The expected number of figures that are reproduced by chance."""
+    number = len(judged)
+    reproduced = sum(record is not None and record.verdict == "reproduced" for record in judged)
+    return (
+        f"Error over all figures: of {number} confirming results {reproduced} say *reproduced*. A figure whose claim "
+        "is false by no more than its boundary is called reproduced with a probability of at most 2.5 %, so that at "
+        f"most {0.025 * number:.2g} false ones are expected among them even if no claim were true (the plain "
+        "expectation, without a correction). Exploratory results have no such rate."
+    )
+
+
+def _result(record: Record) -> list[str]:
+    verdict = f"{record.verdict[0].upper()}{record.verdict[1:]}"
+    frozen = f", frozen as `{record.frozen}` in {record.freeze[:7] or 'this version'}" if record.frozen else ""
+    since = f" (exploratory, since {'; '.join(record.reasons)})" if record.reasons else ""
     lines = [
-        f"### {record.name} ({record.scale})",
+        f"**{record.kind[0].upper()}{record.kind[1:]}: {verdict}**{frozen}{since}.",
         "",
-        f"{record.title}. The paper: {record.says}. **{record.verdict[0].upper()}{record.verdict[1:]}.**",
+        f"![{record.name}, {record.kind}]({record.folder.as_posix()}/{PICTURE}.png)",
         "",
-        f"![{record.name}]({record.folder.as_posix()}/{PICTURE}.png)",
-        "",
-        "| claim | effect [95 % interval] | verdict |",
+        "| claim | effect [interval] | verdict |",
         "|---|---|---|",
     ]
     for claim in record.claims:
         note = f" ({claim['note']})" if claim["note"] else ""
-        lines.append(f"| {claim['says']} | {claim['effect']}: {estimate(claim)}{note} | {claim['verdict']} |")
+        needs = f"; about {claim['needs']} seeds an arm would decide it" if claim.get("needs") else ""
+        lines.append(f"| {claim['says']} | {claim['effect']}: {estimate(claim)}{note} | {claim['verdict']}{needs} |")
     tuned = f", rates tuned on {' and '.join(map(str, record.tuned))} others" if record.tuned else ""
     seeds = f" of training, {record.reported} seeds per arm{tuned}" if record.arms else ""
-    lines += ["", f"`{record.command}`: {_time(record.seconds)}{seeds}; {record.date}."]
+    first = f", seeds from {record.seeds[0][0]}" if record.seeds else ""
+    lines += ["", f"`{record.command}`: {_time(record.seconds)}{seeds}{first}; {record.date}."]
+    if record.looks:
+        taken = ", ".join(f"{verdict} with {count}" for count, verdict in record.looks)
+        lines += ["", f"Seeds were added until it was decided, with intervals for four looks: {taken}."]
     if record.arms:
         lines += [
             "",
@@ -117,6 +172,18 @@ def _section(record: Record) -> list[str]:
         lines += ["", f"At the edge of its grid: {'; '.join(record.edges)}."]
     if record.deviations:
         lines += ["", "Deviations: " + "; ".join(record.deviations) + "."]
+    return lines
+
+
+def _history(seen: list[looks.Look]) -> list[str]:
+    """The looks at a figure, where there were several."""
+    if len(seen) < 2:
+        return []
+    lines = ["", f"{len(seen)} exploratory looks:", ""]
+    for look in seen:
+        seeds = ", ".join(f"{first} to {first + count - 1}" for first, count in look["seeds"])
+        changed = f"; changed: {look['changed']}" if look.get("changed") else ""
+        lines.append(f"- {look['found']}, seeds {seeds}: {look['effects']}{changed}")
     return lines
 
 

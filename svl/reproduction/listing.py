@@ -11,7 +11,8 @@ from svl.config_file import ROOTS
 from svl.console import plain
 from svl.reproduction import paper_figure
 from svl.reproduction.folders import GALLERY, RECORDS
-from svl.reproduction.record import Record, read
+from svl.reproduction.record import Record, place, read
+from svl.reproduction.standing import CONFIRMING, EXPLORATORY
 
 
 def listing(runs: Path) -> Table:
@@ -29,19 +30,24 @@ def listing(runs: Path) -> Table:
         measured = {record.scale: record.seconds / 60 for record in records}
         minutes = [_minutes(measured.get(scale, figure.minutes), scale) for scale, figure in figures.items()]
         verdicts = [
-            f"{record.verdict} ({record.scale}, {record.date})" for record in records if record.scale != "smoke"
+            f"{record.verdict} ({record.scale}, {record.kind}, {record.date})"
+            for record in records
+            if record.scale != "smoke"
         ]
         shown.add_row(*plain((name, figures["laptop"].says, *minutes, ", ".join(verdicts) or "-")))
     return shown
 
 
 def last(name: str, runs: Path) -> list[Record]:
-    """The newest record of each scale, among the runs of this machine and the gallery that came with svl."""
+    """The newest record of each scale, of this machine or the gallery; a confirming one before an exploratory one."""
     newest = []
     for scale in paper_figure.SCALES:
         roots = (runs / RECORDS, GALLERY, *(root / GALLERY for root in ROOTS))
-        records = [record for record in (read(root / name / scale) for root in roots) if record]
-        newest += [max(records, key=lambda record: record.date)] if records else []
+        for kind in (CONFIRMING, EXPLORATORY):
+            records = [record for record in (read(root / place(name, scale, kind)) for root in roots) if record]
+            if records:
+                newest.append(max(records, key=lambda record: record.date))
+                break
     return newest
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class PaperFigure:
         first_seed: the first of the reported seeds.
         target: metric and value that count as learned.
         theory: name of an experiment of ``svl theory``, for figures without fits.
+        base: the config without the arms and without ``figure``: data, model, trainer, target.
+        looks: the planned looks at the data: 1, or more for a run that adds seeds until it is decided.
     """
 
     name: str
@@ -62,6 +64,17 @@ class PaperFigure:
     first_seed: int
     target: tuple[str, float]
     theory: str | None = None
+    base: Mapping[str, Any] = field(default_factory=dict)
+    looks: int = 1
+
+    def on_seeds(self, reported: int, tuning: int) -> PaperFigure:
+        """The figure on other seeds: the first reported one, and the first for tuning."""
+        grids = [replace(grid, first_seed=tuning) for grid in self.grids]
+        return replace(self, first_seed=reported, grids=grids)
+
+    def grids_of(self, fit: str) -> list[tuple[int, Tuning]]:
+        """The grids that the arms of a fit try, with their numbers."""
+        return [(number, grid) for number, grid in enumerate(self.grids) if grid.tried_in(fit)]
 
     def commands(self) -> list[str]:
         """The command of each fit, in order; the reported fits have the config's rates, since none are chosen yet."""
@@ -69,9 +82,9 @@ class PaperFigure:
             return [f"svl theory {self.theory}"]
         commands = []
         for name in self.fits:
-            commands += [self.tuning_fit(name, number, self.arms).command for number in range(len(self.grids))]
+            commands += [self.tuning_fit(name, number, self.arms).command for number, _ in self.grids_of(name)]
             commands.append(self.reported_fit(name, self.arms).command)
-            commands[-1] += "  # with the rates that the tuning chooses" * bool(self.grids)
+            commands[-1] += "  # with the rates that the tuning chooses" * bool(self.grids_of(name))
         return commands
 
     def tuning_fit(self, name: str, number: int, arms: Mapping[str, Settings]) -> Fit:
@@ -81,9 +94,10 @@ class PaperFigure:
         purpose = f"{name}{': ' * bool(name)}rates{f' {number + 1}' * (len(self.grids) > 1)}"
         return self._fit(name, purpose, tried, grid.seeds, grid.first_seed)
 
-    def reported_fit(self, name: str, arms: Mapping[str, Settings]) -> Fit:
-        """The fit of the arms with their final rates, on the reported seeds."""
-        return self._fit(name, name or "arms", arms, self.seeds, self.first_seed)
+    def reported_fit(self, name: str, arms: Mapping[str, Settings], group: int = 0) -> Fit:
+        """The fit of the arms with their final rates, on a group of the reported seeds; the first is 0."""
+        purpose = (name or "arms") + f", seeds {group + 1}" * bool(group)
+        return self._fit(name, purpose, arms, self.seeds, self.first_seed + group * self.seeds)
 
     def _fit(self, name: str, purpose: str, arms: Mapping[str, Settings], seeds: int, first_seed: int) -> Fit:
         title = f"{purpose} ({len(arms)} arms x {seeds} seeds)"
@@ -140,6 +154,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     if theory is not None and theory not in EXPERIMENTS:
         raise SettingError("figure.theory", theory, ", ".join(EXPERIMENTS) + nearest(str(theory), list(EXPERIMENTS)))
     scaled = figure.get("arms", {})
+    _check_phases(scale, replicas.get("arms", {}), scaled)
     arms = {str(arm): {**settings, **scaled.get(arm, {})} for arm, settings in replicas.get("arms", {}).items()}
     for arm in scaled:
         if arm not in arms:
@@ -147,7 +162,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
     fits = {str(fit): dict(changes or {}) for fit, changes in (figure.get("fits") or {"": {}}).items()}
     settings = dict(figure.get("settings", {}))
     names = {full_name(fit, arm): None for fit in fits for arm in arms}
-    grids = tuning.read("figure.tune", figure.get("tune"), arms)
+    grids = tuning.read("figure.tune", figure.get("tune"), arms, fits)
     seeds, first_seed = settings.pop("replicas.seeds", replicas.get("seeds", 16)), replicas.get("first_seed", 0)
     check_whole("replicas.seeds", seeds, 1)
     for grid in grids:
@@ -184,9 +199,20 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
         theory=theory,
+        base={key: value for key, value in content.items() if key not in ("figure", "replicas")},
     )
     _check(paper_figure)
     return paper_figure
+
+
+def _check_phases(scale: str, arms: Mapping[str, Settings], scaled: Mapping[str, Settings]) -> None:
+    """Refuse an arm of a scale that has new sizes of its phases but keeps their durations: nobody would notice."""
+    for name, changes in scaled.items():
+        for size in ("data.size", "data.sizes"):
+            durations = arms.get(name, {}).get("data.durations")
+            if isinstance(changes.get(size), list) and durations and "data.durations" not in changes:
+                key = f"figure.scales.{scale}.arms.{name}.data.durations"
+                raise SettingError(key, None, f"the durations of the phases, since {size} is given")
 
 
 def _check(figure: PaperFigure) -> None:
@@ -212,11 +238,14 @@ def _check(figure: PaperFigure) -> None:
     for fit in figure.fits:
         if not figure.theory and not any(full_name(fit, arm) in named for arm in figure.arms):
             raise SettingError(f"figure.fits.{fit}", figure.fits[fit], "fits whose arms appear in a claim or a panel")
-    final_keys = {
-        name: set(arm).union(*(point for grid in figure.grids if grid.tried_by(name) for point in grid.points))
-        for name, arm in figure.arms.items()
-    }
-    for name, keys in final_keys.items():
-        first = next(iter(final_keys.values()))
-        if keys != first:
-            raise SettingError(f"replicas.arms.{name}", sorted(keys), f"the settings of the first arm: {sorted(first)}")
+    for fit in figure.fits:
+        tried = [grid for _, grid in figure.grids_of(fit)]
+        final_keys = {
+            name: set(arm).union(*(point for grid in tried if grid.tried_by(name) for point in grid.points))
+            for name, arm in figure.arms.items()
+        }
+        first = next(iter(final_keys.values()), set())
+        for name, keys in final_keys.items():
+            if keys != first:
+                allowed = f"the settings of the first arm: {sorted(first)}"
+                raise SettingError(f"replicas.arms.{name}", sorted(keys), allowed)

@@ -31,12 +31,14 @@ class Tuning:
         seeds: number of tuning seeds.
         first_seed: the first tuning seed; the reported seeds are others.
         only: the arms that try this grid; all if ``None``. Other arms keep their settings or have another grid.
+        fits: the fits of which arms try this grid; all if ``None``.
     """
 
     settings: dict[str, list[Any]]
     seeds: int = 8
     first_seed: int = 100_000
     only: list[str] | None = None
+    fits: list[str] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -54,6 +56,10 @@ class Tuning:
     def tried_by(self, arm: str) -> bool:
         """Whether an arm tries this grid."""
         return self.only is None or arm in self.only
+
+    def tried_in(self, fit: str) -> bool:
+        """Whether the arms of a fit try this grid."""
+        return self.fits is None or fit in self.fits
 
     def arms(self, arms: Mapping[str, Settings]) -> dict[str, Settings]:
         """An arm for each arm that tries this grid and each point: ``small 0``, ``small 1``, ..."""
@@ -78,12 +84,17 @@ class Choice:
     edges: list[str]
 
 
-def read(key: str, content: Any, arms: Mapping[str, Any]) -> list[Tuning]:
+FEWEST = 4
+"""The fewest tuning seeds: with two, the best of a grid is mostly luck."""
+
+
+def read(key: str, content: Any, arms: Mapping[str, Any], fits: Mapping[str, Any]) -> list[Tuning]:
     """One grid or several, one after the other: ``{seeds: 8, settings: {model.optimizer.lr: [0.3, 1, 3]}}``.
 
     Args:
         key: the grid's place in the config.
         arms: the figure's arms by name.
+        fits: the figure's fits by name.
 
     Raises:
         SettingError: naming what is wrong.
@@ -99,7 +110,9 @@ def read(key: str, content: Any, arms: Mapping[str, Any]) -> list[Tuning]:
         tuning = build(key, Tuning, entry)
         for name in tuning.only or []:
             check_arm(f"{key}.only", name, arms)
-        check_whole(f"{key}.seeds", tuning.seeds, 1)
+        for name in tuning.fits or []:
+            check_arm(f"{key}.fits", name, fits)
+        check_whole(f"{key}.seeds", tuning.seeds, FEWEST)
         grids.append(tuning)
     return grids
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,9 +24,12 @@ class Tested(NamedTuple):
     Attributes:
         says: the claim in words.
         effect: name of the estimated quantity.
-        estimate: of the effect, with its 95 % interval.
+        estimate: of the effect, with its interval.
         verdict: on this claim.
-        note: further information: a p-value, the number of censored seeds.
+        note: further information: a second statistic, the number of censored seeds.
+        claimed: the least and the greatest value that agree with the claim.
+        is_ratio: whether the effect is a ratio, whose error is that of its logarithm.
+        by_seeds: whether more reported seeds would make the interval narrower.
     """
 
     says: str
@@ -33,13 +37,19 @@ class Tested(NamedTuple):
     estimate: Estimate
     verdict: Verdict
     note: str = ""
+    claimed: tuple[float, float] = (-math.inf, math.inf)
+    is_ratio: bool = False
+    by_seeds: bool = True
 
 
-def judge(estimate: Estimate, above: float) -> Verdict:
-    """Reproduced if the whole interval lies above a value, not reproduced if it lies below, else undecided."""
-    if estimate.low > above:
+def judge(estimate: Estimate, above: float = -math.inf, below: float = math.inf) -> Verdict:
+    """Reproduced if the whole interval lies between two values, not reproduced if it lies outside, else undecided."""
+    is_above = estimate.low > above if above > -math.inf else not math.isnan(estimate.low)
+    is_below = estimate.high < below if below < math.inf else not math.isnan(estimate.high)
+    if is_above and is_below:
         return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if estimate.high < above else Verdict.UNDECIDED
+    is_outside = estimate.high < above or estimate.low > below
+    return Verdict.NOT_REPRODUCED if is_outside else Verdict.UNDECIDED
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy import stats
 
-from svl.results.statistics import HIGH, LOW, Estimate, Unit, median_times, student
+from svl.results.statistics import HIGH, LEVEL, LOW, Estimate, Unit, median_times, student
 
 RESAMPLES = 2000
 FEWEST = 6
@@ -38,10 +38,13 @@ class RatioOfMedians(NamedTuple):
     bound: str
 
 
-def mean(values: Float[ndarray, "seed"]) -> Estimate:
+def mean(values: Float[ndarray, "seed"], level: float = LEVEL) -> Estimate:
     """The mean over the finite seeds with the wider of the BCa bootstrap's interval and Student's.
 
     Where BCa is undefined it is the percentile bootstrap. Few seeds without any spread have no interval.
+
+    Args:
+        level: the probability with which the interval is meant to hold the mean.
 
     Source: Efron and Tibshirani 1993, chapter 14.
     """
@@ -50,12 +53,16 @@ def mean(values: Float[ndarray, "seed"]) -> Estimate:
     if values.size < 2 or (values.size < FEWEST and np.ptp(values) == 0):
         return Estimate(float(values.mean()) if values.size else np.nan, np.nan, np.nan)
     value, half = float(values.mean()), float(np.nan_to_num(student(values)[1]))
+    if level != LEVEL:
+        half *= float(stats.t.ppf((1 + level) / 2, values.size - 1) / stats.t.ppf(HIGH, values.size - 1))
     low = high = np.nan
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             generator = np.random.default_rng(0)
-            result = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method=method, rng=generator)
+            result = stats.bootstrap(
+                (values,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method=method, rng=generator
+            )
         low, high = map(float, result.confidence_interval)
         if np.isfinite([low, high]).all():
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -31,12 +32,29 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        "machine": {"system": platform.platform(), "processor": machine.processor(), "compiler": machine.compiler()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": machine.processor(),
+            "compiler": machine.compiler(),
+            "cores": os.cpu_count(),
+        },
         "git_commit": _git(Path(), "rev-parse", "HEAD"),
         "git_dirty": bool(_git(Path(), "status", "--porcelain")),
-        "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if (_CHECKOUT / ".git").exists() else None,
+        "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if is_in_checkout(_CHECKOUT / "svl") else None,
         "command": shlex.join(["svl", *words]),
     }
+
+
+def is_in_checkout(path: Path) -> bool:
+    """Whether a path lies in the checkout of svl, and not in an installed copy."""
+    return (_CHECKOUT / ".git").exists() and path.resolve().is_relative_to(_CHECKOUT)
+
+
+def committed(path: Path) -> str | None:
+    """The commit that last changed a file; ``None`` if the file is not committed as it is."""
+    if _git(path.parent, "status", "--porcelain", "--", path.name) != "":
+        return None
+    return _git(path.parent, "log", "-1", "--format=%H", "--", path.name) or None
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

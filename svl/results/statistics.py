@@ -172,21 +172,6 @@ def median_time(times: pd.DataFrame, unit: Unit) -> Estimate:
     return Estimate(value, low, high)
 
 
-def logrank_p(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples") -> float:
-    """P-value of the log-rank test that two arms reach the target equally soon; NaN if no seed does.
-
-    Args:
-        arm, reference: as from ``time_to_target``; the test does not use the pairing.
-    """
-    if not (arm["reached"].any() or reference["reached"].any()):
-        return float("nan")
-    samples = [
-        stats.CensoredData(t.loc[t["reached"], unit], right=t.loc[~t["reached"], unit]) for t in (arm, reference)
-    ]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(stats.logrank(*samples).pvalue)
-
-
 @cache
 def _order_statistics(seeds: int) -> tuple[int, float]:
     """The order statistic, counted from 1, that bounds the median, and the share of the way to the next one."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
@@ -15,17 +14,17 @@ from svl.results.statistics import Estimate
 from svl.results.style import RAMP
 from svl.theory import experiment
 from svl.theory.experiment import Exponent, Finding, Size, Track
-from svl.theory.slope import fit, geometric_mean
-from svl.theory.times import SCALES, FirstPhase, Point, first_phase, measure
-from svl.theory.two_phase_analysis import as_numbers, caption, first_exponents, logarithm, upper_bounds
+from svl.theory.slope import fit, ratio_of_means
+from svl.theory.times import SCALES, FirstPhase, Point, first_phase, measure, population_alone
+from svl.theory.two_phase_analysis import as_numbers, caption, first_exponents, logarithm, savings, upper_bounds
 from svl.theory.two_phase_figure import draw_first, draw_totals
 
 
-def run(size: Size, track: Track) -> Finding:
+def run(size: Size, track: Track, seed: int = 0) -> Finding:
     """Times, exponents and bounds with random labels, and their times divided by those with true labels."""
     scale = SCALES[size]
-    points, phases = measure(scale, "random", track), first_phase(scale, "random", track)
-    true = measure(replace(scale, dims=scale.dims[-1:]), "true", track)
+    points, phases = measure(scale, "random", track, seed), first_phase(scale, "random", track, seed)
+    true = measure(replace(scale, dims=scale.dims[-1:]), "true", track, seed)
     rows = first_exponents(phases) + exponents(points)
     limits = upper_bounds(points, phases)
     ratio_rows = [ratios(random, true_point) for random, true_point in zip(points[-len(true) :], true, strict=True)]
@@ -36,6 +35,7 @@ def run(size: Size, track: Track) -> Finding:
         for point, row in zip(true, ratio_rows, strict=True)
         for target, ratio in zip(point.targets[1:], row, strict=True)
     ]
+    numbers["population_over_two_phases"] = savings(points, population_alone(scale, seed))
     return Finding(tables, draw(points, phases, rows, true, ratio_rows), numbers)
 
 
@@ -58,14 +58,8 @@ def ratios(random: Point, true: Point) -> list[Estimate]:
 
     Times are geometric means over the replicas.
     """
-    generator, estimates = np.random.default_rng(0), []
-    for random_times, true_times in zip(random.totals(False)[1:], true.totals(False)[1:], strict=True):
-        logs = [generator.choice(np.log(times), (2000, len(times))).mean(1) for times in (random_times, true_times)]
-        low, high = np.exp(np.quantile(logs[0] - logs[1], (0.025, 0.975)))
-        estimates.append(
-            Estimate(geometric_mean(random_times).value / geometric_mean(true_times).value, float(low), float(high))
-        )
-    return estimates
+    pairs = zip(random.totals(False)[1:], true.totals(False)[1:], strict=True)
+    return [ratio_of_means(random_times, true_times) for random_times, true_times in pairs]
 
 
 def comparison(true: list[Point], compared: list[list[Estimate]]) -> Table:

@@ -26,6 +26,11 @@ Track = Callable[[Iterable[Any], str], Iterable[Any]]
 """Shows the progress of a loop, given its items and a description."""
 
 
+def generator(stream: int, seed: int = 0) -> np.random.Generator:
+    """A source of random numbers: one for each stream of an experiment, and others for every other seed."""
+    return np.random.default_rng((seed, stream) if seed else stream)
+
+
 class Finding(NamedTuple):
     """The result of an experiment: tables for the terminal, a figure, and all numbers, ready for JSON."""
 

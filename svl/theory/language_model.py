@@ -26,6 +26,8 @@ from svl.theory.fitting import fit
 
 CONFIG_FILE = "configs/theory/language_model.yaml"
 SIZE, RATE, LOSS = "data.size", "model.optimizer.lr", "val/loss"
+TUNING, REPORTED = 4, 8
+"""Seeds on which rates are chosen, and seeds reported, in an experiment with a seed of its own."""
 SMOKE = (
     *("--replicas.seeds", "2", "--replicas.vary.data.size", "[16, 32, online]", "--data.batch_size", "4"),
     *("--replicas.vary.model.optimizer.lr", "[0.01]", "--trainer.max_steps", "48", "--trainer.log_every_n_steps", "4"),
@@ -51,10 +53,16 @@ class Reuse(NamedTuple):
     rates: list[float]
 
 
-def by_step(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Losses ``[step, seed]`` at the rate with the smallest mean loss over seeds at each step, and these rates."""
-    losses = rows.pivot(index="step", columns=[RATE, "seed"], values=LOSS)
-    best = losses.T.groupby(level=RATE).mean().T.idxmin(axis=1)
+def by_step(rows: pd.DataFrame, tuning: range = range(0)) -> tuple[pd.DataFrame, pd.Series]:
+    """Losses ``[step, seed]`` at the rate with the smallest mean loss over seeds at each step, and these rates.
+
+    Args:
+        tuning: seeds on which the rates are chosen, which are not in the losses then; all choose if it is empty.
+    """
+    chooses = rows["seed"].isin(tuning) if tuning else rows["seed"].notna()
+    choosing = rows[chooses].pivot(index="step", columns=[RATE, "seed"], values=LOSS)
+    best = choosing.T.groupby(level=RATE).mean().T.idxmin(axis=1)
+    losses = rows[~rows["seed"].isin(tuning)].pivot(index="step", columns=[RATE, "seed"], values=LOSS)
     tuned = pd.DataFrame({step: losses.loc[step, best[step]] for step in losses.index}).T
     return tuned, best
 
@@ -70,15 +78,19 @@ def one_pass(losses: pd.Series, batch: int) -> tuple[Float[ndarray, "point"], Fl
     return np.maximum.accumulate(-curve(points)), points
 
 
-def reuse(history: pd.DataFrame, batch: int) -> list[Reuse]:
-    """E(K, N) of every N and seed: the number of fresh examples with the same loss, divided by N."""
+def reuse(history: pd.DataFrame, batch: int, tuning: range = range(0)) -> list[Reuse]:
+    """E(K, N) of every N and seed: the number of fresh examples with the same loss, divided by N.
+
+    Args:
+        tuning: as in :func:`by_step`.
+    """
     history = history[history["step"] > 0]
-    fresh = by_step(history[history[SIZE].astype(str) == "online"])[0]
+    fresh = by_step(history[history[SIZE].astype(str) == "online"], tuning)[0]
     curves = {seed: one_pass(fresh[seed], batch) for seed in fresh}
     results = []
     for size, rows in history[history[SIZE].astype(str) != "online"].groupby(SIZE, sort=False):
         samples = int(str(size))
-        tuned, best = by_step(rows)
+        tuned, best = by_step(rows, tuning)
         ends = [int(step) for step in tuned.index if step * batch % samples == 0]
         # Losses outside the range of the fresh run are unknown.
         edges = {"left": np.nan, "right": np.nan}
@@ -96,13 +108,14 @@ def estimate(seeds: Float[ndarray, "seed"]) -> Estimate:
     return Estimate(float(seeds.mean()), float(seeds.mean()) - reach, float(seeds.mean()) + reach)
 
 
-def run(size: Size, track: Track) -> Finding:
+def run(size: Size, track: Track, seed: int = 0) -> Finding:
     """The fit, E(K, N) for each N, and the difference between the largest and the smallest N at equal K."""
     with tempfile.TemporaryDirectory() as folder:
-        run = fit(CONFIG_FILE, Path(folder), *(SMOKE if size == "smoke" else ()))
+        new = ("--replicas.first_seed", str(seed), "--replicas.seeds", str(TUNING + REPORTED)) if seed else ()
+        run = fit(CONFIG_FILE, Path(folder), *new, *(SMOKE if size == "smoke" else ()))
         history = pd.read_parquet(run / "history.parquet")
         batch = yaml.safe_load((run / CONFIG).read_text(encoding="utf-8"))["data"]["init_args"]["batch_size"]
-    results = reuse(history, batch)
+    results = reuse(history, batch, range(seed, seed + TUNING) if seed and size != "smoke" else range(0))
     tables = [table(results), ordering(results)]
     numbers: dict[str, Any] = {"curves": []}
     for result in results:

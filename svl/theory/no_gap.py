@@ -82,9 +82,9 @@ def first_below(
     return np.apply_along_axis(crossing, -1, log_risk)
 
 
-def sgd(scale: Scale, targets: Float[ndarray, "target"], track: Track) -> tuple[list[Arm], OnePass]:
+def sgd(scale: Scale, targets: Float[ndarray, "target"], track: Track, seed: int = 0) -> tuple[list[Arm], OnePass]:
     """Epochs over N examples, one example a step, compared with fresh examples."""
-    problem, generator = Problem.power_law(scale.dim, scale.exponent, NOISE), np.random.default_rng(10)
+    problem, generator = Problem.power_law(scale.dim, scale.exponent, NOISE), experiment.generator(10, seed)
     fresh, arms = one_pass_curve(problem, COUNTS[-1] * scale.samples[-1]), []
     setting = Setting("", problem, scale.samples, scale.sets, scale.rates)
     for samples in track(scale.samples, "epochs"):
@@ -101,9 +101,11 @@ def sgd(scale: Scale, targets: Float[ndarray, "target"], track: Track) -> tuple[
     return arms, fresh
 
 
-def full_batch(scale: Scale, targets: Float[ndarray, "target"], track: Track) -> tuple[list[Arm], OnePass]:
+def full_batch(
+    scale: Scale, targets: Float[ndarray, "target"], track: Track, seed: int = 0
+) -> tuple[list[Arm], OnePass]:
     """Gradient descent on N > d examples, compared with gradient descent on the population."""
-    problem, generator = Problem.power_law(scale.dim, scale.exponent, NOISE), np.random.default_rng(11)
+    problem, generator = Problem.power_law(scale.dim, scale.exponent, NOISE), experiment.generator(11, seed)
     steps = np.unique(np.geomspace(1, 3000, 120).round())
     rates = np.geomspace(0.05, 2, 3 * scale.rates) / problem.spectrum[0]
     whole = np.einsum("d,rsd->rs", problem.spectrum, _shrunk(rates, steps, problem.spectrum) ** 2)
@@ -152,14 +154,14 @@ def _arm(
     return Arm(samples, reached, ratio, (steps, np.minimum.accumulate(tuned)))
 
 
-def run(size: Size, track: Track) -> Finding:
+def run(size: Size, track: Track, seed: int = 0) -> Finding:
     """Steps to each target risk, with epochs and with full batches."""
     scale = SCALES[size]
     start = float(Problem.power_law(scale.dim, scale.exponent).spectrum.sum())
     targets = np.geomspace(start / 4, start / 100, scale.targets)
     results = {
-        "epochs, one example a step": sgd(scale, targets, track),
-        "full batch": full_batch(scale, targets, track),
+        "epochs, one example a step": sgd(scale, targets, track, seed),
+        "full batch": full_batch(scale, targets, track, seed),
     }
     tables, numbers = [], []
     for name, (arms, large) in results.items():

@@ -124,9 +124,9 @@ def reuse(risks: Float[ndarray, "set rate count"], curve: OnePass, samples: int)
 SIMULATED = tuple(count for count in COUNTS if count <= 32)
 
 
-def measure(setting: Setting, size: Size, track: Track) -> list[Curve]:
+def measure(setting: Setting, size: Size, track: Track, seed: int = 0) -> list[Curve]:
     """E(K, N) for every N and K of a setting."""
-    generator, curves = np.random.default_rng(9), []
+    generator, curves = experiment.generator(9, seed), []
     problem = setting.problem
     curve = one_pass_curve(problem, 64 * setting.samples[-1])
     for samples in track(setting.samples, f"{setting.name}: epochs"):
@@ -161,10 +161,10 @@ def plateau(curves: list[Curve]) -> Plateau:
     return Plateau(Estimate(slope, float(low), float(high)), float(value.mean() - slope * log.mean()))
 
 
-def run(size: Size, track: Track) -> Finding:
+def run(size: Size, track: Track, seed: int = 0) -> Finding:
     """E(K, N) for few and for many epochs, and the plateau."""
     chosen = settings(size)
-    results = {setting.name: measure(setting, size, track) for setting in chosen}
+    results = {setting.name: measure(setting, size, track, seed) for setting in chosen}
     plateaus = {name: plateau(curves) for name, curves in results.items()}
     tables = []
     for setting in chosen:

@@ -42,6 +42,14 @@ def fit(x: Sequence[float] | ndarray, values: Sequence[ndarray]) -> Slope:
     return Slope(Estimate(value, float(low), float(high)), float(np.ptp(log_x) / np.log(10)))
 
 
+def ratio_of_means(times: Float[ndarray, "replica"], others: Float[ndarray, "other"]) -> Estimate:
+    """The ratio of the geometric means of two independent samples, with a percentile bootstrap interval."""
+    generator = np.random.default_rng(0)
+    logs = [generator.choice(np.log(sample), (RESAMPLES, len(sample))).mean(1) for sample in (times, others)]
+    low, high = np.exp(np.quantile(logs[0] - logs[1], (LOW, HIGH)))
+    return Estimate(geometric_mean(times).value / geometric_mean(others).value, float(low), float(high))
+
+
 def geometric_mean(values: Float[ndarray, "seed"]) -> Estimate:
     """The geometric mean over seeds with a percentile bootstrap interval."""
     logs = np.log(values)

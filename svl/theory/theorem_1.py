@@ -25,20 +25,22 @@ from svl.theory.times import (
     measure,
     population_alone,
 )
-from svl.theory.two_phase_analysis import as_numbers, caption, first_exponents, logarithms, upper_bounds
+from svl.theory.two_phase_analysis import as_numbers, caption, first_exponents, logarithms, savings, upper_bounds
 from svl.theory.two_phase_figure import draw_first, draw_totals
 
 Time = Callable[[Point], Times]
 
 
-def run(size: Size, track: Track) -> Finding:
+def run(size: Size, track: Track, seed: int = 0) -> Finding:
     """Times, exponents and bounds of Theorem 1."""
     scale = SCALES[size]
-    points, phases, alone = measure(scale, "true", track), first_phase(scale, "true", track), population_alone(scale)
+    points, phases = measure(scale, "true", track, seed), first_phase(scale, "true", track, seed)
+    alone = population_alone(scale, seed)
     rows = exponents(points, phases) + alone.exponents()
     limits = upper_bounds(points, phases) + alone.bounds()
-    tables = [experiment.exponents(rows, caption(scale)), experiment.bounds(limits), savings(points, alone)]
+    tables = [experiment.exponents(rows, caption(scale)), experiment.bounds(limits), totals(points, alone)]
     numbers = {**as_numbers(points, phases, rows, limits), "population_alone": _numbers_alone(alone)}
+    numbers["population_over_two_phases"] = savings(points, alone)
     return Finding(tables, draw(points, phases, rows, alone), numbers)
 
 
@@ -65,7 +67,7 @@ def exponents(points: list[Point], phases: list[FirstPhase]) -> list[Exponent]:
     return rows
 
 
-def savings(points: list[Point], alone: Alone) -> Table:
+def totals(points: list[Point], alone: Alone) -> Table:
     """Table of total times at each N in the largest dimension, a free, and of the population alone."""
     rows = []
     for point in (p for p in points if p.start.dim == points[-1].start.dim):

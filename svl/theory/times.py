@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from svl.theory import bounds, two_phase
+from svl.theory import bounds, experiment, two_phase
 from svl.theory.experiment import Bound, Exponent, Track
 from svl.theory.moment import SUPPORT, Labels
 from svl.theory.neuron import POPULATION, aligned, descend, held_steps
@@ -102,9 +102,9 @@ def norm_bound(dim: int, samples: int, labels: Labels) -> float:
     return float(bounds.spectral_norm(dim, dim if labels == "true" else samples, DELTA, labels))
 
 
-def measure(scale: Scale, labels: Labels, track: Track) -> list[Point]:
+def measure(scale: Scale, labels: Labels, track: Track, seed: int = 0) -> list[Point]:
     """The measurements at every (d, N), from N = d to d^2."""
-    generator, measured = np.random.default_rng(1), []
+    generator, measured = experiment.generator(1, seed), []
     grid = [(dim, samples) for dim in scale.dims for samples in scale.samples(dim)]
     for dim, samples in track(grid, f"both phases, {labels} labels"):
         start = two_phase.start(generator, dim, samples, scale.replicas, labels)
@@ -137,9 +137,9 @@ class FirstPhase:
         return [phase.rate * phase.steps / self.target for phase in self.grown]
 
 
-def first_phase(scale: Scale, labels: Labels, track: Track) -> list[FirstPhase]:
+def first_phase(scale: Scale, labels: Labels, track: Track, seed: int = 0) -> list[FirstPhase]:
     """Phase 1 to the smallest a* of the theorem and to a large a*, in the largest dimension."""
-    generator, dim = np.random.default_rng(3), scale.dims[-1]
+    generator, dim = experiment.generator(3, seed), scale.dims[-1]
     samples = [round(n) for n in np.geomspace(dim / 20, dim**2, 2 * scale.sizes - 1)]
     targets = (theorem_target(dim, dim**2, "true"), LARGE)
     by_target: list[list[Grown]] = [[], []]
@@ -183,9 +183,9 @@ class Alone:
         return [Bound(f"population alone, a {name}", np.concatenate(t) / limit) for name, t in times.items()]
 
 
-def population_alone(scale: Scale) -> Alone:
+def population_alone(scale: Scale, seed: int = 0) -> Alone:
     """Training on the population alone for widths from d^(3/2) to d^4, of neurons with sign a = sign q."""
-    generator, dim = np.random.default_rng(2), scale.dims[-1]
+    generator, dim = experiment.generator(2, seed), scale.dims[-1]
     result = Alone(dim, np.geomspace(dim**1.5, dim**4, scale.widths).tolist(), [], [], [])
     for width in result.widths:
         w, _ = two_phase.directions(generator, dim, 4 * scale.replicas, starts_well=True)

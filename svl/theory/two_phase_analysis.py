@@ -15,8 +15,8 @@ from numpy import ndarray
 from svl.theory import bounds
 from svl.theory.experiment import Bound, Exponent
 from svl.theory.moment import Labels
-from svl.theory.slope import fit, geometric_mean
-from svl.theory.times import DELTA, EPSILON, LARGE, RATE, FirstPhase, Point, Scale, norm_bound
+from svl.theory.slope import fit, geometric_mean, ratio_of_means
+from svl.theory.times import DELTA, EPSILON, LARGE, RATE, Alone, FirstPhase, Point, Scale, norm_bound
 from svl.theory.two_phase import Grown
 
 
@@ -77,6 +77,24 @@ def first_exponents(phases: list[FirstPhase]) -> list[Exponent]:
         times = fit([phase.samples[i] for i in inside], [phase.times[i] for i in inside])
         rows.append(Exponent(what, "N", 0.5, bound, times))
     return rows
+
+
+def savings(points: list[Point], alone: Alone) -> dict[str, list[dict[str, Any]]]:
+    """Time with the population alone over that of both phases, both weights trained, for each N in the largest d.
+
+    At the theorem's a*, and at the largest a* of the experiment; a ratio above 1 is a saving. The population alone has
+    the largest width m, with which its bound is the longest.
+    """
+    largest = [point for point in points if point.start.dim == points[-1].start.dim]
+    single = RATE * alone.free[-1]
+    return {
+        name: [
+            {"samples": point.start.samples, "target": point.targets[place]}
+            | ratio_of_means(single, point.totals(False)[place])._asdict()
+            for point in largest
+        ]
+        for name, place in (("theorem", 0), ("largest", -1))
+    }
 
 
 def caption(scale: Scale) -> str:

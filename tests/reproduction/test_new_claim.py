@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from svl.errors import SettingError
 from svl.reproduction.claim import Claim
-from svl.reproduction.outcome import Outcome, mean
+from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
 
@@ -43,7 +43,7 @@ class EndsAbove(Claim):
             raise SettingError("tuned", self.tuned, ", ".join(sorted(tuned)))
 
     def test(self, outcome: Outcome) -> Tested:
-        end = mean(statistics.value_at(outcome.arms[self.arm], outcome.metric).to_numpy())
+        end = outcome.mean(statistics.value_at(outcome.arms[self.arm], outcome.metric).to_numpy())
         return Tested(f"{self.arm} ends above {self.level}", "last value", end, judge(end, self.level))
 '''
 

@@ -169,6 +169,8 @@ def changed(tmp_path, **changes):
         ({"arms": {"smal": {"data.size": 1}}}, "figure.arms.smal"),
         ({"tune": {"settings": {"model.optimizer.lr": 1}}}, "figure.tune.settings.model.optimizer.lr"),
         ({"tune": {"settings": {"model.optimizer.lr": [1]}, "first_seed": 0}}, "figure.tune.first_seed"),
+        ({"tune": {"settings": {"model.optimizer.lr": [1]}, "seeds": 3}}, "figure.tune.seeds"),
+        ({"tune": {"settings": {"model.optimizer.lr": [1]}, "fits": ["none"]}}, "figure.tune.fits"),
         ({"panels": [{"kind": "pie"}]}, "figure.panels.0.kind"),
         ({"panels": [{"kind": "grid"}], "tune": None}, "figure.panels.0.kind"),
         ({"claims": []}, "figure.claims"),

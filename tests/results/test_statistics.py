@@ -125,25 +125,6 @@ def test_few_seeds_give_a_median_no_interval_and_censored_ones_a_bound():
     assert tuple(never) == (INF, 100, INF)
 
 
-def test_the_logrank_test_is_mantels():
-    generator = np.random.default_rng(0)
-    arms = [
-        times(generator.integers(1, limit, 12) * 10, reached)
-        for limit, reached in ((12, np.arange(12) < 10), (30, np.arange(12) < 7))
-    ]
-    both = pd.concat(arms, keys=[0, 1], names=["arm"]).reset_index()
-    excess = variance = 0.0
-    for at in both.loc[both["reached"], "samples"].unique():
-        at_risk, events = both[both["samples"] >= at], both[(both["samples"] == at) & both["reached"]]
-        n, d, first = len(at_risk), len(events), (at_risk["arm"] == 0).sum()
-        excess += (events["arm"] == 0).sum() - d * first / n
-        if n > 1:
-            variance += d * first / n * (1 - first / n) * (n - d) / (n - 1)
-    expected = stats.chi2.sf(excess**2 / variance, 1)
-    assert statistics.logrank_p(*arms) == pytest.approx(expected)
-    assert np.isnan(statistics.logrank_p(*(arm.assign(reached=False) for arm in arms)))
-
-
 def test_values_within_a_budget():
     metric = [[0.5, NAN, 0.7, NAN], [0.5, 0.6, NAN, NAN], [0.5, NAN, 0.9, 1.0]]
     diverged = [[False] * 4, [False, False, True, True], [False] * 4]

@@ -9,7 +9,7 @@ import numpy as np
 
 from svl.errors import SettingError
 from svl.reproduction.claim import Claim
-from svl.reproduction.outcome import Outcome, mean
+from svl.reproduction.outcome import Outcome
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
 from svl.results.quantity import quantity, significant
@@ -55,10 +55,11 @@ class Ahead(Claim):
         end = min(outcome.arms[name][self.unit].max() for name in self.names())
         points: list[Any] = [None] if self.at == "run" else [fraction * end for fraction in self.at]
         tables = [outcome.scores(self.names(), metric, higher, point, self.unit) for point in points]
-        differences = [mean((table[self.arm] - table[self.than]).to_numpy()) for table in tables]
+        differences = [outcome.mean((table[self.arm] - table[self.than]).to_numpy()) for table in tables]
         worst = Estimate(*np.min(differences, axis=0).tolist())
         units = "steps" if self.unit == "step" else "samples"
         when = "over the run" if self.at == "run" else f"after {', '.join(map(quantity, points))} {units}"
         by = f" by more than {significant(self.by)}" if self.by else ""
         says = f"{self.arm} has the {'higher' if higher else 'lower'} {metric} {when}{by}, against {self.than}"
-        return Tested(says, f"{'least ' * (self.at != 'run')}difference in {metric}", worst, judge(worst, self.by))
+        effect = f"{'least ' * (self.at != 'run')}difference in {metric}"
+        return Tested(says, effect, worst, judge(worst, self.by), claimed=(self.by, np.inf))

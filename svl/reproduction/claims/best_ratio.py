@@ -67,5 +67,12 @@ class BestRatio(Claim):
         note = "best at " + ", ".join(f"{name} = {setting(value)}" for name, value in best.items())
         verdict = Verdict.UNDECIDED if flat else judge(estimate, self.above)
         return Tested(
-            says, "ratio of the best rates", estimate, verdict, "all rates are equally good" if flat else note
+            says,
+            "ratio of the best rates",
+            estimate,
+            verdict,
+            "all rates are equally good" if flat else note,
+            claimed=(self.above, np.inf),
+            is_ratio=True,
+            by_seeds=False,
         )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from svl.errors import SettingError
 from svl.reproduction.claim import Claim
-from svl.reproduction.outcome import Outcome, log_times, mean
+from svl.reproduction.outcome import Outcome, log_times
 from svl.reproduction.verdict import Tested, judge
 from svl.results import statistics
 from svl.results.quantity import significant
@@ -51,7 +51,7 @@ class InteriorOptimum(Claim):
         half = len(scores) // 2
         choosing, testing = scores.iloc[:half], scores.iloc[half:]
         best = choosing[self.arms[1:-1]].mean().idxmax() if half else self.arms[1]
-        differences = [mean((testing[best] - testing[end]).to_numpy()) for end in (self.arms[0], self.arms[-1])]
+        differences = [outcome.mean((testing[best] - testing[end]).to_numpy()) for end in (self.arms[0], self.arms[-1])]
         worst = Estimate(*np.min(differences, axis=0).tolist())
         effect = (
             f"log-ratio of times to target, {best} against the better end"
@@ -61,7 +61,7 @@ class InteriorOptimum(Claim):
         more = f", by more than {significant(self.least)}" if self.least else ""
         says = f"the best of {', '.join(self.arms)} is in between{more}"
         note = f"{best}, chosen on {half} seeds and tested on {len(testing)}"
-        return Tested(says, effect, worst, judge(worst, self.least), note)
+        return Tested(says, effect, worst, judge(worst, self.least), note, (self.least, np.inf))
 
     def _scores(self, outcome: Outcome) -> pd.DataFrame:
         """The score of each seed and arm; higher is better."""

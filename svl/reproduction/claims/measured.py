@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 from svl.errors import SettingError
 from svl.reproduction.claim import Claim
 from svl.reproduction.outcome import Outcome
-from svl.reproduction.verdict import Tested, Verdict, judge
+from svl.reproduction.verdict import Tested, judge
 from svl.results.statistics import Estimate
 
 
@@ -49,17 +50,10 @@ class Measured(Claim):
             below = ((estimate.value - estimate.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
             above = ((estimate.high - estimate.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
             estimate = Estimate(value, value - below, value + above)
-        return Tested(self.says, self.at + f" - {self.minus}" * bool(self.minus), estimate, self._verdict(estimate))
-
-    def _verdict(self, estimate: Estimate) -> Verdict:
-        if self.below is None:
-            return judge(estimate, self.above or 0.0)
-        if self.above is None:
-            return judge(Estimate(-estimate.value, -estimate.high, -estimate.low), -self.below)
-        if self.above <= estimate.low and estimate.high <= self.below:
-            return Verdict.REPRODUCED
-        is_outside = estimate.high < self.above or estimate.low > self.below
-        return Verdict.NOT_REPRODUCED if is_outside else Verdict.UNDECIDED
+        above, below = -math.inf if self.above is None else self.above, math.inf if self.below is None else self.below
+        effect = self.at + f" - {self.minus}" * bool(self.minus)
+        verdict = judge(estimate, above, below)
+        return Tested(self.says, effect, estimate, verdict, claimed=(above, below), by_seeds=False)
 
 
 def _number_at(numbers: Any, place: str) -> Estimate:
@@ -70,6 +64,9 @@ def _number_at(numbers: Any, place: str) -> Estimate:
         except (KeyError, IndexError, ValueError, TypeError):
             known = ", ".join(map(str, numbers)) if isinstance(numbers, Mapping) else f"{len(numbers)} places"
             raise SettingError("at", place, f"{part!r} as one of {known}") from None
+    if isinstance(numbers, int | float):
+        # A number without an interval is a fact about all replicas, such as their largest ratio to a bound.
+        return Estimate(float(numbers), float(numbers), float(numbers))
     value = numbers.get("value", numbers.get("exponent", numbers.get("ratio")))
     return Estimate(
         *(float("nan") if bound is None else float(bound) for bound in (value, numbers["low"], numbers["high"]))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from svl.errors import SettingError
 from svl.reproduction.claim import Claim
-from svl.reproduction.outcome import Outcome, log_times, mean
+from svl.reproduction.outcome import Outcome, log_times
 from svl.reproduction.verdict import Tested, Verdict, judge
 from svl.results.statistics import Unit
 
@@ -57,9 +57,9 @@ class Trend(Claim):
         sign = 1 if self.goes == "up" else -1
         table = sign * values.to_numpy(np.float64)
         place = np.arange(len(self.along)) - (len(self.along) - 1) / 2
-        estimate = mean(table @ place / (place @ place))
+        estimate = outcome.mean(table @ place / (place @ place))
         verdict = judge(estimate, 0.0)
-        back = [mean(difference).high < 0 for difference in np.diff(table, axis=1).T]
+        back = [outcome.mean(difference).high < 0 for difference in np.diff(table, axis=1).T]
         if (self.is_gap and not self._is_known(outcome)) or (verdict is Verdict.REPRODUCED and any(back)):
             verdict = Verdict.UNDECIDED
         what = "gap" if self.is_gap else self.metric or outcome.metric
@@ -70,7 +70,7 @@ class Trend(Claim):
         )
         says = f"the {what} goes {self.goes} along {along}"
         effect = f"change of the {'log-ratio of times' if self.is_gap else what} per place, {self.goes}"
-        return Tested(says, effect, estimate, verdict, note)
+        return Tested(says, effect, estimate, verdict, note, (0.0, np.inf))
 
     def _is_known(self, outcome: Outcome) -> bool:
         """Whether half of the seeds reach the target in all pairs except that of the largest gap."""
