@@ -22,6 +22,7 @@ import pandas as pd
 import yaml
 from lightning.pytorch.loggers import WandbLogger
 
+from svl.compat.wandb import without_launch
 from svl.results import history, summary
 from svl.results.arm_label import arm_label
 from svl.results.arm_means import MEAN, SUCCESS, intervals
@@ -103,7 +104,8 @@ def tracker(
     try:
         if mode == "auto":
             mode = "online" if wandb.login(prompt=False) else "offline"
-        experiment = wandb.init(mode=mode, **options)
+        with without_launch():
+            experiment = wandb.init(mode=mode, **options)
     except wandb.errors.Error as error:
         reason = " ".join(str(error).split())
         print(f"W&B: {reason}; this run is kept offline: upload it later with wandb sync", file=sys.stderr)
