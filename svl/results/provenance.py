@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from svl import machine
+
 _PACKAGES = ("torch", "lightning", "numpy")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +31,7 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
+        "machine": {"system": platform.platform(), "processor": machine.processor(), "compiler": machine.compiler()},
         "git_commit": _git(Path(), "rev-parse", "HEAD"),
         "git_dirty": bool(_git(Path(), "status", "--porcelain")),
         "svl_commit": _git(_CHECKOUT, "rev-parse", "HEAD") if (_CHECKOUT / ".git").exists() else None,

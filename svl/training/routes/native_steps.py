@@ -43,6 +43,7 @@ class NativeSteps(StepRoute):
     """
 
     name = "C++ loop"
+    word = "loop"
     for_long_fits = True
 
     def __init__(self, spec: StackSpec, size: int) -> None:
