@@ -21,6 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 from lightning.pytorch.loggers import WandbLogger
 
+from svl.compat.wandb import without_launch
 from svl.errors import SettingError
 from svl.results import history, summary
 from svl.results.arm_label import arm_label
@@ -111,7 +112,8 @@ def tracker(
     try:
         if mode == "auto":
             mode = "online" if wandb.login(prompt=False) else "offline"
-        experiment = wandb.init(mode=mode, **options)
+        with without_launch():
+            experiment = wandb.init(mode=mode, **options)
     except Exception as error:  # of W&B, of its service, or of the disk
         reason = " ".join(str(error).split())
         print(f"W&B: {reason}; this run is kept offline: upload it later with wandb sync", file=sys.stderr)

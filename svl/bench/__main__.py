@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from svl.bench import engines, instructions, overhead, population, scale, share, startup, transformer
+from svl.bench import counting, engines, instructions, overhead, population, scale, share, startup, transformer
 from svl.bench.section import Section
 from svl.console import console
 
@@ -18,6 +18,7 @@ PAGE = Path("docs") / "benchmark.md"
 MEASUREMENTS = (
     engines.measure,
     instructions.measure,
+    counting.measure,
     population.measure,
     transformer.measure,
     scale.measure,

@@ -71,6 +71,7 @@ def stack(
     network: Build | None = None,
     rule: UpdateRule | None = None,
     is_stepwise: bool = False,
+    loss: str = "logistic",
     **engine: Any,
 ) -> Peer:
     """The replica stack, including data generation.
@@ -82,6 +83,7 @@ def stack(
         network: the network; the benchmark's MLP if ``None``.
         rule: the optimizer; SGD if ``None``.
         is_stepwise: take the steps one by one, also where a route takes several in one call.
+        loss: short name of the loss.
         engine: further settings of the stack.
     """
     data = data or Online(Parity(DIM, DEGREE), batch_size=BATCH)
@@ -89,9 +91,7 @@ def stack(
     seeds = min(replicas, 256)  # initialising a network takes longer than copying it
     rates = [LR / (1 + number) for number in range(replicas // seeds)]
     vary: Mapping[str, Any] = {"model.optimizer.lr": rates} if len(rates) > 1 else {}
-    training = TrainingSettings(
-        network or narrow_mlp, "logistic", rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary))
-    )
+    training = TrainingSettings(network or narrow_mlp, loss, rule or SGD(float(LR)), Replicas(seeds, vary=dict(vary)))
     trained = ReplicaStack(data, training, ExecutionSettings(**engine))
     if is_stepwise:
         trained.engine = trained.engine._replace(route=trained.engine.steps)
@@ -119,9 +119,30 @@ def narrow_mlp(input_shape: tuple[int, ...], output_dim: int) -> MLP:
     return MLP(input_shape, output_dim, width=WIDTH)
 
 
-def jax_scan(replicas: int, steps: int) -> Peer | None:
-    """JAX's ``jit(vmap(scan))`` on the benchmark's task, or ``None`` if JAX is not installed."""
-    return jax("jax_peer.py", replicas, steps, replicas, BATCH, DIM, DEGREE, WIDTH, LR)
+def jax_scan(
+    replicas: int,
+    steps: int,
+    dim: int = DIM,
+    degree: int = DEGREE,
+    width: int = WIDTH,
+    lr: float = LR,
+    depth: int = 2,
+    is_adamw: bool = False,
+) -> Peer | None:
+    """JAX's ``jit(vmap(scan))`` on the benchmark's task, or ``None`` if JAX is not installed.
+
+    Args:
+        replicas: number of replicas.
+        steps: steps of one timing.
+        dim: coordinates of an input.
+        degree: of parity; 0 for a single-index model of Gaussian inputs, squared loss and GELU.
+        width: units of a hidden layer.
+        lr: learning rate.
+        depth: layers of weights.
+        is_adamw: AdamW instead of SGD.
+    """
+    sizes = (replicas, BATCH, dim, degree, width, lr, depth, int(is_adamw))
+    return jax("jax_peer.py", replicas, steps, *sizes)
 
 
 def jax(script: str, replicas: int, steps: int, *sizes: float) -> Peer | None:

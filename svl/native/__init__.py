@@ -162,7 +162,7 @@ def load(
         try:
             with _alone(path):
                 if not path.exists():
-                    _build(compiler, processors, (*macros, str(source)), path)
+                    _build(compiler, processors, source, macros, path)
             built = ctypes.CDLL(str(path))
             _loaded.add(name)
             return built
@@ -206,17 +206,12 @@ def _check_room(folder: Path) -> None:
         file.flush()
 
 
-def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: tuple[str, ...], path: Path) -> None:
-    """Compile once, by the first options that the compiler takes for a program of no lines.
-
-    Args:
-        compiler: its name or path.
-        processors: options that select the instruction set, the preferred ones first.
-        source: the file, after options that define its variant.
-        path: of the library.
-    """
+def _build(
+    compiler: str, processors: Iterable[tuple[str, ...]], source: Path, macros: Iterable[str], path: Path
+) -> None:
+    """Compile once, by the first options that the compiler takes for a program of no lines."""
     _check_room(path.parent)
-    notice = f"svl: building {Path(source[-1]).name} for this processor, once; it is kept in {path.parent}"
+    notice = f"svl: building {source.name} for this processor, once; it is kept in {path.parent}"
     timer = threading.Timer(_QUIET, console.say, [notice])
     timer.daemon = True
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, ended_by_signals():
@@ -228,7 +223,7 @@ def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: tuple[s
                 options = (*_FLAGS, *processor, *threads)
                 said = _compile([compiler, *options, str(empty), "-o", f"{built}.empty"], folder)
                 if said is None:
-                    said = _compile([compiler, *options, *source, "-o", str(built)], folder)
+                    said = _compile([compiler, *options, *macros, str(source), "-o", str(built)], folder)
                     break
         finally:
             timer.cancel()

@@ -120,12 +120,11 @@ class Plan:
             SettingError: if the chosen route does not serve the fit.
         """
         data, execution = spec.data, spec.execution
-        # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
         may_compile = _is_compiled(spec, choice, data.total_steps * spec.replicas * _most_micro_batches(spec))
-        is_left_out = choice is not None and choice.leaves_out(MLPKernel)
+        is_open = may_compile and can_compile() and not (choice and choice.leaves_out(MLPKernel))
+        # Whether it can be built takes seconds to find out, and a fit that takes the loop does not need it.
         kernels: tuple[type[MLPKernel] | type[TransformerKernel], ...] = (MLPKernel, TransformerKernel)
-        fitting = (each for each in kernels if may_compile and not is_left_out and each.misfit(spec, device) is None)
-        kernel = next(fitting, None)
+        kernel = next((each for each in kernels if is_open and each.misfit(spec, device) is None), None)
         numbers_at_once = spec.example_size if kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
         blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, kernel))

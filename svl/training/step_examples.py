@@ -17,7 +17,7 @@ from svl.training.blocks import Block
 from svl.training.spec import StackSpec
 
 # Numbers of examples, and of indices of examples that are drawn as bits; what a core has cache for.
-_NUMBERS_AT_ONCE, _INDICES_AT_ONCE, _MOST_STEPS = 2**18, 2**19, 256
+_NUMBERS_AT_ONCE, _INDICES_AT_ONCE, _MOST_STEPS = 2**18, 2**18, 256
 _TEST_ROWS, _TEST_NUMBERS_HELD = 1024, 2**25
 
 

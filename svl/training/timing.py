@@ -69,18 +69,19 @@ class Timing:
         """Seconds of one step of a range, after those that compile it."""
         route, first, device = self.engine.route, steps.first, self.engine.plan.device
         later = [part.first for part in block.ranges if part.first > first]
-        length = min([*later, self.total]) - first
+        length = min(min([*later, self.total]) - first, _MOST_STEPS)
         rate = torch.ones((), dtype=torch.float64, device=device)
-        numbers = torch.arange(first, first + min(length, _MOST_STEPS), device=device)
+        numbers = torch.arange(first, first + length, device=device)
+        # One after the other: a route may make the examples of several steps at once.
         clock = [Tick(first + place, number, rate) for place, number in enumerate(numbers)]
         count, elapsed = 1, 0.0
         route.advance(block, clock[:1])
         while elapsed < least and count < _MOST_STEPS:
             count *= 2
             began = time.perf_counter()
-            for _ in range(count // len(clock)):
+            for _ in range(count // length):
                 route.advance(block, clock)
-            route.advance(block, clock[: count % len(clock)])
+            route.advance(block, clock[: count % length])
             elapsed = time.perf_counter() - began
         return elapsed / count
 

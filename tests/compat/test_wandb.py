@@ -1,4 +1,7 @@
-"""What svl expects of wandb_workspaces: a workspace and a report are data before they are sent."""
+"""What svl expects of W&B: a workspace and a report are data before they are sent; a run starts without W&B Launch."""
+
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -19,3 +22,21 @@ def test_a_workspace_and_a_report_are_plain_data():
     for view, words in ((workspace, ("experiment", "Figure", "^loss$")), (report, ("a report", "heading"))):
         text = yaml.safe_dump(as_data(view))
         assert all(word in text for word in words)
+
+
+@pytest.mark.slow
+def test_a_run_starts_without_launch(tmp_path):
+    code = """
+import sys
+import wandb
+from svl.compat.wandb import without_launch
+with without_launch():
+    run = wandb.init(mode="offline", dir=sys.argv[1], settings=wandb.Settings(silent=True, console="off"))
+assert "wandb.sdk.launch" not in sys.modules
+run.log({"loss": 1.0})
+run.finish()
+import wandb.sdk.launch
+with without_launch():
+    wandb.init(mode="offline", dir=sys.argv[1], settings=wandb.Settings(silent=True, console="off")).finish()
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=300)
