@@ -111,6 +111,10 @@ def test_a_second_freeze_has_other_seeds_than_the_first(figure, gallery, tmp_pat
     used = [[part.start, len(part)] for part in seeds(first)]
     result.write_text(json.dumps({"frozen": standing(first, gallery, tmp_path).frozen, "seeds": used}))
     assert standing(first, gallery, tmp_path).kind == CONFIRMING  # its own run, repeated
+    explored = tmp_path / "reproduce" / NAME / "laptop" / "result.json"
+    explored.parent.mkdir(parents=True)
+    explored.write_text(json.dumps({"seeds": [[first.first_seed, 1]]}))
+    assert standing(first, gallery, tmp_path).kind == EXPLORATORY
     again = lock.confirming(figure, seen=[range(start, start + count) for start, count in used])
     assert again.first_seed == first.first_seed + first.seeds
     assert not looks.overlap(seeds(again), seeds(first))
