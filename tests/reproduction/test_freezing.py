@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +164,12 @@ def test_options_that_do_not_go_together_are_refused(svl, tmp_path, words, key):
     refused = svl(tmp_path, "reproduce", NAME, *words)
     assert refused.status == 2
     assert refused.err.startswith(f"svl: error: {key}: got ")
+
+
+def test_the_locks_of_the_gallery_are_as_they_were_written():
+    gallery = Path(__file__).parents[2] / "docs" / "gallery"
+    locks = list(gallery.glob("*/*/*/claims.lock"))
+    assert locks
+    for path in locks:
+        paper, name, scale, _ = path.parts[-4:]
+        assert lock.read(f"{paper}/{name}", scale, gallery).path == path
