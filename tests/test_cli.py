@@ -141,6 +141,7 @@ VALUES = [
     ("--runs /proc/nowhere", "runs", "a folder that can be written"),
     ("--config nope.yaml", "--config", "got 'nope.yaml'; allowed: an existing file"),
     ("--ckpt_path last", "ckpt_path", "there is none in runs/quickstart"),
+    ("--model.route triton", "model.route", "null, or a route that serves this fit (the Triton kernel: "),
     ("--ckpt_path nope.ckpt", "ckpt_path", "'last', a file in the folder checkpoints"),
 ]
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
@@ -69,9 +70,7 @@ def _run(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     if arguments[0] == "--version":
-        from svl import __version__
-
-        print(f"svl {__version__}")
+        print(f"svl {version('svl')}")
         return 0
     from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest

@@ -9,8 +9,11 @@ import lightning.pytorch as pl
 from rich.console import Console
 from rich.table import Table
 
+from svl import machine
 from svl.cli.session import Session
 from svl.training.estimate import Estimate, estimate
+from svl.training.plan import Plan
+from svl.training.routes.step_by_step import StepByStep
 
 FLAG = "--explain"
 
@@ -32,9 +35,31 @@ class Explainer(Session):
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
         table.add_row("fit", f"{replicas:,} replicas ({len(stack.replicas.arms)} arms), {steps:,} steps")
-        for row in [*stack.engine.plan.rows(), *_rows(estimate(stack))]:
+        for row in [*_plan_rows(stack.engine.plan), *_rows(estimate(stack))]:
             table.add_row(*row)
         Console().print(table)
+
+
+def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What the plan says, as pairs of a heading and a text."""
+    sizes = sorted({block.replicas for block in plan.blocks})
+    of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    blocks = f"{len(plan.blocks)} of {of} replicas, {plan.workers} side by side"
+    rows = [
+        ("device", str(plan.device)),
+        ("machine", f"{machine.processor()}; {machine.compiler() or 'no C++ compiler'}"),
+        ("steps", plan.step_route.name),
+    ]
+    if plan.step_route is StepByStep:
+        rows[-1] = ("steps", f"{plan.step_route.name}, {'compiled' if plan.is_compiled else 'not compiled'}")
+        rows.append(("gradients", plan.batch_route.name))
+    if plan.population_route:
+        rows.append(("on the population", plan.population_route.name))
+    rows += [(f"not the {name}", reason) for name, reason in plan.reasons.items()]
+    rows.append(("blocks", blocks))
+    if plan.has_micro_batches:
+        rows.append(("micro-batches", f"of {plan.micro_batch_size} examples"))
+    return rows
 
 
 def _rows(result: Estimate) -> list[tuple[str, str]]:

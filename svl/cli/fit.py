@@ -7,13 +7,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 from jsonargparse import set_parsing_settings
 
 from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
+from svl.cli.objects import Objects
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
@@ -32,6 +33,7 @@ _HELP = (
 # Switches on jsonargparse's own list of import paths that it refuses, those of functions that run commands or code. The
 # empty list adds nothing to it.
 set_parsing_settings(import_path_denylist=[])
+SessionKind = TypeVar("SessionKind", bound=Session)
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 
@@ -57,7 +59,21 @@ def run(words: list[str], added: Sequence[pl.Callback] = ()) -> int:
     """
     if words[0] == "fit" and FLAG in words:
         return _enter(Explainer, [word for word in words if word != FLAG]).exit_status
-    return _enter(Session, words, added).exit_status
+    return session(words, added).exit_status
+
+
+def session(words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
+    """Parse and run one subcommand; see :func:`run`."""
+    return _enter(Session, words, added)
+
+
+def objects(words: list[str]) -> Objects:
+    """The task, the strategy and the module of a command; nothing is run.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    return _enter(Objects, words)
 
 
 def resolve(words: list[str]) -> str:
@@ -69,7 +85,7 @@ def resolve(words: list[str]) -> str:
     return _enter(_Resolver, words).resolved_config()
 
 
-def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
+def _enter(kind: type[SessionKind], words: list[str], added: Sequence[pl.Callback] = ()) -> SessionKind:
     prepared = arguments.prepare(words)
     # The task gives a network its vocabulary.
     with _process(prepared.words), supplied("vocabulary"):

@@ -8,8 +8,10 @@ import functools
 import hashlib
 import os
 import platform
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
@@ -18,7 +20,9 @@ from typing import Any
 
 import torch
 
+from svl import caches, console
 from svl.compat.torch import OpOverload, cpp_compiler
+from svl.signals import ended_by_signals
 
 # Products and sums are fused by every compiler, as GCC does by default.
 _FLAGS = (
@@ -27,6 +31,10 @@ _FLAGS = (
 # An older compiler may not know the processor, or have no OpenMP: then plain instructions, or one thread.
 _PROCESSORS: tuple[tuple[str, ...], ...] = (("-march=native",), ("-mcpu=native",), ())
 _THREADS: tuple[tuple[str, ...], ...] = (("-fopenmp",), ())
+_ROOM = 2**23
+"""Bytes that a library and the compiler's own files may need."""
+_QUIET = 1.0
+"""Seconds after which a build is announced."""
 
 
 _operators = torch.library.Library("svl", "FRAGMENT")
@@ -65,6 +73,10 @@ class BuildError(RuntimeError):
     """No C++ compiler at hand, or it cannot build the kernel."""
 
 
+class NoCompilerError(BuildError):
+    """No C++ compiler at hand."""
+
+
 def library(name: str, processor: tuple[str, ...] | None = None, compiler: str | None = None) -> ctypes.CDLL:
     """The shared library built from ``svl/native/<name>.cpp``; a process tries once to build it.
 
@@ -86,6 +98,8 @@ def _library_or_error(name: str, processor: tuple[str, ...] | None, compiler: st
     try:
         return load(name, processor, compiler)
     except BuildError as error:
+        if not isinstance(error, NoCompilerError):
+            console.say(f"svl: {name}.cpp could not be built ({error}); what it computes takes longer without it")
         return error
 
 
@@ -95,25 +109,38 @@ def load(name: str, processor: tuple[str, ...] | None = None, compiler: str | No
     processors = _PROCESSORS if processor is None else (processor,)
     try:
         compiler = compiler or cpp_compiler()
-        identity = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        asked = subprocess.run([compiler, "--version"], capture_output=True, check=True)
     except Exception as error:  # the compiler search raises errors of several unrelated kinds
-        raise BuildError(f"no C++ compiler: {error}") from None
-    text = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
-    parts = (*text, identity, platform.machine(), _processor(), *_FLAGS, *map(str, processors))
+        raise NoCompilerError(f"no C++ compiler: {error}") from None
+    text = [path.read_text(encoding="utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
+    parts = (
+        *text,
+        asked.stdout.decode(errors="replace"),
+        platform.machine(),
+        _processor(),
+        *_FLAGS,
+        *map(str, processors),
+    )
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    for folder in _folders():
+    failure: Exception = BuildError("no folder to build in that only this user can write to")
+    for folder in caches.folders("native"):
         path = folder / f"{name}-{digest}.so"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_private(folder):
-                continue
             with _alone(path):
                 if not path.exists():
                     _build(compiler, processors, source, path)
             return ctypes.CDLL(str(path))
-        except OSError:
-            continue
-    raise BuildError("no folder to build in that only this user can write to")
+        except OSError as error:
+            failure = BuildError(f"{folder}: {error.strerror or error}")
+    raise failure
+
+
+@functools.cache
+def digest() -> str:
+    """A digest of all sources of kernels."""
+    here = Path(__file__).parent
+    files = sorted(path for path in here.iterdir() if path.suffix in (".cpp", ".h"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 @contextmanager
@@ -122,43 +149,62 @@ def _alone(path: Path) -> Iterator[None]:
     if path.exists():
         yield
         return
-    with path.with_suffix(".lock").open("w") as file:
+    with path.with_suffix(".lock").open("wb") as file:
         # Without locks each process builds its own, and the last one stays.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _folders() -> tuple[Path, Path]:
-    """Where built libraries are kept: in the user's cache, else in a folder of this user's for temporary files."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    return cache / "svl" / "native", Path(tempfile.gettempdir()) / f"svl-{user}"
-
-
-def _is_private(folder: Path) -> bool:
-    """Whether only this user can put a library there, whose code a fit then runs."""
-    status = folder.stat()
-    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+def _check_room(folder: Path) -> None:
+    """Raise an ``OSError`` if a library does not fit: of a full disk a compiler speaks in words of its own."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_ROOM))
+        file.flush()
 
 
 def _build(compiler: str, processors: Iterable[tuple[str, ...]], source: Path, path: Path) -> None:
-    for processor, threads in product(processors, _THREADS):
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            built = Path(folder) / path.name
-            done = subprocess.run(
-                [compiler, *_FLAGS, *processor, *threads, str(source), "-o", str(built)], capture_output=True, text=True
-            )
-            if done.returncode == 0:
-                built.replace(path)
-                return
-    raise BuildError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{compiler} failed")
+    """Compile once, by the first options that the compiler takes for a program of no lines."""
+    _check_room(path.parent)
+    notice = f"svl: building {source.name} for this processor, once; it is kept in {path.parent}"
+    timer = threading.Timer(_QUIET, console.say, [notice])
+    timer.daemon = True
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, ended_by_signals():
+        built, empty = Path(folder) / path.name, Path(folder) / "empty.cpp"
+        empty.touch()
+        timer.start()
+        try:
+            for processor, threads in product(processors, _THREADS):
+                options = (*_FLAGS, *processor, *threads)
+                said = _compile([compiler, *options, str(empty), "-o", f"{built}.empty"], folder)
+                if said is None:
+                    said = _compile([compiler, *options, str(source), "-o", str(built)], folder)
+                    break
+        finally:
+            timer.cancel()
+        if said is not None:
+            raise BuildError(said)
+        built.replace(path)
+
+
+def _compile(command: list[str], folder: str) -> str | None:
+    """Why the compiler failed, ``None`` if it has not; it keeps its own files in ``folder``."""
+    environment = {**os.environ, "TMPDIR": folder}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, process_group=0
+    ) as process:
+        try:
+            said = process.communicate()[1].decode(errors="replace").strip()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return (said.splitlines() or [f"{command[0]} failed"])[-1] if process.returncode else None
 
 
 def _processor() -> str:
     """What the build depends on: a home folder may be shared by machines with different processors."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line for line in lines if line.startswith(("flags", "Features")))
     except (OSError, StopIteration):
         return platform.processor()

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from svl import machine
+
 _PACKAGES = ("torch", "lightning", "numpy")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -32,8 +34,9 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
         },
         "machine": {
             "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
+            "processor": machine.processor(),
             "cores": os.cpu_count(),
+            "compiler": machine.compiler(),
         },
         "git_commit": _git(Path(), "rev-parse", "HEAD"),
         "git_dirty": bool(_git(Path(), "status", "--porcelain")),

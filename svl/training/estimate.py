@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-
-from svl.compat.torch import pytree
-from svl.training.blocks import Block, StepRange
-from svl.training.routes.route import Tick
 from svl.training.stack import ReplicaStack
-
-_SECONDS, _MOST_STEPS = 0.3, 4096  # of one measurement
+from svl.training.timing import Timing
 
 
 @dataclass(frozen=True)
@@ -50,17 +42,6 @@ def estimate(stack: ReplicaStack) -> Estimate:
     workers = engine.runner.workers
     examples = plan.micro_batch_size * (spec.activations + spec.example_size)
     tests = spec.replicas * spec.data.test_size * spec.example_size if plan.holds_tests else 0
-    alike = Counter((block.shapes, block.ranges) for block in engine.blocks)
-    seconds: dict[Any, float] = {}
-
-    def measure(_: int) -> None:
-        for block in engine.blocks:
-            kind = block.shapes, block.ranges
-            if kind not in seconds:
-                seconds[kind] = alike[kind] * _of_block(stack, block)
-
-    # In a thread of the runner, which has as many cores for a block as the fit gives it.
-    engine.runner.run(measure, 1)
     stack.evaluate()
     began = time.perf_counter()
     stack.evaluate()
@@ -68,33 +49,6 @@ def estimate(stack: ReplicaStack) -> Estimate:
         state=sum(tensor.nbytes for block in engine.blocks for tensor in block.flat),
         working=4 * examples * max(block.replicas for block in plan.blocks) * workers,
         tests=4 * tests,
-        training=sum(seconds.values()) / workers,
+        training=Timing(engine, spec.data.total_steps).seconds(),
         measuring=(time.perf_counter() - began) * (spec.execution.evaluations or 1),
     )
-
-
-def _of_block(stack: ReplicaStack, block: Block) -> float:
-    """Seconds of all steps of one block."""
-    copy = Block(block.rows, pytree.tree_map(torch.clone, block.tensors), block.ranges)
-    total = stack.data.total_steps
-    ends = [steps.first for steps in block.ranges[1:]] + [total]
-    return sum(
-        max(min(end, total) - steps.first, 0) * _of_step(stack, copy, steps)
-        for steps, end in zip(block.ranges, ends, strict=True)
-        if steps.first < total
-    )
-
-
-def _of_step(stack: ReplicaStack, block: Block, steps: StepRange) -> float:
-    """Seconds of one step of a range, after those that compile it."""
-    route, first = stack.engine.route, steps.first
-    number, rate = torch.tensor(first, device=stack.key.device), torch.ones((), dtype=torch.float64)
-    tick = Tick(first, number, rate.to(stack.key.device))
-    count, elapsed = 1, 0.0
-    route.advance(block, [tick])
-    while elapsed < _SECONDS and count < _MOST_STEPS:
-        count *= 2
-        began = time.perf_counter()
-        route.advance(block, [tick] * count)
-        elapsed = time.perf_counter() - began
-    return elapsed / count

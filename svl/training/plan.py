@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
 
 import torch
 
 from svl.training.blocks import StepRange, partition, view
+from svl.training.choice import BATCH_ROUTES, POPULATION_ROUTES, STEP_ROUTES, Choice, first, obstacle, unserved
 from svl.training.compilation import can_compile, warn_eager
-from svl.training.routes.autograd import Autograd
-from svl.training.routes.factored import FactoredPopulation
-from svl.training.routes.factored_kernel import FactoredKernel
 from svl.training.routes.mlp_kernel import STRIP, MLPKernel
 from svl.training.routes.native_steps import NativeSteps
-from svl.training.routes.route import BatchRoute, GradientRoute, Route, StepRoute
-from svl.training.routes.sample_gradients import SampleGradients
+from svl.training.routes.route import BatchRoute, GradientRoute, StepRoute
 from svl.training.routes.step_by_step import StepByStep
-from svl.training.routes.triton import TritonSteps
 from svl.training.spec import StackSpec
-
-# Of each kind, the first route without an obstacle is taken.
-BATCH_ROUTES: tuple[type[BatchRoute], ...] = (MLPKernel, SampleGradients, Autograd)
-POPULATION_ROUTES: tuple[type[GradientRoute], ...] = (FactoredKernel, FactoredPopulation)
-STEP_ROUTES: tuple[type[StepRoute], ...] = (TritonSteps, NativeSteps, StepByStep)
 
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
@@ -34,8 +23,6 @@ _REPLICAS_PER_CALL = 64, 512  # of the C++ loop, at least and at most
 _LEAST_PER_CALL = 8  # whose steps take about as long as drawing the indices of a step
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
-
-RouteType = TypeVar("RouteType", bound=Route)
 
 
 @dataclass(frozen=True)
@@ -107,53 +94,51 @@ class Plan:
         """Whether any step adds up several micro-batches."""
         return any(steps.micro_batches > 1 for block in self.blocks for steps in block.ranges)
 
-    def rows(self) -> list[tuple[str, str]]:
-        """What the plan says, as pairs of a heading and a text."""
-        sizes = sorted({block.replicas for block in self.blocks})
-        of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        blocks = f"{len(self.blocks)} of {of} replicas, {self.workers} side by side"
-        rows = [
-            ("device", str(self.device)),
-            ("steps", self.step_route.name),
-        ]
-        if self.step_route is StepByStep:
-            rows[-1] = ("steps", f"{self.step_route.name}, {'compiled' if self.is_compiled else 'not compiled'}")
-            rows.append(("gradients", self.batch_route.name))
-        if self.population_route:
-            rows.append(("on the population", self.population_route.name))
-        rows += [(f"not the {name}", reason) for name, reason in self.reasons.items()]
-        rows.append(("blocks", blocks))
-        if self.has_micro_batches:
-            rows.append(("micro-batches", f"of {self.micro_batch_size} examples"))
-        return rows
+    @property
+    def choice(self) -> Choice:
+        """What :meth:`of` makes the same plan of again."""
+        return Choice(self.step_route.word or self.batch_route.word, self.is_compiled)
+
+    @property
+    def uses_batches(self) -> bool:
+        """Whether any step takes the gradients of a batch by the batch route."""
+        ranges = [steps for block in self.blocks for steps in block.ranges]
+        is_population = self.population_route is not None and all(steps.is_population for steps in ranges)
+        return self.step_route is StepByStep and not is_population
 
     @classmethod
-    def of(cls, spec: StackSpec, device: torch.device) -> Plan:
+    def of(cls, spec: StackSpec, device: torch.device, choice: Choice | None = None) -> Plan:
         """The plan for a stack.
 
         Args:
             spec: what is trained.
             device: where its tensors are.
+            choice: the route to take; ``None`` for the first that serves.
+
+        Raises:
+            SettingError: if the chosen route does not serve the fit.
         """
         data, execution = spec.data, spec.execution
         # Building the kernel takes seconds, which a fit that is too short in any case does not spend.
-        may_compile = _is_worth_compiling(spec, data.total_steps * spec.replicas * _most_micro_batches(spec))
-        uses_mlp_kernel = may_compile and MLPKernel.obstacle(spec, device) is None
+        may_compile = _is_compiled(spec, choice, data.total_steps * spec.replicas * _most_micro_batches(spec))
+        uses_mlp_kernel = obstacle(MLPKernel, spec, device, may_compile, choice) is None
         numbers_at_once = spec.example_size if uses_mlp_kernel else spec.activations
         micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
         blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, uses_mlp_kernel))
         calls = sum(block.calls(data.total_steps) for block in blocks)
-        is_compiled = _is_worth_compiling(spec, calls)
+        is_compiled = _is_compiled(spec, choice, calls)
         if is_compiled and not can_compile():
             warn_eager()
             is_compiled = False
         reasons: dict[str, str] = {}
-        batch_route = _first(BATCH_ROUTES, spec, device, is_compiled, reasons)
+        batch_route = first(BATCH_ROUTES, spec, device, is_compiled, choice, reasons)
         has_population = any(steps.is_population for block in blocks for steps in block.ranges)
         population_routes = POPULATION_ROUTES if has_population else ()
-        population_route = _first(population_routes, spec, device, is_compiled, reasons)
-        step_route = _first(STEP_ROUTES, spec, device, is_compiled, reasons)
-        assert batch_route is not None and step_route is not None
+        population_route = first(population_routes, spec, device, is_compiled, choice, reasons)
+        step_route = first(STEP_ROUTES, spec, device, is_compiled, choice, reasons)
+        assert step_route is not None
+        if batch_route is None or (choice and choice.route != (step_route.word or batch_route.word)):
+            raise unserved(choice, reasons)
         if step_route is NativeSteps:
             blocks = _blocks(spec, micro, _replicas_per_call(spec))
         rows = spec.evaluation_rows
@@ -185,27 +170,6 @@ class Plan:
             is_small=is_small,
             reasons=reasons,
         )
-
-
-def _first(
-    routes: Sequence[type[RouteType]],
-    spec: StackSpec,
-    device: torch.device,
-    is_compiled: bool,
-    reasons: dict[str, str],
-) -> type[RouteType] | None:
-    """The first route that can serve, and into ``reasons`` why those before it cannot."""
-    for route in routes:
-        is_out = route.for_long_fits and not is_compiled
-        # What an obstacle needs to find out can take seconds.
-        too_short = (
-            "model.compile is never" if spec.execution.compile == "never" else "the fit is too short to gain by it"
-        )
-        obstacle = too_short if is_out else route.obstacle(spec, device)
-        if obstacle is None:
-            return route
-        reasons[route.name] = obstacle
-    return None
 
 
 def _blocks(spec: StackSpec, micro: int, size: int) -> tuple[BlockPlan, ...]:
@@ -282,6 +246,11 @@ def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_fac
         for block in blocks
         for steps in block.ranges
     )
+
+
+def _is_compiled(spec: StackSpec, choice: Choice | None, calls: int) -> bool:
+    wanted = choice.is_compiled if choice else None
+    return _is_worth_compiling(spec, calls) if wanted is None else wanted
 
 
 def _is_worth_compiling(spec: StackSpec, calls: int) -> bool:

@@ -23,7 +23,7 @@ from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.checking import check_class
-from svl.optim.initialisation import Initialisation
+from svl.optim.from_run import InitialWeights
 from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule
@@ -32,7 +32,7 @@ from svl.replicas import Replicas, parameters
 from svl.training.batch_steps import batch_steps
 from svl.training.groups import GROUP_NUMBERS, ParameterGroup
 from svl.training.measurements import arm_values, checked
-from svl.training.spec import Compile, ExecutionSettings, Precision, TrainingSettings
+from svl.training.spec import Compile, ExecutionSettings, Precision, RouteWord, TrainingSettings
 from svl.training.stack import ReplicaStack
 from svl.training.step_clock import StepClock, clock_of
 from svl.training.team import Team
@@ -48,16 +48,14 @@ class ReplicaModule(pl.LightningModule):
         loss: logistic, hinge, squared, correlation, cross_entropy, or a class.
         optimizer: the update rule.
         groups: parameter groups by name.
-        init: ``pytorch`` or ``gaussian``.
+        init: ``pytorch``, ``gaussian``, or those of another run.
         parameterisation: factors on initial values and rates: Alpha or MuP.
         schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
             product.
-        interventions: changes of the gradients or the weights, by name, one after the other; see
-            :mod:`svl.interventions`.
+        interventions: changes of the gradients or the weights, by name, in order; see :mod:`svl.interventions`.
         replicas: arms and seeds.
         compile: ``auto`` compiles fits that are long enough to gain from it; ``never`` runs in eager mode.
-        fused: in a compiled fit, use the C++ and Triton kernels where they apply, and outer sums for gradients over a
-            population that is a product.
+        fused: in a compiled fit, use what is written by hand: C++ and Triton kernels, outer sums over a population.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
         precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
@@ -66,6 +64,7 @@ class ReplicaModule(pl.LightningModule):
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
         steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
             seconds. ``on_train_batch_end`` of a callback is called once a batch.
+        route: ``loop``, ``kernel``, ``autograd`` or ``triton``; left out, the fastest that serves.
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.
@@ -83,7 +82,7 @@ class ReplicaModule(pl.LightningModule):
         loss: Loss | str = "logistic",
         optimizer: UpdateRule | None = None,
         groups: dict[str, ParameterGroup] | None = None,
-        init: Initialisation = "pytorch",
+        init: InitialWeights = "pytorch",
         parameterisation: Parameterisation | None = None,
         schedules: dict[str, Schedule] | None = None,
         interventions: dict[str, ModelIntervention] | None = None,
@@ -96,6 +95,7 @@ class ReplicaModule(pl.LightningModule):
         metrics: dict[str, Metric] | None = None,
         measure_at: MeasureAt = None,
         steps_per_batch: int | None = None,
+        route: RouteWord | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -112,7 +112,7 @@ class ReplicaModule(pl.LightningModule):
         self.measured: dict[str, Float[Tensor, "replica"]] = {}
         self.logs_means = True
         self._measured_at, self._loaded_step = -1, 0
-        self.execution = ExecutionSettings(compile, fused, block_size, threads, precision)
+        self.execution = ExecutionSettings(compile, fused, block_size, threads, precision, route=route)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
         """Every setting that can differ by replica in this fit."""
@@ -234,10 +234,10 @@ class ReplicaModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.stack.exchange()  # its tensors are those of the checkpoint
         # A callback can save at the end of a batch, before the validation of its last step.
-        checkpoint["measured_at"] = self._measured_at
+        checkpoint |= {"measured_at": self._measured_at, "route": self.stack.route}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._loaded_step = checkpoint["global_step"]
+        self._loaded_step, self.stack.route = checkpoint["global_step"], checkpoint.get("route")
         self._measured_at = checkpoint.get("measured_at", self._loaded_step)
 
     @property

@@ -25,7 +25,7 @@ from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.checking import check_optimizer
-from svl.optim.initialisation import Initialisation
+from svl.optim.from_run import InitialWeights
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule, rates_of
@@ -45,6 +45,7 @@ _LEAST_TESTS_AT_ONCE = 32
 
 Compile = Literal["auto", "always", "never"]
 Precision = Literal["32-true", "bf16-mixed"]
+RouteWord = Literal["loop", "kernel", "autograd", "triton"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TrainingSettings:
     optimizer: UpdateRule = field(default_factory=SGD)
     replicas: Replicas = field(default_factory=Replicas)
     groups: Mapping[str, ParameterGroup] = field(default_factory=dict)
-    init: Initialisation = "pytorch"
+    init: InitialWeights = "pytorch"
     parameterisation: Parameterisation | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     interventions: Mapping[str, ModelIntervention] = field(default_factory=dict)
@@ -80,12 +81,12 @@ class ExecutionSettings:
 
     Attributes:
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use the routes that are written by hand: C++ kernels for MLPs and for the order of
-            epochs, a Triton kernel on a GPU, and outer sums for the gradient over a population of products.
+        fused: in a compiled fit, use routes and kernels that are written by hand.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         precision: ``bf16-mixed`` for matrix products in bfloat16.
         evaluations: how many the fit will have, where that is known.
+        route: word of the route to take; the fastest on this machine if ``None``.
     """
 
     compile: Compile = "auto"
@@ -94,6 +95,7 @@ class ExecutionSettings:
     threads: int | None = None
     precision: Precision = "32-true"
     evaluations: int | None = None
+    route: RouteWord | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class StackSpec:
         objective: the loss and what counts as correct.
         rule: the optimizer.
         interventions: on the gradients or the weights, by name.
-        rates: the schedules' factor on the rates at each step, or ``None`` without schedules.
+        rates: the schedules' factor on the rates at each step; ``None`` without schedules.
         replicas: number of replicas.
         example_size: numbers that one example has at the network's input and output.
         activations: numbers that the network's modules return for one example.
@@ -170,11 +172,10 @@ class StackSpec:
         hyper = stack_hyper(list(shapes), training.optimizer, groups, replicas, factors, contents.find)
         for name in contents.frozen:
             hyper.frozen[name] = torch.ones(len(replicas), dtype=torch.bool)
-        settings = data.settings_of(replicas)
         _check_streams(data, groups, hyper)
         spec = cls(
             data=data,
-            settings=settings,
+            settings=data.settings_of(replicas),
             network=network,
             packing=Packing(shapes, hyper, apart=not training.optimizer.elementwise),
             hyper=hyper,

@@ -6,48 +6,26 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svl.checks import check_choice
 from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
-from svl.optim.initialisation import INITIALISATIONS, initial_network
+from svl.optim.from_run import FromRun, initial
 from svl.training import contents
 from svl.training import network as plain_network
-from svl.training.blocks import Block, BlockRunner, view
-from svl.training.evaluation import Evaluation
+from svl.training.choice import Choice
+from svl.training.engine import Engine
+from svl.training.fastest import check_route, chosen_engine
 from svl.training.measuring import Measuring
-from svl.training.plan import Plan
 from svl.training.routes.route import StepRoute, Tick
-from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
 from svl.training.state import StackState, copy_into, stack_tensors
 from svl.training.team import Team
-
-
-class Engine(NamedTuple):
-    """A plan put to work on the stack's device.
-
-    Attributes:
-        plan: what it follows.
-        blocks: replicas that are trained together, as views into the stack's tensors.
-        steps: what a step does, by the plan's gradient routes.
-        route: advances the blocks: ``steps``, or what replaces it.
-        evaluation: what is measured of a block.
-        runner: of the blocks.
-    """
-
-    plan: Plan
-    blocks: list[Block]
-    steps: StepByStep
-    route: StepRoute
-    evaluation: Evaluation
-    runner: BlockRunner
 
 
 class ReplicaStack(nn.Module):
@@ -69,15 +47,18 @@ class ReplicaStack(nn.Module):
         self, data: ReuseDataModule, training: TrainingSettings, execution: ExecutionSettings | None = None
     ) -> None:
         super().__init__()
-        check_choice("model.init", training.init, INITIALISATIONS)
         replicas = self.replicas = training.replicas
-        build = partial(plain_network.make, training.network, data.task)
-        networks = {seed: initial_network(build, seed, training.init) for seed in set(replicas.seed)}
+        if isinstance(training.init, FromRun) and training.parameterisation:
+            allowed = "pytorch or gaussian with model.parameterisation, which multiplies initial weights"
+            raise SettingError("model.init", training.init.run, allowed)
+        build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
+        networks = {seed: build(seed) for seed in set(replicas.seed)}
         plain, name = networks[replicas.first_seed], plain_network.name_of_network(training.network)
         contents.check_tensors(plain, name)
-        contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
+        contents.check_drawing(plain, build(replicas.first_seed), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        check_route(self.spec)
         self.network = copy.deepcopy(plain)
         stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
@@ -86,6 +67,7 @@ class ReplicaStack(nn.Module):
         self.measuring = Measuring(self.spec, self.state)
         self._compiled: set[Any] = set()
         self._has_evaluated = self._has_gradients = False
+        self._resumed: Choice | None = None
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -118,6 +100,20 @@ class ReplicaStack(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.state.restore(state)
+
+    @property
+    def route(self) -> tuple[str, bool | None] | None:
+        """The word of the route that computes the stack, and whether it is compiled; ``None`` before any step."""
+        engine: Engine | None = self.__dict__.get("engine")
+        choice = engine.plan.choice if engine else self._resumed
+        return choice and choice[:2]
+
+    @route.setter
+    def route(self, route: tuple[str, bool | None] | None) -> None:
+        """Go on by the route that computed the stack before; ``None`` leaves the choice open."""
+        if route is not None:
+            self._resumed = Choice(*route, "another route has computed the fit so far")
+            self.__dict__.pop("engine", None)
 
     def join(self, team: Team) -> None:
         """Share the work with other processes from now on; before the first step.
@@ -163,13 +159,7 @@ class ReplicaStack(nn.Module):
         device = next(self.network.parameters()).device
         self.state.to(device)
         self.spec.network.to(device)
-        spec, plan = self.spec, Plan.of(self.spec, device)
-        tensors = self.state.nest(plan.has_micro_batches or spec.team.divides_batches)
-        blocks = [Block(block.rows, view(tensors, block.rows), block.ranges) for block in plan.blocks]
-        steps = StepByStep(spec, plan)
-        route = plan.step_route.start(spec, steps, blocks)
-        runner = BlockRunner(plan.workers, spec.execution.threads, plan.is_small)
-        return Engine(plan, blocks, steps, route, Evaluation(spec, plan, steps), runner)
+        return chosen_engine(self.spec, device, lambda plan: Engine.of(plan, self.spec, self.state), self._resumed)
 
     def train_steps(self, start: int, count: int) -> None:
         """Advance every replica by ``count`` steps, of which the first is step number ``start``."""

@@ -15,10 +15,12 @@ def build_of(*arguments) -> Path:
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """The cache and, where that is not used, the folder for temporary files."""
+    """The caches, in the order in which they are tried, and a folder for temporary files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path / "cache" / "svl" / "native", tmp_path / f"svl-{os.getuid()}"
+    caches = (tmp_path / "cache" / "svl" / "native", tmp_path / "home" / ".cache" / "svl" / "native")
+    return *caches, tmp_path / f"svl-native-{os.getuid()}"
 
 
 def test_a_library_is_built_once_for_each_instruction_set(folders):
@@ -34,10 +36,12 @@ def test_only_the_user_can_write_to_the_folder(folders):
 
 
 def test_a_folder_that_others_can_write_to_is_not_used(folders):
-    cache, temporary = folders
+    cache, home, temporary = folders
     planted = cache / build_of().name
     planted.write_bytes(b"not a library")
     cache.chmod(0o777)
+    assert build_of().parent == home
+    home.chmod(0o770)
     assert build_of().parent == temporary
 
 
@@ -59,5 +63,5 @@ def test_a_library_that_cannot_be_built_is_tried_once_in_a_process(tmp_path, fol
     for _ in range(2):
         with pytest.raises(native.BuildError, match="no such option"):
             native.library("epochs", (), str(compiler))
-    # Its version, and one try without and with threads.
+    # Its version, and whether it knows the options with and without threads.
     assert len(calls.read_text().splitlines()) <= 3

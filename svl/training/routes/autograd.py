@@ -21,6 +21,7 @@ class Autograd(BatchRoute):
     """``torch.func``: the plain network's gradient, mapped over the replicas."""
 
     name = "autograd"
+    word = "autograd"
 
     def __init__(self, spec: StackSpec) -> None:
         super().__init__(spec)

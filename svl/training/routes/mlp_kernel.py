@@ -30,6 +30,7 @@ class MLPKernel(BatchRoute):
     """The kernel of :mod:`svl.native` for MLPs with one output."""
 
     name = "C++ kernel"
+    word = "kernel"
     for_long_fits = True
 
     @classmethod

@@ -38,6 +38,7 @@ class NativeSteps(StepRoute):
     """
 
     name = "C++ loop"
+    word = "loop"
     for_long_fits = True
 
     def __init__(self, spec: StackSpec) -> None:

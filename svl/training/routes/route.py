@@ -56,10 +56,12 @@ class Route(ABC):
 
     Attributes:
         name: as a plan prints it.
+        word: as ``model.route`` names it; empty where there is no choice.
         for_long_fits: whether only compiled fits can use it.
     """
 
     name: ClassVar[str]
+    word: ClassVar[str] = ""
     for_long_fits: ClassVar[bool] = False
 
     @classmethod

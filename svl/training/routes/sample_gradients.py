@@ -18,6 +18,7 @@ class SampleGradients(Autograd):
     """Autograd for each sample of a batch, combined by a :class:`~svl.interventions.SampleGradientIntervention`."""
 
     name = "autograd for each sample"
+    word = "autograd"
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:

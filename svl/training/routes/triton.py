@@ -48,6 +48,7 @@ class TritonSteps(StepRoute):
     """
 
     name = "Triton kernel"
+    word = "triton"
     for_long_fits = True
 
     def __init__(self, spec: StackSpec, oracle: StepByStep, is_compiled: bool = True) -> None:
