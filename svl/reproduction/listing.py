@@ -23,7 +23,7 @@ def listing(runs: Path) -> Table:
     """
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for title in ("figure", "claim", "smoke", "laptop", "paper", "last verdict"):
-        shown.add_column(title, no_wrap=title == "figure")
+        shown.add_column(title, no_wrap=title == "figure", overflow="fold")
     for name in paper_figure.known():
         figures = {scale: paper_figure.read(name, scale) for scale in paper_figure.SCALES}
         records = last(name, runs)

@@ -69,18 +69,18 @@ def standing(figure: PaperFigure, gallery: Path, runs: Path) -> Standing:
 
 
 def seen(figure: PaperFigure, gallery: Path, runs: Path, frozen: str | None = None) -> list[range]:
-    """The seeds that exploratory looks and confirming runs of other locks have used.
+    """The seeds that exploratory results and confirming runs of other locks have used.
 
     Args:
         frozen: the hash of the lock whose own runs do not count.
     """
     used = looks.seen(figure.name, gallery)
     for root in (gallery, runs / RECORDS, *(root / GALLERY for root in ROOTS)):
-        result = root / figure.name / figure.scale / CONFIRMING / "result.json"
-        if result.is_file():
-            made = json.loads(result.read_text(encoding="utf-8"))
-            if made["frozen"] != frozen:
-                used += [range(first, first + count) for first, count in made["seeds"]]
+        for kind in ("", CONFIRMING):
+            result = root / figure.name / figure.scale / kind / "result.json"
+            made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+            if made and (frozen is None or made.get("frozen") != frozen):
+                used += [range(first, first + count) for first, count in made.get("seeds", [])]
     return used
 
 

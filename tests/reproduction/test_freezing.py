@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,10 @@ def test_a_second_freeze_has_other_seeds_than_the_first(figure, gallery, tmp_pat
     used = [[part.start, len(part)] for part in seeds(first)]
     result.write_text(json.dumps({"frozen": standing(first, gallery, tmp_path).frozen, "seeds": used}))
     assert standing(first, gallery, tmp_path).kind == CONFIRMING  # its own run, repeated
+    explored = tmp_path / "reproduce" / NAME / "laptop" / "result.json"
+    explored.parent.mkdir(parents=True)
+    explored.write_text(json.dumps({"seeds": [[first.first_seed, 1]]}))
+    assert standing(first, gallery, tmp_path).kind == EXPLORATORY
     again = lock.confirming(figure, seen=[range(start, start + count) for start, count in used])
     assert again.first_seed == first.first_seed + first.seeds
     assert not looks.overlap(seeds(again), seeds(first))
@@ -159,3 +164,12 @@ def test_options_that_do_not_go_together_are_refused(svl, tmp_path, words, key):
     refused = svl(tmp_path, "reproduce", NAME, *words)
     assert refused.status == 2
     assert refused.err.startswith(f"svl: error: {key}: got ")
+
+
+def test_the_locks_of_the_gallery_are_as_they_were_written():
+    gallery = Path(__file__).parents[2] / "docs" / "gallery"
+    locks = list(gallery.glob("*/*/*/claims.lock"))
+    assert locks
+    for path in locks:
+        paper, name, scale, _ = path.parts[-4:]
+        assert lock.read(f"{paper}/{name}", scale, gallery).path == path

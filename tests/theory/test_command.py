@@ -48,6 +48,8 @@ def test_every_name_writes_a_figure_and_numbers(svl, tmp_path, name):
         (("theorem1",), "theory: got 'theorem1'; allowed: theorem_1, "),
         (("lemmas", "--size", "huge"), "--size: got 'huge'; allowed: smoke or default"),
         (("lemmas", "--sizes", "smoke"), "theory: got 'unrecognized arguments: --sizes smoke'; allowed: svl theory"),
+        (("lemmas", "--seed", "3"), "--seed: got 3; allowed: 0, or a number above 0 with theorem_1, "),
+        (("theorem_1", "--seed", "-1"), "--seed: got -1; allowed: 0, or a number above 0"),
         (("lemmas", "--runs", "file"), "--runs: got 'file'; allowed: a folder that can be written"),
     ],
 )

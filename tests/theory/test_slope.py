@@ -32,3 +32,12 @@ def test_the_geometric_mean():
     assert found.value == pytest.approx(stats.gmean(values))
     assert found.low < found.value < found.high
     assert np.log(found.high / found.low) == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(200), rel=0.2)
+
+
+def test_a_ratio_of_geometric_means_has_the_error_of_both():
+    generator = np.random.default_rng(0)
+    slow, fast = generator.lognormal(np.log(30), 0.4, 200), generator.lognormal(np.log(10), 0.2, 100)
+    found = slope.ratio_of_means(slow, fast)
+    assert found.value == pytest.approx(np.exp(np.log(slow).mean() - np.log(fast).mean()))
+    error = np.hypot(stats.sem(np.log(slow)), stats.sem(np.log(fast)))
+    assert np.log(found.high / found.low) == pytest.approx(2 * 1.96 * error, rel=0.1)
