@@ -13,6 +13,7 @@ from callbacks.progress import Progress
 from callbacks.query_key import QueryKey
 from callbacks.rates import Rates
 from callbacks.sampling_bias import SamplingBias
+from callbacks.snapshots import Snapshots
 from callbacks.throughput import Throughput
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "QueryKey",
     "Rates",
     "SamplingBias",
+    "Snapshots",
     "Throughput",
 ]

@@ -38,11 +38,12 @@ class Progress(pl.callbacks.ProgressBar):
 
     Args:
         history: the callback that has the latest measurement.
+        metric: the one whose means are shown; where it is not measured, the accuracy or the loss is.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, metric: str = "val/accuracy") -> None:
         super().__init__()
-        self.history, self._enabled = history, True
+        self.history, self.metric, self._enabled = history, metric, True
         self._bar: _Bar | None = None
         self._begun, self._tenth = (0.0, 0), 0
 
@@ -95,7 +96,7 @@ class Progress(pl.callbacks.ProgressBar):
         frame, replicas = self.history.latest, module.replicas
         if frame is None:
             return ""
-        metric = "val/accuracy" if "val/accuracy" in frame else "val/loss"
+        metric = next(name for name in (self.metric, "val/accuracy", "val/loss") if name in frame)
         names = short_names(list(replicas.vary))
         means = frame.groupby("arm", sort=False)[metric].mean()
         arms = [

@@ -78,14 +78,19 @@ def locate(path: str, key: str = "--config") -> str:
     return str(found)
 
 
+def is_inline(path: str) -> bool:
+    """Whether a config is given as settings in YAML, ``{data: {size: 64}}``, in place of a file."""
+    return path.lstrip().startswith("{")
+
+
 def read_config(path: str) -> dict[str, Any]:
-    """Read a config.
+    """Read a config from a file, or from its text if it is inline.
 
     Raises:
         SettingError: if it is not YAML, or not a mapping of settings.
     """
     try:
-        content = load_yaml(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(path if is_inline(path) else Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, ValueError) as error:
         raise SettingError("--config", path, f"a YAML file ({_reason(error)})") from None
     if not isinstance(content, dict) or not content:

@@ -38,3 +38,13 @@ def test_every_command_is_accepted(svl, tmp_path):
             continue  # needs a run: see the tests of resuming
         done = svl(tmp_path, *words, *QUIET, "--trainer.max_steps", "2", "--replicas.seeds", "1")
         assert done.status == 0, (line, done.err)
+
+
+def test_the_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    (block,) = blocks("python")
+    names: dict = {}
+    exec(block, names)
+    assert names["inputs"].shape == (128, 20)
+    assert names["run"].arms[0] == "size=8192, lr=0.3" and names["network"].layers[0].weight.shape == (64, 20)

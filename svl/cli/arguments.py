@@ -12,7 +12,7 @@ import yaml
 from svl.cli import network_setting
 from svl.cli.options import CONFIG as CONFIG_OPTION
 from svl.cli.options import Option, join, last, split
-from svl.config_file import dump_yaml, flatten, load_yaml, locate, read_config, whole_number
+from svl.config_file import dump_yaml, flatten, is_inline, load_yaml, locate, read_config, whole_number
 from svl.errors import SettingError
 from svl.results.run_directory import CHECKPOINT, CONFIG
 
@@ -76,7 +76,8 @@ def prepare(arguments: list[str]) -> Arguments:
     kept: list[Option] = []
     for option in options:
         if option.name in CONFIG_OPTION:
-            path = locate(option.value or "")
+            path = option.value or ""
+            path = path if is_inline(path) else locate(path)
             content = read_config(path)
             given.configs[path] = dict(flatten(content))
             given.update(given.configs[path])

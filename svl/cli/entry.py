@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from svl.caches import settle_torch
 from svl.cli.streams import drop_output, replace_unknown_characters
@@ -83,9 +84,7 @@ def _run(arguments: list[str]) -> int:
         print(HELP, end="")
         return 0
     if arguments[0] == "--version":
-        from svl import __version__
-
-        print(f"svl {__version__}")
+        print(f"svl {version('svl')}")
         return 0
     end_with_parent()
     settle_torch()

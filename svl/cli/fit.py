@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -17,6 +17,7 @@ from jsonargparse import set_parsing_settings
 from svl import limits
 from svl.cli import arguments
 from svl.cli.explain import FLAG, Explainer
+from svl.cli.objects import Objects
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
@@ -36,6 +37,7 @@ _HELP = (
 # Switches on jsonargparse's own list of import paths that it refuses, those of functions that run commands or code. The
 # empty list adds nothing to it.
 set_parsing_settings(import_path_denylist=[])
+SessionKind = TypeVar("SessionKind", bound=Session)
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 
@@ -61,7 +63,21 @@ def run(words: list[str], added: Sequence[pl.Callback] = ()) -> int:
     """
     if words[0] == "fit" and FLAG in words:
         return _enter(Explainer, [word for word in words if word != FLAG]).exit_status
-    return _enter(Session, words, added).exit_status
+    return session(words, added).exit_status
+
+
+def session(words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
+    """Parse and run one subcommand; see :func:`run`."""
+    return _enter(Session, words, added)
+
+
+def objects(words: list[str]) -> Objects:
+    """The task, the strategy and the module of a command; nothing is run.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    return _enter(Objects, words)
 
 
 def resolve(words: list[str]) -> str:
@@ -73,7 +89,7 @@ def resolve(words: list[str]) -> str:
     return _enter(_Resolver, words).resolved_config()
 
 
-def _enter(kind: type[Session], words: list[str], added: Sequence[pl.Callback] = ()) -> Session:
+def _enter(kind: type[SessionKind], words: list[str], added: Sequence[pl.Callback] = ()) -> SessionKind:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(min(torch.get_num_threads(), limits.cores()))
     prepared = arguments.prepare(agent.understood(words))

@@ -152,7 +152,7 @@ class Session(CommandLine):
         given = trainer.callbacks or []
         has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         is_shown = trainer.enable_progress_bar and self.is_first and not has_bar
-        shown = [callbacks.Progress(history)] if is_shown else []
+        shown = [callbacks.Progress(history, settings.target.metric)] if is_shown else []
         # The checkpoint comes after every callback that may stop the fit, since it makes all processes stop together.
         ordered = [*given, history, *self.added, self.checkpoint, *shown]
         return make_trainer(trainer, ordered, self.run_directory.path, self.is_fit, self.is_first, **kwargs)

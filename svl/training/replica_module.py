@@ -23,7 +23,7 @@ from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.checking import check_class
-from svl.optim.initialisation import Initialisation
+from svl.optim.from_run import InitialWeights
 from svl.optim.parameterisation import Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule
@@ -48,7 +48,7 @@ class ReplicaModule(pl.LightningModule):
         loss: logistic, hinge, squared, correlation, cross_entropy, or a class.
         optimizer: the update rule.
         groups: parameter groups by name.
-        init: ``pytorch`` or ``gaussian``.
+        init: ``pytorch``, ``gaussian``, or those of another run.
         parameterisation: factors on initial values and rates: Alpha or MuP.
         schedules: learning-rate schedules of ``torch.optim.lr_scheduler``, by name; all rates are multiplied by their
             product.
@@ -82,7 +82,7 @@ class ReplicaModule(pl.LightningModule):
         loss: Loss | str = "logistic",
         optimizer: UpdateRule | None = None,
         groups: dict[str, ParameterGroup] | None = None,
-        init: Initialisation = "pytorch",
+        init: InitialWeights = "pytorch",
         parameterisation: Parameterisation | None = None,
         schedules: dict[str, Schedule] | None = None,
         interventions: dict[str, ModelIntervention] | None = None,

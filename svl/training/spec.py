@@ -25,7 +25,7 @@ from svl.losses import Loss
 from svl.losses import names as loss_names
 from svl.models.mlp import MLP
 from svl.optim.checking import check_optimizer
-from svl.optim.initialisation import Initialisation
+from svl.optim.from_run import InitialWeights
 from svl.optim.parameterisation import Factors, Parameterisation
 from svl.optim.rule import UpdateRule
 from svl.optim.schedule import Schedule, rates_of
@@ -69,7 +69,7 @@ class TrainingSettings:
     optimizer: UpdateRule = field(default_factory=SGD)
     replicas: Replicas = field(default_factory=Replicas)
     groups: Mapping[str, ParameterGroup] = field(default_factory=dict)
-    init: Initialisation = "pytorch"
+    init: InitialWeights = "pytorch"
     parameterisation: Parameterisation | None = None
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     interventions: Mapping[str, ModelIntervention] = field(default_factory=dict)

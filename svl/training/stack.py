@@ -12,18 +12,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from svl.checks import check_choice
 from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
-from svl.optim.initialisation import INITIALISATIONS, initial_network
+from svl.optim.from_run import FromRun, initial
 from svl.training import contents, memory
 from svl.training import network as plain_network
 from svl.training.choice import Choice
 from svl.training.engine import Engine
 from svl.training.fastest import check_route, chosen_engine
 from svl.training.measuring import Measuring
-from svl.training.network import name_of_network
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
 from svl.training.state import StackState, copy_into, stack_tensors
@@ -49,16 +47,17 @@ class ReplicaStack(nn.Module):
         self, data: ReuseDataModule, training: TrainingSettings, execution: ExecutionSettings | None = None
     ) -> None:
         super().__init__()
-        check_choice("model.init", training.init, INITIALISATIONS)
         replicas = self.replicas = training.replicas
-        build = partial(plain_network.make, training.network, data.task)
-        plain, name = initial_network(build, replicas.first_seed, training.init), name_of_network(training.network)
+        if isinstance(training.init, FromRun) and training.parameterisation:
+            allowed = "pytorch or gaussian with model.parameterisation, which multiplies initial weights"
+            raise SettingError("model.init", training.init.run, allowed)
+        build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
+        plain, name = build(replicas.first_seed), plain_network.name_of_network(training.network)
         memory.check_state(replicas, plain)
-        others = set(replicas.seed) - {replicas.first_seed}
-        networks = {seed: initial_network(build, seed, training.init) for seed in others}
+        networks = {seed: build(seed) for seed in set(replicas.seed) - {replicas.first_seed}}
         networks[replicas.first_seed] = plain
         contents.check_tensors(plain, name)
-        contents.check_drawing(plain, initial_network(build, replicas.first_seed, training.init), name)
+        contents.check_drawing(plain, build(replicas.first_seed), name)
         differing = contents.differing_buffers(list(networks.values()), name)
         self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
         memory.check_batch(self.spec)

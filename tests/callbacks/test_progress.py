@@ -53,6 +53,11 @@ def test_many_arms_are_summed_up(svl, tiny, tmp_path):
     assert line.endswith(" and 3 more")
 
 
+def test_the_metric_of_the_target_is_shown(svl, tiny, tmp_path):
+    line = svl(tmp_path, *tiny, *SHOWN, "--target.metric", "norm_ratio", "--target.value", "2").err.splitlines()[-1]
+    assert re.search(r"320 samples, norm_ratio \d\.\d{3}$", line)
+
+
 def test_without_a_progress_bar_nothing_is_shown(svl, tiny, tmp_path):
     assert svl(tmp_path, *tiny, "--trainer.enable_progress_bar", "false").err == ""
 

@@ -108,7 +108,7 @@ def test_numpy_files_are_a_matrix_or_a_pair(tmp_path):
 def test_columns_are_chosen_by_name(passengers):
     chosen = Dataset(passengers, columns=["age", "fare", "fate"])
     assert same(chosen, Dataset(passengers[["age", "fare", "fate"]]))
-    assert chosen.notes == ()
+    assert chosen.notes == ("classes are numbered in sorted order: 'lost' is 0, 'saved' is 1",)
     assert same(chosen, Dataset(passengers, columns=["fate", "age", "fare"], target_columns="fate"))
     assert same(chosen, Dataset(passengers.rename(columns={"fate": "label"})[["label", "age", "fare"]]))
 

@@ -13,6 +13,7 @@ TargetKind = Literal["class", "number", "sign"]
 NO_TARGET = -100
 """The class of a position without a target, as PyTorch's ``ignore_index``."""
 _MANY, _FEW = 20, 10
+_LISTED = 8  # classes in a note
 
 
 class Asked(NamedTuple):
@@ -113,6 +114,9 @@ def _classes(
         listed = ", ".join(names[place] for place in new[:5])
         notes += (f"{len(new)} of the classes of the test set never occur in training: {listed}",)
     if kind == "class":
+        if every.dtype.kind == "U":
+            listed = ", ".join(f"{name!r} is {place}" for place, name in enumerate(names[:_LISTED]))
+            notes += (f"classes are numbered in sorted order: {listed}{', ...' if len(names) > _LISTED else ''}",)
         return Targets("class", len(classes), False, first, second, notes)
     if len(classes) != 2:
         raise SettingError("target_kind", "sign", f"class: targets have {len(classes)} different values and not two")
