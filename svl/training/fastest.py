@@ -17,6 +17,7 @@ from svl import machine, native
 from svl.caches import folders
 from svl.errors import SettingError
 from svl.results.atomic import replacing
+from svl.training import memory
 from svl.training.choice import BATCH_ROUTES, STEP_ROUTES, Choice, obstacle
 from svl.training.compilation import warn
 from svl.training.engine import Engine
@@ -98,18 +99,18 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
     others = [] if _operations(spec, plan) < _OPERATIONS_WORTH_TIMING else _others(plan, spec)
     if not others:
         return build(plan)
-    memory, steps = RouteMemory(spec, plan), spec.data.total_steps
+    remembered, steps = RouteMemory(spec, plan), spec.data.total_steps
     plans = {other.choice.route: other for other in (plan, *others)}
-    chosen = memory.chosen(steps)
+    chosen = remembered.chosen(steps)
     engines: dict[str, Engine] = {}
     if chosen not in plans:
         engines = {plan.choice.route: build(plan)}
-        seconds = memory.seconds(steps) or _measured(engines, steps)
+        seconds = remembered.seconds(steps) or _measured(engines, steps)
         if max(seconds.values()) > _SECONDS_WORTH_MEASURING and seconds.keys() != plans.keys():
             engines |= {word: build(other) for word, other in plans.items() if word not in engines}
             seconds = _measured(engines, steps)
         chosen = _best(plan.choice.route, seconds)
-        memory.keep(steps, seconds, chosen)
+        remembered.keep(steps, seconds, chosen)
     return engines.get(chosen) or build(plans[chosen])
 
 
@@ -133,7 +134,8 @@ def _others(plan: Plan, spec: StackSpec) -> list[Plan]:
             route for route in routes if route.word == word and obstacle(route, spec, plan.device, True, choice) is None
         ]
         if word != plan.choice.route and serves:
-            found.append(Plan.of(spec, plan.device, choice))
+            other = Plan.of(spec, plan.device, choice)
+            found += [other] if memory.fits(spec, other) else []
     return found
 
 

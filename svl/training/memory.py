@@ -63,6 +63,15 @@ def check_plan(spec: StackSpec, plan: Plan) -> None:
         _check_examples(spec, plan.micro_batch_size, replicas, numbers, limit)
 
 
+def fits(spec: StackSpec, plan: Plan) -> bool:
+    """Whether :func:`check_plan` accepts the plan."""
+    try:
+        check_plan(spec, plan)
+    except SettingError:
+        return False
+    return True
+
+
 def _check_examples(spec: StackSpec, examples: int, replicas: int, numbers: int, limit: int | None) -> None:
     held = replicas * examples * (_OF_INDEX + _BYTES * numbers)
     what = f"{examples:,} examples at once for each of {replicas:,} replicas"
