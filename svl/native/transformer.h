@@ -3,17 +3,17 @@
 
 #pragma once
 
+#include <optional>
+
 #include "attention.h"
-#include "linear.h"
+#include "sign_tokens.h"
 
 enum Readout { LAST = 0, MEAN = 1, ALL = 2 };
 enum QKNorm { NO_NORM = 0, LAYER_NORM = 1, RMS_NORM = 2 };
 
-constexpr float LAYER_EPS = 1e-5f, RMS_EPS = 1.1920929e-7f;  // those of torch.nn.LayerNorm and torch.nn.RMSNorm
-
 // In the order in which the numbers are handed over.
 struct Shape {
-    int positions, token, vocabulary, width, depth, heads, hidden, is_causal, qk_norm, readout, outputs;
+    int positions, token, vocabulary, width, depth, heads, hidden, is_causal, qk_norm, readout, outputs, has_signs;
 
     int dim() const { return width / heads; }
     int read_positions() const { return readout == ALL ? positions : 1; }
@@ -84,6 +84,7 @@ struct Transformer {
     Buffer input, x, tail, last, pooled, f, d_f, d_x, d_tail, d_wide, d_narrow, d_last;
     Floats last_factor, position_sum, table_sum, scratch;
     Tokens tokens;
+    std::optional<SignTokens> signs;  // where every input is one
 
     Transformer(const Shape& shape, int groups_)
         : s(shape), at(shape), groups(groups_), embed(s.vocabulary ? 0 : s.token, s.vocabulary ? 0 : s.width, true), head(s.width, s.outputs, false) {
@@ -95,6 +96,7 @@ struct Transformer {
         last_factor.resize(ends * LANES), position_sum.resize((int64_t)s.positions * s.width * LANES);
         table_sum.resize((int64_t)s.vocabulary * s.width), scratch.resize((int64_t)s.positions * s.positions * LANES);
         tokens = Tokens(s.width, columns);
+        if (s.has_signs) signs.emplace(s.positions, s.width);
     }
 
     void begin(const float* const* params) {
@@ -110,6 +112,7 @@ struct Transformer {
             b.down.put(0, s.width, own[2], own[3]);
         }
         head.put(0, s.outputs, p[at.last + 2], p[at.last + 3], p[at.last], p[at.last + 1]);
+        if (signs) signs->begin(p[at.embed], p[at.embed + 1], p[0], blocks[0].qkv);
     }
 
     void clear() {
@@ -118,12 +121,14 @@ struct Transformer {
             b.qkv.clear(), b.out.clear(), b.up.clear(), b.down.clear();
             std::fill(b.qk_sum.begin(), b.qk_sum.end(), 0.0f);
         }
+        if (signs) signs->clear();
         std::fill(position_sum.begin(), position_sum.end(), 0.0f);
         std::fill(table_sum.begin(), table_sum.end(), 0.0f);
     }
 
     // The gradient of all parameters, from the sums since clear(); stored to g or added.
     void end(float* g, bool adds) {
+        if (signs) signs->end(blocks[0].qkv, tokens, embed, position_sum.data());
         const auto of = [&](int parameter) { return g + at.offset[parameter]; };
         const auto put = [&](int parameter, int64_t i, float value) { of(parameter)[i] = value + (adds ? of(parameter)[i] : 0.0f); };
         for (int64_t i = 0; i < (int64_t)s.positions * s.width; i++) put(0, i, total(load(&position_sum[i * LANES])));
@@ -205,6 +210,11 @@ private:
                 for (int k = 0; k < s.token; k++)
                     inputs[c][k * LANES + lane] = in[((int64_t)sequence(c, lane, sequences) * s.positions + c % s.positions) * s.token + k];
         });
+        if (signs) {
+            const Columns heads = blocks[0].heads.of(to.count);
+            each(to, [&](int c) { signs->put(c % s.positions, load(inputs[c]), heads[c], to[c]); });
+            return;
+        }
         product<STORES>(embed.forward, embed.start.data(), inputs, to);
         each(to, [&](int c) {
             for (int r = 0; r < s.width; r++) add_to(to[c] + r * LANES, splat(p[0][c % s.positions * s.width + r]));
@@ -232,6 +242,7 @@ private:
     }
 
     void before_tokens(int, const float*, Columns d) {
+        if (signs) return;
         sum_positions(d);
         embed.add(input.of(d.count), d, tokens);
     }
@@ -272,8 +283,10 @@ private:
     // x + attention(norm(x)), of the positions whose outputs are needed; of all of them in place.
     Columns attention(Block& b, int used, Columns from) {
         const Columns normal = b.before.of(from.count), heads = b.heads.of(from.count);
-        each(from, [&](int c) { normalise<true>(s.width, LAYER_EPS, from[c], normal[c], &b.before_factor[c * LANES]); });
-        product<STORES>(b.qkv.forward, b.qkv.start.data(), normal, heads);
+        if (!signs || &b != &blocks[0]) {
+            each(from, [&](int c) { normalise<true>(s.width, LAYER_EPS, from[c], normal[c], &b.before_factor[c * LANES]); });
+            product<STORES>(b.qkv.forward, b.qkv.start.data(), normal, heads);
+        }
         if (s.qk_norm) each_head(b, from.count, [&](auto is_layer, float* at, float* normal, float* factor, int side) { norm_head(is_layer, b, at, normal, factor, side); });
         for (int g = 0; g < used; g++)
             for (int h = 0; h < s.heads; h++) of_head(b, g, h).forward();
@@ -308,6 +321,10 @@ private:
             each_head(b, all.count, [&](auto is_layer, float* at, float* normal, float* factor, int side) {
                 before_head(is_layer, b, d_wide.numbers.data() + (at - b.heads.numbers.data()), normal, factor, side);
             });
+        if (signs && &b == &blocks[0]) {
+            each(all, [&](int c) { signs->add(c % s.positions, load(input.of(1)[c]), d_heads[c], all[c]); });
+            return;
+        }
         b.qkv.add(d_heads, b.before.of(all.count), tokens);
         product<STORES>(b.qkv.backward, nullptr, d_heads, narrow);
         each(all, [&](int c) { before_norm<true, true>(s.width, b.before.of(1)[c], &b.before_factor[c * LANES], narrow[c], all[c]); });

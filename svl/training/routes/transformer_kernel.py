@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -31,7 +33,7 @@ class TransformerKernel(BatchRoute):
         super().__init__(spec)
         shape = Shape.of(spec.network)
         assert shape is not None
-        self.shape = shape
+        self.shape = replace(shape, has_signs=int(spec.has_signs and spec.network.is_vector))
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
