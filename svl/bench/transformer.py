@@ -74,7 +74,7 @@ def contenders(size: Size) -> dict[str, peers.Peer | None]:
 
 def kernel(level: str | None = None) -> str:
     """The name of the stack with the kernel, built for a level of instructions or for the machine."""
-    return f"svl, C++ kernel{f', {NAMES[level]}' if level else ''} (the default)"
+    return f"svl, C++ kernel{f', {NAMES[level]}' if level else ''}"
 
 
 def section(size: Size, rates: dict[str, list[float]]) -> Section:
