@@ -52,13 +52,9 @@ struct Transformer {
 
     void clear() {
         embed.clear(), head.clear();
-        for (Block& b : blocks) {
-            b.qkv.clear(), b.out.clear(), b.up.clear(), b.down.clear();
-            std::fill(b.qk_sum.begin(), b.qk_sum.end(), 0.0f);
-        }
         if (signs) signs->clear();
-        std::fill(position_sum.begin(), position_sum.end(), 0.0f);
-        std::fill(table_sum.begin(), table_sum.end(), 0.0f);
+        for (Block& b : blocks) b.qkv.clear(), b.out.clear(), b.up.clear(), b.down.clear(), std::fill(b.qk_sum.begin(), b.qk_sum.end(), 0.0f);
+        for (Floats* sum : {&position_sum, &table_sum}) std::fill(sum->begin(), sum->end(), 0.0f);
     }
 
     // The gradient of all parameters, from the sums since clear(); stored to g or added.
