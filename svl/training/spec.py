@@ -80,8 +80,8 @@ class ExecutionSettings:
 
     Attributes:
         compile: ``auto`` compiles what is called often enough to gain from it.
-        fused: in a compiled fit, use the routes that are written by hand: C++ kernels for MLPs and for the order of
-            epochs, a Triton kernel on a GPU, and outer sums for the gradient over a population of products.
+        fused: in a compiled fit, use the routes that are written by hand: C++ kernels for MLPs, Transformers and the
+            order of epochs, a Triton kernel on a GPU, and outer sums for the gradient over a population of products.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
         precision: ``bf16-mixed`` for matrix products in bfloat16.
