@@ -47,12 +47,23 @@ def test_the_page_gives_ratios_within_a_round():
     assert spread([3.0, 1.0, 2.0]) == "2 [1, 3]" and ratio([2.0, 9.0], [1.0, 3.0]) == "2.5 [2, 3]"
 
 
-def test_the_transformer_of_jax_is_the_one_that_is_measured():
+@pytest.mark.parametrize("size", transformer.SIZES, ids=lambda size: size.width)
+def test_the_transformer_of_jax_is_the_one_that_is_measured(size):
     source = Path(transformer.__file__).with_name("jax_transformer_peer.py").read_text()
-    plain = transformer.network((peers.DIM,), 1)
+    plain = size.network((peers.DIM,), 1)
     widths, depth = {p.shape[-1] for p in plain.parameters() if p.dim() > 1}, len(plain.blocks)
-    assert widths == {1, transformer.WIDTH, 4 * transformer.WIDTH} and depth == transformer.DEPTH
-    assert "4 * WIDTH" in source and plain.blocks[0].attention.heads == transformer.HEADS
+    assert widths == {1, size.width, 4 * size.width} and depth == transformer.DEPTH
+    assert "4 * WIDTH" in source and plain.blocks[0].attention.heads == size.heads
+    weights = [p.numel() for name, p in plain.named_parameters() if "blocks" in name and p.dim() > 1]
+    assert size.work == pytest.approx(6 * 32 * 20 * (sum(weights) + 2 * 2 * 20 * size.width))
+
+
+def test_a_transformers_table_has_what_products_take():
+    size = transformer.SIZES[0]
+    rates = {transformer.PLAIN: [100.0] * 3, transformer.kernel("x86-64-v3"): [1e9 / size.work] * 3}
+    section = transformer.section(size, rates)
+    assert section.columns[-1] == "GFLOP / s" and section.rows[1][-1] == "1 [1, 1]"
+    assert section.rows[1][0] == "svl, C++ kernel, AVX2" and "width 32" in section.title
 
 
 def test_a_curve_has_each_value_of_its_axis(monkeypatch):

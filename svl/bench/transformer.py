@@ -44,8 +44,7 @@ class Size:
 
     def network(self, input_shape: tuple[int, ...], output_dim: int) -> Transformer:
         """The paper's Transformer."""
-        settings = {"width": self.width, "depth": DEPTH, "heads": self.heads}
-        return Transformer(input_shape, output_dim, readout="mean", **settings)
+        return Transformer(input_shape, output_dim, width=self.width, depth=DEPTH, heads=self.heads, readout="mean")
 
 
 SIZES = (Size(32, 4, 16, 24), Size(64, 4, 16, 8), Size(256, 8, 4, 4))
@@ -75,15 +74,15 @@ def contenders(size: Size) -> dict[str, peers.Peer | None]:
 
 def kernel(level: str | None = None) -> str:
     """The name of the stack with the kernel, built for a level of instructions or for the machine."""
-    return f"svl, C++ kernel{f', {NAMES[level]}' if level else ''} (the default)"
+    return f"svl, C++ kernel{f', {NAMES[level]}' if level else ''}"
 
 
 def section(size: Size, rates: dict[str, list[float]]) -> Section:
     """The table of a size."""
-    text = f"""(20, 6)-parity, a pre-norm encoder of depth {DEPTH}, width {size.width} and {size.heads} heads (Liu et al.
-2026, appendix B.1), logistic loss, AdamW, batch {BATCH}, data generated; {size.replicas} replicas where there is a
+    text = f"""(20, 6)-parity, a pre-norm encoder of depth {DEPTH}, width {size.width} and {size.heads} heads (Liu et
+al. 2026, appendix B.1), logistic loss, AdamW, batch {BATCH}, data generated; {size.replicas} replicas where there is a
 stack. The plain loop has one core or all, whichever is faster in the round. GFLOP / s are billions of floating-point
-operations in products with weights and in the attention."""
+operations that products with weights and the attention have, if none is saved."""
     rows = compared(rates, PLAIN, JAX, "{:.3g}")
     for row, values in zip(rows, rates.values(), strict=True):
         row.append(spread([value * size.work / 1e9 for value in values]))

@@ -202,6 +202,8 @@ static void add_columns(int rows, Columns from, float* sums) {
     });
 }
 
+constexpr float LAYER_EPS = 1e-5f, RMS_EPS = 1.1920929e-7f;  // those of torch.nn.LayerNorm and torch.nn.RMSNorm
+
 // normal = (x - mean) / sqrt(variance + eps) over rows, and the factor; without CENTRES the mean counts as 0.
 template <bool CENTRES>
 static inline void normalise(int rows, float eps, const float* x, float* normal, float* factor) {

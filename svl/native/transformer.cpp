@@ -152,7 +152,7 @@ static void run(const Call& call) {
 extern "C" void transformer_gradients(int replicas, const int32_t* shape, int threads, int loss, int batch, const float* const* params, const int64_t* strides,
                                       float* grads, const void* x, const float* y, const float* weight, float* outputs) {
     Shape s;
-    static_assert(sizeof(Shape) == 11 * sizeof(int32_t));
+    static_assert(sizeof(Shape) == 12 * sizeof(int32_t));
     memcpy(&s, shape, sizeof s);
     if (s.readout == LAST && s.positions == 1) s.readout = ALL;
     const Call call{replicas, s, threads, loss, batch, params, strides, x, y, weight, outputs, grads};

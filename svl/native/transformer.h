@@ -3,75 +3,10 @@
 
 #pragma once
 
-#include "attention.h"
-#include "linear.h"
+#include <optional>
 
-enum Readout { LAST = 0, MEAN = 1, ALL = 2 };
-enum QKNorm { NO_NORM = 0, LAYER_NORM = 1, RMS_NORM = 2 };
-
-constexpr float LAYER_EPS = 1e-5f, RMS_EPS = 1.1920929e-7f;  // those of torch.nn.LayerNorm and torch.nn.RMSNorm
-
-// In the order in which the numbers are handed over.
-struct Shape {
-    int positions, token, vocabulary, width, depth, heads, hidden, is_causal, qk_norm, readout, outputs;
-
-    int dim() const { return width / heads; }
-    int read_positions() const { return readout == ALL ? positions : 1; }
-    int norm_tensors() const { return qk_norm == LAYER_NORM ? 2 : qk_norm == RMS_NORM ? 1 : 0; }  // of queries, and as many of keys
-};
-
-// Where each parameter is, in the order of the network's named_parameters; of one replica's gradient too.
-struct Parameters {
-    std::vector<int64_t> offset;
-    int64_t total = 0;
-    int embed, blocks, per_block, last;
-
-    explicit Parameters(const Shape& s) {
-        const auto add = [&](int64_t size) {
-            offset.push_back(total);
-            total += size;
-        };
-        const int64_t w = s.width, f = s.hidden;
-        add(s.positions * w);
-        embed = (int)offset.size();
-        add(w * (s.vocabulary ? s.vocabulary : s.token));
-        if (!s.vocabulary) add(w);
-        blocks = (int)offset.size();
-        per_block = 16 + 2 * s.norm_tensors();
-        for (int l = 0; l < s.depth; l++) {
-            for (int i = 0; i < 4; i++) add(w);  // two norms
-            for (int i = 0; i < 4; i++) add(w * w), add(w);  // q, k, v, out
-            for (int i = 0; i < 2 * s.norm_tensors(); i++) add(s.dim());
-            add(f * w), add(f), add(w * f), add(w);  // up, down
-        }
-        last = (int)offset.size();
-        add(w), add(w), add(s.outputs * w), add(s.outputs);  // norm, head
-    }
-
-    int of_block(int l) const { return blocks + l * per_block; }
-};
-enum { ATTENTION_NORM = 0, FEED_FORWARD_NORM = 2, QKV = 4, OUT = 10, QK = 12 };  // of a block; up and down are its last four
-
-// A block's weights and what its backward pass needs of the forward pass.
-struct Block {
-    int first;  // position whose output is needed
-    Linear qkv, out, up, down;
-    Buffer before, heads, mixed, between, hidden, slope, qk_normal;  // normalised; q, k, v; attention's output; normalised; GELU; its slope
-    Floats before_factor, between_factor, qk_factor, qk_sum, weights;
-
-    Block(const Shape& s, int first_, int groups)
-        : first(first_), qkv(s.width, 3 * s.width, false), out(s.width, s.width, true), up(s.width, s.hidden, false), down(s.hidden, s.width, true) {
-        const int columns = groups * s.positions, queries = groups * (s.positions - first);
-        before = Buffer(s.width, columns), heads = Buffer(3 * s.width, columns), mixed = Buffer(s.width, queries);
-        between = Buffer(s.width, queries), hidden = Buffer(s.hidden, queries), slope = Buffer(s.hidden, queries);
-        before_factor.resize(columns * LANES), between_factor.resize(queries * LANES);
-        weights.resize((int64_t)queries * s.heads * s.positions * LANES);
-        if (s.qk_norm) {
-            qk_normal = Buffer(2 * s.width, columns);
-            qk_factor.resize((int64_t)columns * 2 * s.heads * LANES), qk_sum.resize(4 * s.dim() * LANES);
-        }
-    }
-};
+#include "sign_tokens.h"
+#include "transformer_block.h"
 
 // The buffers of one thread. A gradient is begin(), strips of forward() and backward(), end().
 struct Transformer {
@@ -84,6 +19,7 @@ struct Transformer {
     Buffer input, x, tail, last, pooled, f, d_f, d_x, d_tail, d_wide, d_narrow, d_last;
     Floats last_factor, position_sum, table_sum, scratch;
     Tokens tokens;
+    std::optional<SignTokens> signs;  // where every input is one
 
     Transformer(const Shape& shape, int groups_)
         : s(shape), at(shape), groups(groups_), embed(s.vocabulary ? 0 : s.token, s.vocabulary ? 0 : s.width, true), head(s.width, s.outputs, false) {
@@ -95,6 +31,7 @@ struct Transformer {
         last_factor.resize(ends * LANES), position_sum.resize((int64_t)s.positions * s.width * LANES);
         table_sum.resize((int64_t)s.vocabulary * s.width), scratch.resize((int64_t)s.positions * s.positions * LANES);
         tokens = Tokens(s.width, columns);
+        if (s.has_signs) signs.emplace(s.positions, s.width);
     }
 
     void begin(const float* const* params) {
@@ -110,20 +47,19 @@ struct Transformer {
             b.down.put(0, s.width, own[2], own[3]);
         }
         head.put(0, s.outputs, p[at.last + 2], p[at.last + 3], p[at.last], p[at.last + 1]);
+        if (signs) signs->begin(p[at.embed], p[at.embed + 1], p[0], blocks[0].qkv);
     }
 
     void clear() {
         embed.clear(), head.clear();
-        for (Block& b : blocks) {
-            b.qkv.clear(), b.out.clear(), b.up.clear(), b.down.clear();
-            std::fill(b.qk_sum.begin(), b.qk_sum.end(), 0.0f);
-        }
-        std::fill(position_sum.begin(), position_sum.end(), 0.0f);
-        std::fill(table_sum.begin(), table_sum.end(), 0.0f);
+        if (signs) signs->clear();
+        for (Block& b : blocks) b.qkv.clear(), b.out.clear(), b.up.clear(), b.down.clear(), std::fill(b.qk_sum.begin(), b.qk_sum.end(), 0.0f);
+        for (Floats* sum : {&position_sum, &table_sum}) std::fill(sum->begin(), sum->end(), 0.0f);
     }
 
     // The gradient of all parameters, from the sums since clear(); stored to g or added.
     void end(float* g, bool adds) {
+        if (signs) signs->end(blocks[0].qkv, tokens, embed, position_sum.data());
         const auto of = [&](int parameter) { return g + at.offset[parameter]; };
         const auto put = [&](int parameter, int64_t i, float value) { of(parameter)[i] = value + (adds ? of(parameter)[i] : 0.0f); };
         for (int64_t i = 0; i < (int64_t)s.positions * s.width; i++) put(0, i, total(load(&position_sum[i * LANES])));
@@ -205,6 +141,11 @@ private:
                 for (int k = 0; k < s.token; k++)
                     inputs[c][k * LANES + lane] = in[((int64_t)sequence(c, lane, sequences) * s.positions + c % s.positions) * s.token + k];
         });
+        if (signs) {
+            const Columns heads = blocks[0].heads.of(to.count);
+            each(to, [&](int c) { signs->put(c % s.positions, load(inputs[c]), heads[c], to[c]); });
+            return;
+        }
         product<STORES>(embed.forward, embed.start.data(), inputs, to);
         each(to, [&](int c) {
             for (int r = 0; r < s.width; r++) add_to(to[c] + r * LANES, splat(p[0][c % s.positions * s.width + r]));
@@ -232,6 +173,7 @@ private:
     }
 
     void before_tokens(int, const float*, Columns d) {
+        if (signs) return;
         sum_positions(d);
         embed.add(input.of(d.count), d, tokens);
     }
@@ -272,8 +214,10 @@ private:
     // x + attention(norm(x)), of the positions whose outputs are needed; of all of them in place.
     Columns attention(Block& b, int used, Columns from) {
         const Columns normal = b.before.of(from.count), heads = b.heads.of(from.count);
-        each(from, [&](int c) { normalise<true>(s.width, LAYER_EPS, from[c], normal[c], &b.before_factor[c * LANES]); });
-        product<STORES>(b.qkv.forward, b.qkv.start.data(), normal, heads);
+        if (!signs || &b != &blocks[0]) {
+            each(from, [&](int c) { normalise<true>(s.width, LAYER_EPS, from[c], normal[c], &b.before_factor[c * LANES]); });
+            product<STORES>(b.qkv.forward, b.qkv.start.data(), normal, heads);
+        }
         if (s.qk_norm) each_head(b, from.count, [&](auto is_layer, float* at, float* normal, float* factor, int side) { norm_head(is_layer, b, at, normal, factor, side); });
         for (int g = 0; g < used; g++)
             for (int h = 0; h < s.heads; h++) of_head(b, g, h).forward();
@@ -308,6 +252,10 @@ private:
             each_head(b, all.count, [&](auto is_layer, float* at, float* normal, float* factor, int side) {
                 before_head(is_layer, b, d_wide.numbers.data() + (at - b.heads.numbers.data()), normal, factor, side);
             });
+        if (signs && &b == &blocks[0]) {
+            each(all, [&](int c) { signs->add(c % s.positions, load(input.of(1)[c]), d_heads[c], all[c]); });
+            return;
+        }
         b.qkv.add(d_heads, b.before.of(all.count), tokens);
         product<STORES>(b.qkv.backward, nullptr, d_heads, narrow);
         each(all, [&](int c) { before_norm<true, true>(s.width, b.before.of(1)[c], &b.before_factor[c * LANES], narrow[c], all[c]); });

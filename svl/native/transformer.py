@@ -43,6 +43,8 @@ class Shape:
         qk_norm: one of ``QK_NORMS``.
         readout: one of ``READOUTS``.
         outputs: at each position that is read.
+        has_signs: whether every input is -1 or 1, of a network on vectors, whose first block then has two tokens at
+            each position.
     """
 
     positions: int
@@ -56,6 +58,7 @@ class Shape:
     qk_norm: int
     readout: int
     outputs: int
+    has_signs: int = 0
 
     @classmethod
     def of(cls, network: nn.Module) -> Shape | None:

@@ -88,8 +88,12 @@ def test_the_order_of_arms_does_not_matter(lab):
     torch.testing.assert_close({row: second[row] for row in first}, first, rtol=1e-4, atol=1e-5)
 
 
-def wide_transformer(input_shape, output_dim):
-    return Transformer(input_shape, output_dim, width=256, heads=8)
+def wide_transformer(input_shape, output_dim, kind=Transformer):
+    return kind(input_shape, output_dim, width=256, heads=8)
+
+
+def own_transformer(input_shape, output_dim):
+    return wide_transformer(input_shape, output_dim, type("Own", (Transformer,), {}))
 
 
 @pytest.mark.parametrize(
@@ -99,8 +103,10 @@ def wide_transformer(input_shape, output_dim):
         (64, 128, 64, 2, {32}, 1),  # half of them for each of two cores
         (64, 128, 8, 2, {8}, 1),  # a call takes as long as eight replicas
         (1024, 128, 64, 2, {4}, 1),
-        (wide_transformer, 32, 4, 2, {1}, 1),
-        (wide_transformer, 32, 1, 2, {1}, 2),  # work enough for both
+        (own_transformer, 32, 4, 2, {1}, 1),
+        (own_transformer, 32, 1, 2, {1}, 2),  # work enough for both
+        (wide_transformer, 32, 4, 2, {2}, 1),  # by the C++ kernel, which holds one replica's activations
+        (wide_transformer, 32, 1, 2, {1}, 2),
     ],
 )
 def test_blocks_fit_a_core_and_occupy_all(lab, network, batch, replicas, threads, sizes, cores_for_each, monkeypatch):

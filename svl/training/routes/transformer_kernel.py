@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -30,9 +33,10 @@ class TransformerKernel(BatchRoute):
 
     def __init__(self, spec: StackSpec) -> None:
         super().__init__(spec)
-        shape = Shape.of(spec.network)
+        network: Any = spec.network
+        shape = Shape.of(network)
         assert shape is not None
-        self.shape = shape
+        self.shape = replace(shape, has_signs=int(spec.has_signs and network.is_vector))
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
