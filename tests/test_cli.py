@@ -62,7 +62,7 @@ UNKNOWN = [
     ("--replicas.vary.data.sise [1]", "replicas.vary.data.sise", "'data.size'"),
     ("--model.groups {a:{param:x}}", "model.groups.a.param", "'model.groups.a.params'"),
     ("--trainer.callbacks [{class_path:Rates,init_args:{x:1}}]", "trainer.callbacks.0.x", "no settings"),
-    ("--model.init.foo 3", "model.init.foo", "'pytorch'"),
+    ("--model.init.foo 3", "model.init.foo", "a setting that"),
     ("nonsense", "nonsense", "svl fit --help"),
 ]
 TYPES = [

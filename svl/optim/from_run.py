@@ -11,9 +11,8 @@ import yaml
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from svl.checks import check_choice
 from svl.errors import SettingError, nearest, within
-from svl.optim.initialisation import INITIALISATIONS, Initialisation, initial_network
+from svl.optim.initialisation import Initialisation, initial_network
 from svl.replicas import Replicas
 from svl.results import weights
 from svl.results.run_directory import CONFIG
@@ -78,7 +77,6 @@ def initial(build: Callable[[], nn.Module], init: InitialWeights, seed: int) -> 
         SettingError: for weights that another run does not have, or that do not fit the network.
     """
     if not isinstance(init, FromRun):
-        check_choice("model.init", init, INITIALISATIONS)
         return initial_network(build, seed, init)
     network = initial_network(build, seed)
     with within("model.init"):

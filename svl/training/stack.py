@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from svl.checks import check_choice
 from svl.data.draw import Settings
 from svl.data.reuse import ReuseDataModule
 from svl.errors import SettingError
 from svl.optim.from_run import FromRun, initial
+from svl.optim.initialisation import INITIALISATIONS
 from svl.training import contents, memory
 from svl.training import network as plain_network
 from svl.training.choice import Choice
@@ -51,6 +53,8 @@ class ReplicaStack(nn.Module):
         if isinstance(training.init, FromRun) and training.parameterisation:
             allowed = "pytorch or gaussian with model.parameterisation, which multiplies initial weights"
             raise SettingError("model.init", training.init.run, allowed)
+        if not isinstance(training.init, FromRun):
+            check_choice("model.init", training.init, INITIALISATIONS)
         build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
         plain, name = build(replicas.first_seed), plain_network.name_of_network(training.network)
         memory.check_state(replicas, plain)

@@ -41,7 +41,7 @@ def test_the_reuse_of_a_made_up_history_is_found():
 def test_the_larger_set_stands_more_epochs_if_it_does():
     found = language_model.reuse(history(lambda count, size: np.minimum(count, np.log2(size) / 2)), BATCH)
     rows = language_model.ordering(found).columns
-    verdicts = dict(zip(rows[0].cells, rows[2].cells, strict=True))
+    verdicts = dict(zip(map(str, rows[0].cells), map(str, rows[2].cells), strict=True))
     assert verdicts["4"] == "larger"
     equal = [one.seeds[one.epochs.index(2)] for one in found]
     np.testing.assert_allclose(*equal, rtol=1e-2)
