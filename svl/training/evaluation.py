@@ -30,6 +30,8 @@ class Evaluation:
     Attributes:
         on_tests: sums over test examples from a first one on; see :meth:`_on_tests`.
         gradient: of a coming batch; see :meth:`_gradient`.
+        starts: numbers of the first test examples of every call: the same tensors at each measurement, for which a
+            compiled function keeps the examples.
     """
 
     def __init__(self, spec: StackSpec, plan: Plan, steps: StepByStep) -> None:
@@ -37,6 +39,7 @@ class Evaluation:
         self.on_tests = BlockFunction(self._on_tests, plan.compiles_evaluation, holds_last=plan.holds_tests)
         self.gradient = BlockFunction(self._gradient, plan.compiles_gradients)
         self.kept: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self.starts = list(torch.arange(0, spec.data.test_size, plan.evaluation_rows, device=plan.device))
 
     def _on_tests(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
         """Sums of loss, accuracy and the task's measures over the test examples from ``start`` on."""

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from svl.checks import check_choice
@@ -226,7 +226,7 @@ class ReplicaStack(nn.Module):
         function = engine.evaluation.on_tests
         names = self.measuring.summed
         total = torch.zeros(len(self.replicas), len(names), device=self.key.device)
-        starts = self._test_starts()
+        starts = engine.evaluation.starts
         if team.divides_batches:
             starts = starts[team.rank :: team.size]
 
@@ -251,14 +251,11 @@ class ReplicaStack(nn.Module):
             only those of this process.
         """
         evaluation = self.engine.evaluation
-        for start in self._test_starts():
+        for start in evaluation.starts:
             valid = evaluation.valid(start)
             for block in self.engine.blocks:
                 outputs, targets = evaluation.predictions(block.tensors, start)
                 yield block.rows, outputs[:, valid], targets[:, valid]
-
-    def _test_starts(self) -> list[Int[Tensor, ""]]:
-        return list(torch.arange(0, self.data.test_size, self.engine.plan.evaluation_rows, device=self.key.device))
 
     def gradients(self, step: int, count: int) -> Float[Tensor, "batch replica number"]:
         """Gradients at the present parameters of the strategy's batches for ``count`` steps from ``step`` on.

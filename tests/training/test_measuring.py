@@ -38,6 +38,17 @@ def test_evaluation_changes_nothing(lab):
     torch.testing.assert_close(stack.state_dict(), before, rtol=0, atol=0)
 
 
+def test_a_measurement_keeps_nothing_that_the_one_before_has_not_kept(lab):
+    stack = lab.stack(compile="always", route="autograd")
+    kept = stack.engine.evaluation.on_tests
+    stack.evaluate()
+    before = len(kept._by_call)
+    assert kept.is_compiled and before
+    stack.evaluate()
+    list(stack.predictions())
+    assert len(kept._by_call) == before
+
+
 def test_test_examples_that_are_kept_and_those_made_anew_measure_the_same(lab, monkeypatch):
     found = []
     for numbers in (0, 2**20):
