@@ -55,7 +55,7 @@ def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
     """
     c0, c1, c2, c3 = (torch.as_tensor(c, dtype=torch.int64, device=key.device) for c in counter)
     k0, k1 = key[..., 0], key[..., 1]
-    if _has_kernel.get():
+    if not torch.compiler.is_compiling() and _has_kernel.get():  # a context that torch's compiler cannot follow
         axes = max(word.dim() for word in (c0, c1, c2, c3, k0))
         aligned = (word[(None,) * (axes - word.dim())] for word in (c0, c1, c2, c3, k0, k1))
         return by_kernel(*aligned).unbind()

@@ -12,7 +12,7 @@ from svl.bench import counting, engines, instructions, overhead, population, sca
 from svl.bench.section import Section
 from svl.console import console
 
-ROUNDS = 7
+ROUNDS = 5
 PAGE = Path("docs") / "benchmark.md"
 # In the order of the page; each takes the number of rounds and returns its sections.
 MEASUREMENTS = (

@@ -68,7 +68,7 @@ def make_trainer(
     }
     try:
         return pl.Trainer(**config)
-    except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
+    except (MisconfigurationException, TypeError, ValueError, ImportError, RuntimeError) as error:
         key = next((key for hint, key in _BLAMED.items() if hint in str(error)), "accelerator")
         allowed = f"what Lightning supports on this machine ({' '.join(str(error).split())})"
         raise SettingError(f"trainer.{key}", getattr(settings, key), allowed) from None

@@ -55,7 +55,7 @@ def test_what_is_done_is_not_done_again_and_the_gallery_shows_it(svl, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/reproduce/fits/*/summary.json")} == fits
     assert "step" in first.err and "step" not in again.err.replace("--trainer", "")
     page = (tmp_path / "shown" / "README.md").read_text()
-    assert f"![{FIRST}]({FIRST}/smoke/figure.png)" in page
+    assert f"![{FIRST}, exploratory]({FIRST}/smoke/figure.png)" in page
     assert "svl reproduce liu2026/fig02a --scale smoke" in page
     assert {path.name for path in (tmp_path / "shown" / FIRST / "smoke").iterdir()} == {"figure.png", "result.json"}
 
