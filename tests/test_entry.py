@@ -36,6 +36,10 @@ HEAVY = {
         (["finish", "--help"], 0),
         (["reproduce", "--help"], 0),
         (["reproduce", "--list"], 0),
+        (["configs", "--help"], 0),
+        (["configs", "list"], 0),
+        (["configs", "show", "quickstart"], 0),
+        (["configs", "copy", "sweeps"], 0),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -20,10 +20,11 @@ SUBCOMMANDS = {
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
     "finish": "svl.cli.finish",
+    "configs": "svl.cli.configs",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce,configs} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -39,6 +40,7 @@ subcommands:
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
+  configs    list, show, copy what comes with svl: svl configs list; svl configs copy quickstart
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
