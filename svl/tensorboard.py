@@ -44,7 +44,7 @@ class TensorBoardTracker(TensorBoardLogger):
             self.experiment.add_text("config", "\n".join(lines))
             self.experiment.add_text("arms", "\n".join(f"- {arm_label(settings)}" for settings in arms))
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:  # type: ignore[override]
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if metrics.get("step", math.inf) > self.logged:
             super().log_metrics(dict(metrics), step)
 
