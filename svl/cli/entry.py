@@ -20,10 +20,11 @@ SUBCOMMANDS = {
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
     "finish": "svl.cli.finish",
+    "power": "svl.cli.power",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,power,dashboard,theory,reproduce} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -36,6 +37,7 @@ subcommands:
   finish     write the results of a run whose training is done once more
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
+  power      how many seeds a verdict needs:     svl power runs/quickstart/RUN
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
