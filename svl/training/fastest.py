@@ -26,8 +26,8 @@ from svl.training.spec import StackSpec
 from svl.training.step_examples import draws_bits
 from svl.training.timing import Timing
 
-# Compiling the other routes to measure them takes some ten seconds. A fit that draws signs gains by them rarely, and one
-# whose inputs are other numbers may train three times faster. A gain must be larger than a measurement's error.
+# Compiling the other routes to measure them takes some ten seconds. A fit that draws signs rarely gains by them, and
+# one whose inputs are other numbers may train three times faster. A gain must be larger than a measurement's error.
 _SECONDS_WORTH_MEASURING, _OF_NUMBERS, _LEAST_GAIN = 120.0, 30.0, 1.15
 _SECONDS_OF_MEASUREMENT, _ROUNDS = 0.1, 3
 _OPERATIONS_WORTH_TIMING = 10**11  # seconds of any route, whose differences are not worth a measurement
@@ -89,8 +89,9 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
 
     Where several routes serve a fit of more than a few seconds, the first in order of preference is timed for a
     fraction of a second. If the whole fit would take more than two minutes by it, or half a minute where its inputs are
-    not drawn as bits, the others are compiled and timed too. The times are kept for fits of the same shape on this machine, and the choice for those of the same length as
-    well, so that a fit that is run again gives the same numbers.
+    not drawn as bits, the others are compiled and timed too. The times are kept for fits of the same shape on this
+    machine, and the choice for those of the same length as well, so that a fit that is run again gives the same
+    numbers.
 
     Args:
         spec: what is trained.
