@@ -21,10 +21,11 @@ SUBCOMMANDS = {
     "reproduce": "svl.cli.reproduce",
     "finish": "svl.cli.finish",
     "power": "svl.cli.power",
+    "configs": "svl.cli.configs",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,power,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] COMMAND ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -41,6 +42,7 @@ subcommands:
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
+  configs    list, show, copy what comes with svl: svl configs list; svl configs copy quickstart
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
