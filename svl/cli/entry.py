@@ -14,6 +14,7 @@ from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
+    "advise": "svl.cli.advise",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
@@ -23,7 +24,7 @@ SUBCOMMANDS = {
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,advise,sweep,report,dashboard,theory,reproduce} ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -34,6 +35,7 @@ subcommands:
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
   finish     write the results of a run whose training is done once more
+  advise     shall I repeat my data?             svl advise configs/quickstart.yaml --budget 2e8
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
