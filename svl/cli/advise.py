@@ -99,8 +99,8 @@ def _print_plan(question: Question, plan: Plan, minutes: float) -> None:
     parts = [f"  {share:4.0%}  " for share in shares(plan)]
     total = sum(plan.replicas)
     lines = [
-        f"one fit: {extent.steps:,} steps of {extent.batch} examples, {quantity(extent.drawn)} samples, for all candidates",
-        f"budget: {quantity(question.budget.amount)} {question.budget.unit}, enough for at most {total:,} fits of one replica: "
+        f"one fit: {extent.steps:,} steps of {extent.batch} examples, {quantity(extent.drawn)} samples",
+        f"budget: {quantity(question.budget.amount)} {question.budget.unit}; at most {total:,} such fits, "
         f"{quantity(total * extent.drawn)} samples, about {significant(max(minutes, 0.01))} minutes here",
     ]
     for number, (stage, part) in enumerate(zip(plan.rounds, parts, strict=False)):
