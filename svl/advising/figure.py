@@ -37,12 +37,12 @@ def draw(
         rounds: the race's standings, as in ``advice.json``.
         histories: of the confirming run, by the arms' names: the winner's, then fresh data.
     """
-    figure = Figure(figsize=(15.5, 5.2), layout="constrained")
-    race, curves, gain = figure.subplots(1, 3, width_ratios=[3, 4.2, 1.7])
+    figure = Figure(figsize=(15.5, 5), layout="constrained")
+    race, curves, gain = figure.subplots(1, 3, width_ratios=[3.2, 4, 2])
     _race(race, rounds, advice)
     _curves(curves, problem, advice, histories)
-    _gain(gain, advice)
-    figure.suptitle(_folded(advice.sentence), fontsize=10, ha="left", x=0.01)
+    _gain(gain, advice, _labels(problem, advice))
+    figure.suptitle(_folded(advice.sentence), fontsize=10.5, ha="left", x=0.01, fontweight="bold")
     return figure
 
 
@@ -76,16 +76,26 @@ def _race(axes: Axes, rounds: Sequence[Sequence[Mapping[str, Any]]], advice: Adv
 
 
 def _curves(axes: Axes, problem: Problem, advice: Advice, histories: Mapping[str, pd.DataFrame]) -> None:
-    arms = [Arm({}, rows, name) for name, rows in histories.items()]
-    pairs = [(arm, arms[-1]) for arm in arms]
-    fill([axes], [problem.metric], "", pairs, None, "step", False, len(arms) - 1)
+    """Means over the new seeds, the winner's and those of fresh data."""
+    names = ["winner", *_labels(problem, advice)]
+    arms = [Arm({}, rows, name) for name, rows in zip(names, histories.values(), strict=True)]
+    fill([axes], [problem.metric], "", [(arm, arms[-1]) for arm in arms], None, "step", False, len(arms) - 1)
     axes.axhline(problem.target, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
     axes.set_ylabel(problem.metric)
     clean(axes)
-    axes.set_title(f"confirmation on {advice.seeds[1]} new seeds", loc="left", fontsize=10, pad=24 + 14 * len(arms))
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()  # the lines have their names beside them
+    axes.set_title(f"{advice.seeds[1]} new seeds; winner: {advice.arm}"[: _WIDTH + 20], loc="left", fontsize=10)
 
 
-def _gain(axes: Axes, advice: Advice) -> None:
+def _labels(problem: Problem, advice: Advice) -> list[str]:
+    """Names of the arms on all data: the one at its best rate, then the one at the winner's."""
+    data = "all" if problem.extent.stored else "fresh"
+    return [f"{data}, best rate", f"{data}, same rate"][: len(advice.gains)]
+
+
+def _gain(axes: Axes, advice: Advice, labels: Sequence[str]) -> None:
     """The gain over each arm on fresh data with its bounds, beside the margin."""
     none = 0.0 if advice.by == "metric" else 1.0
     for place, gain in enumerate(advice.gains.values()):
@@ -107,12 +117,11 @@ def _gain(axes: Axes, advice: Advice) -> None:
         textcoords="offset points",
         fontsize=8,
     )
-    labels = ["fresh at\nits best rate", "fresh at\nthe same rate"][: len(advice.gains)]
-    axes.set_xticks(range(len(labels)), labels, fontsize=8)
+    axes.set_xticks(range(len(labels)), [f"over {label}".replace(", ", ",\n") for label in labels], fontsize=8)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.margins(y=0.15)
     what = "difference of the metric" if advice.by == "metric" else "gain in steps"
-    axes.set_title(f"{what},\nbounds of 95 %", loc="left", fontsize=10)
+    axes.set_title(f"{what}, 95 % bounds", loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -120,7 +129,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _folded(text: str, width: int = 150) -> str:
+def _folded(text: str, width: int = 165) -> str:
     """A text in lines of at most so many letters."""
     lines = [""]
     for word in text.split():

@@ -13,12 +13,12 @@ from svl.advising import plan as plans
 from svl.advising.candidate import Candidate
 from svl.advising.confirm import DIFFERENCE, MARGIN
 from svl.advising.families import first_candidates
-from svl.advising.fits import write_config
 from svl.advising.phased import fresh
 from svl.advising.plan import Plan
 from svl.advising.problem import Problem
 from svl.advising.race import Arm
 from svl.cli.fit import estimated
+from svl.config_file import dump_yaml
 from svl.errors import SettingError
 from svl.reproduction.fit import Fit
 from svl.results.atomic import replacing
@@ -29,7 +29,8 @@ FIRST_SEED = 400_000
 """Of the race, after the config's own first seed; each round has the next seeds, and so has the confirming run."""
 _USED = 0.8
 """The share of a time that is planned: the rest is for start-up, figures and estimates that are too low."""
-UNITS = ("samples", "steps", "minutes")
+_SEEDS = 8
+"""Of each arm of the fit whose time is estimated."""
 
 
 @dataclass(frozen=True)
@@ -138,24 +139,10 @@ class Question:
         """Seconds of one replica's fit in a large stack, estimated from a few steps; this also checks the config."""
         arms = [Arm(candidate, 1.0) for candidate in (self.fresh, *self.candidates)]
         own = [arm for arm in arms if arm.candidate.strategy == self.fresh.strategy]
-        has_folder = self.folder.exists()
-        config = write_config(self.problem, own[0], self.folder / "estimate.yaml")
-        try:
-            fit = Fit("", str(config), {}, {arm.name: self.problem.arm(arm.candidate, 1.0) for arm in own}, 8, 0)
-            expected = estimated(fit.words)
-        finally:
-            config.unlink()
-            if not has_folder:
-                _remove_empty(self.folder, Path(self.runs))
-        return (expected.training + expected.measuring) / (len(own) * fit.seeds)
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    """Remove a folder and those above it up to ``root``, as far as they are empty."""
-    for place in (folder, *folder.parents):
-        if place == root.parent or not place.is_dir() or any(place.iterdir()):
-            return
-        place.rmdir()
+        config = dump_yaml(self.problem.settings(self.fresh.strategy, self.fresh.fixed))
+        settings = {arm.name: self.problem.arm(arm.candidate, arm.factor) for arm in own}
+        expected = estimated(Fit("", config, {}, settings, _SEEDS, 0).words)
+        return (expected.training + expected.measuring) / (len(own) * _SEEDS)
 
 
 def shares(plan: Plan) -> Sequence[float]:

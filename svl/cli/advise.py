@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def main(words: Sequence[str]) -> int:
         raise SettingError("advise", settings[0], USAGE)
     ((unit, text),) = chosen.items()
     key = "--budget" if unit == "samples" else f"--{unit}"
-    amount, margin = _number(key, text, 0), _number("--margin", given.margin, 1)
+    amount, margin = _number(key, text), _number("--margin", given.margin, 1.0)
     from svl.advising import problem
     from svl.advising.question import Budget, Question
 
@@ -78,14 +79,14 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _number(key: str, text: str, above: float) -> float:
-    """The number of an option, such as ``2e8``."""
+def _number(key: str, text: str, least: float = 0.0) -> float:
+    """The number of an option, such as ``2e8``: above 0, and at least ``least``."""
     try:
         number = float(text)
     except ValueError:
-        number = float("nan")
-    if not above <= number < float("inf") or (number == 0 and above == 0):
-        raise SettingError(key, text, f"a number {'above 0' if above == 0 else f'of at least {above:g}'}")
+        number = math.nan
+    if not (0 < number < math.inf and number >= least):
+        raise SettingError(key, text, f"a number of at least {least:g}" if least else "a number above 0")
     return number
 
 

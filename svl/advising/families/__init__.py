@@ -19,10 +19,12 @@ def families() -> list[Family]:
 def first_candidates(extent: Extent) -> list[Candidate]:
     """The candidates of the first round: the first one of each family, then the second one of each, and so on."""
     rows = zip_longest(*(family.first(extent) for family in families()))
-    return [candidate for candidate in chain.from_iterable(rows) if candidate is not None]
+    # In a very short fit two shares of its steps can be the same number of steps.
+    return list({each.name: each for each in chain.from_iterable(rows) if each is not None}.values())
 
 
 def neighbours(candidate: Candidate, extent: Extent) -> list[Candidate]:
-    """Those of a candidate in its family."""
+    """Those of a candidate in its family, each once."""
     family = next(family for family in families() if family.keyword == candidate.family)
-    return family.neighbours(candidate, extent)
+    near = {each.name: each for each in family.neighbours(candidate, extent)}
+    return [each for name, each in near.items() if name != candidate.name]
