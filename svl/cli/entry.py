@@ -14,6 +14,7 @@ from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
+    "advise": "svl.cli.advise",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
@@ -36,6 +37,7 @@ subcommands:
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
   finish     write the results of a run whose training is done once more
+  advise     shall I repeat my data?             svl advise configs/quickstart.yaml --budget 2e8
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
   power      how many seeds a verdict needs:     svl power runs/quickstart/RUN
