@@ -3,6 +3,7 @@
 from callbacks.averaged_weights import AveragedWeights
 from callbacks.checkpoint import Checkpoint
 from callbacks.feature import Feature
+from callbacks.generation import Generation
 from callbacks.gradient_similarity import GradientSimilarity
 from callbacks.history import History
 from callbacks.measurement import Measurement
@@ -20,6 +21,7 @@ __all__ = [
     "AveragedWeights",
     "Checkpoint",
     "Feature",
+    "Generation",
     "GradientSimilarity",
     "History",
     "Measurement",
