@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from callbacks.measurement import Measurement, forward, test_examples
+from svl.callbacks.measurement import Measurement, forward, test_examples
 from svl.checks import check_whole
 from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule

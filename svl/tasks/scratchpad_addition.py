@@ -30,7 +30,7 @@ class ScratchpadAddition(Task):
     Tokens: the digits 0, ..., b - 1, then ``+``, ``=``, ``:``, ``.`` and the padding.
 
     The accuracy is the fraction of an example's targets that are predicted right, given the right tokens before them;
-    ``val/exact`` is the fraction of the examples with all of them right. The callback :class:`~callbacks.Generation`
+    ``val/exact`` is the fraction of the examples with all of them right. The callback :class:`~svl.callbacks.Generation`
     measures whether the network finds the answer by itself.
 
     There are b^2D problems of D digits. Test problems are drawn like the training's and by other counters, so with few

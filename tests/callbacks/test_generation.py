@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from callbacks import Generation
-from callbacks.generation import generate
-from callbacks.measurement import test_examples as examples_of_tests
+from svl.callbacks import Generation
+from svl.callbacks.generation import generate
+from svl.callbacks.measurement import test_examples as examples_of_tests
 from svl.data import Online, Subset
 from svl.errors import SettingError
 from svl.losses import CrossEntropy
