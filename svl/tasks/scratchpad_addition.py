@@ -30,8 +30,8 @@ class ScratchpadAddition(Task):
     Tokens: the digits 0, ..., b - 1, then ``+``, ``=``, ``:``, ``.`` and the padding.
 
     The accuracy is the fraction of an example's targets that are predicted right, given the right tokens before them;
-    ``val/exact`` is the fraction of the examples with all of them right. The callback :class:`~svl.callbacks.Generation`
-    measures whether the network finds the answer by itself.
+    ``val/exact`` is the fraction of the examples with all of them right. Whether the network finds the answer by itself
+    is measured by the callback :class:`~svl.callbacks.Generation`.
 
     There are b^2D problems of D digits. Test problems are drawn like the training's and by other counters, so with few
     digits some of them are also in a training set.
