@@ -105,7 +105,9 @@ class _LinksExtension(markdown.Extension):
         self.links = _Links()
 
     def extendMarkdown(self, md: markdown.Markdown) -> None:
-        md.treeprocessors.register(self.links, "links_to_sources", 1)  # after inline patterns, before MkDocs's, which is 0
+        md.treeprocessors.register(
+            self.links, "links_to_sources", 1
+        )  # after inline patterns, before MkDocs's, which is 0
 
 
 _extension = _LinksExtension()
