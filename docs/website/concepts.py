@@ -1,6 +1,6 @@
 """Draws docs/concepts.svg: a fit, a training step, and the examples that strategies use, asked of the strategies.
 
-    python docs/website/concepts.py
+python docs/website/concepts.py
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def used_indices(strategy: ReuseDataModule) -> list[tuple[int, int]]:
 
 
 def text(x: float, y: float, content: str, size: int = 15, colour: str = INK, more: str = "") -> str:
+    """A line of text; ``more`` are further attributes."""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" {more}>{escape(content)}</text>'
 
 
 def box(x: float, y: float, width: float, height: float, more: str) -> str:
+    """A rectangle; ``more`` are further attributes."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" {more}/>'
 
 
@@ -85,7 +87,9 @@ def step() -> list[str]:
             text(x + 90, 352, name, 18, INK, 'text-anchor="middle" font-weight="600"'),
             text(x + 90, 376, meaning, 14, MUTED, 'text-anchor="middle"'),
             text(x + 90, 404, decided_by, 15, LARGE, 'text-anchor="middle"'),
-            text(x + 90, 426, key, 13, INK, 'text-anchor="middle" font-family="ui-monospace, Menlo, Consolas, monospace"'),
+            text(
+                x + 90, 426, key, 13, INK, 'text-anchor="middle" font-family="ui-monospace, Menlo, Consolas, monospace"'
+            ),
         ]
         if number < len(parts) - 1:
             drawn.append(
@@ -112,7 +116,12 @@ def strategies() -> list[str]:
     ]
     drawn = [
         text(40, 546, "A strategy is the rule for the index", 20, more='font-weight="600"'),
-        text(40, 570, "To the right the step, upwards the example's number. Blue: used for the first time. Yellow: used again.", 14),
+        text(
+            40,
+            570,
+            "To the right the step, upwards the example's number. Blue: used for the first time. Yellow: used again.",
+            14,
+        ),
     ]
     wide, high, top = 152, 190, 640
     for number, (name, meaning, strategy) in enumerate(shown):
@@ -134,13 +143,14 @@ def strategies() -> list[str]:
 
 
 def page() -> str:
+    """The whole picture as SVG."""
     parts = "\n".join([*fit(), *step(), *strategies()])
     background = box(0, 0, WIDTH, HEIGHT, 'rx="14" fill="white"')
     label = "A fit as a grid of arms and seeds; the five parts of a step; the examples that six strategies use"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"\n'
         'font-family="system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif">\n'
-        f'{background}\n{parts}\n</svg>\n'
+        f"{background}\n{parts}\n</svg>\n"
     )
 
 
