@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
@@ -43,6 +44,10 @@ def pages(nav):
             yield from pages(value) if isinstance(value, list) else [value]
 
 
+def snake(name):
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
 def public():
     """Names of all public objects, as ``package.name``."""
     for package in PACKAGES:
@@ -75,6 +80,28 @@ def test_the_reference_has_every_public_object_once():
         assert in_package + (full in named) == 1, full
     of_claims = {f"{kind.__module__}.{kind.__name__}" for kind in claims.known().values()}
     assert len(of_claims) >= 7 and of_claims <= set(named)
+
+
+@pytest.mark.parametrize(
+    ("package", "page"),
+    [
+        ("svl.tasks", "tasks"),
+        ("svl.data", "strategies"),
+        ("svl.models", "networks"),
+        ("svl.losses", "losses"),
+        ("svl.optim", "optimizers"),
+        ("svl.interventions", "interventions"),
+        ("svl.callbacks", "measurements"),
+    ],
+)
+def test_the_guide_names_every_class_that_a_config_can_name(package, page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    own = {"Checkpoint", "History", "Progress", "Axis"}  # svl adds them itself
+    module = importlib.import_module(package)
+    for name in set(module.__all__) - own:
+        found = getattr(module, name)
+        if inspect.isclass(found) and not inspect.isabstract(found):
+            assert re.search(rf"`({name}|{snake(name)})`", text), name
 
 
 def test_what_the_reference_names_exists():
