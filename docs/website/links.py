@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = "tutorial.ipynb"
 PAGES_ELSEWHERE = {"CHANGELOG.md": "changelog.md", "slurm/README.md": "recipes/slurm.md"}
 """Pages of the site by their path in the repository; their links are relative to that path."""
+SHOWN = (".md", ".ipynb", ".png", ".svg")
+"""What the site has of docs/."""
 
 
 def repository(pyproject: Mapping[str, Any]) -> str | None:
@@ -38,7 +40,7 @@ def link_on_site(link: str, page: str, repo_url: str | None) -> str | None:
     path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
     if not (ROOT / path).exists():
         raise FileNotFoundError(path)
-    if path.startswith("docs/"):
+    if path.startswith("docs/") and not path.startswith("docs/website/") and posixpath.splitext(path)[1] in SHOWN:
         place = path.removeprefix("docs/").replace(NOTEBOOK, NOTEBOOK.replace(".ipynb", ".md"))
     elif path == "README.md":
         place = "README.md"
