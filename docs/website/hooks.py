@@ -105,9 +105,7 @@ def _as_markdown(content: str, execute: bool) -> tuple[str, dict[str, bytes]]:
     notebook = nbformat.reads(content, 4)
     if execute:
         with tempfile.TemporaryDirectory() as folder:
-            client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}})
-            client.create_kernel_manager().transport = "ipc"  # the kernel warns of TCP
-            client.execute()
+            NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [output for output in cell.outputs if not output.get("text", "").startswith("step ")]
