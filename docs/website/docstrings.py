@@ -11,7 +11,7 @@ _TABLE = re.compile(r"^=+(?: +=+)+$\n(?:.*\S.*\n)+?=+(?: +=+)+$(?:\n(?:[^\n]*\S[
 
 
 class PlainText(griffe.Extension):
-    """Turns each role into a link to the object that it names, code where the site has none, and each table to Markdown."""
+    """Turns each role into a link (code where the site does not have the object), and each table into Markdown."""
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
         _convert(pkg)
