@@ -3,6 +3,7 @@
 from svl.callbacks.averaged_weights import AveragedWeights
 from svl.callbacks.checkpoint import Checkpoint
 from svl.callbacks.feature import Feature
+from svl.callbacks.generation import Generation
 from svl.callbacks.gradient_similarity import GradientSimilarity
 from svl.callbacks.history import History
 from svl.callbacks.measurement import Measurement
@@ -20,6 +21,7 @@ __all__ = [
     "AveragedWeights",
     "Checkpoint",
     "Feature",
+    "Generation",
     "GradientSimilarity",
     "History",
     "Measurement",

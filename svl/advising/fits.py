@@ -20,7 +20,7 @@ from svl.reproduction.fits import Stopped
 from svl.results import history
 from svl.results.atomic import replacing
 from svl.results.identity import content_hash
-from svl.results.run_directory import is_finished
+from svl.results.files import is_finished
 
 EXPERIMENT = "advise/fits"
 """The experiment of all fits; a fit is named by its content, so that the same question finds its fits done."""
