@@ -7,8 +7,6 @@ from pathlib import Path
 
 from svl.cli.parser import Parser
 from svl.errors import SettingError
-from svl.results.atomic import replacing
-from svl.results.report import REPORT, find, load, render
 
 USAGE = "svl report RUN [RUN ...] [--output FILE]"
 
@@ -25,9 +23,13 @@ def main(words: Sequence[str]) -> int:
     about = "Write runs as one HTML page: question, verdicts, curves, times to target, arms, settings."
     parser = Parser("report", USAGE, about)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or the folder of an experiment")
-    default = f"{REPORT} in the run directory, or in the working directory for several runs"
+    default = "report.html in the run directory, or in the working directory for several runs"
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: {default}")
     given = parser.parse_args(words)
+    # matplotlib and pandas take seconds to import.
+    from svl.results.atomic import replacing
+    from svl.results.report import REPORT, find, load, render
+
     folders = list(dict.fromkeys(folder for path in given.runs for folder in find(Path(path))))
     output = given.output or (folders[0] if len(folders) == 1 else Path()) / REPORT
     page = render([load(folder) for folder in folders])

@@ -21,9 +21,8 @@ from svl.reproduction.paper_figure import PaperFigure, full_name
 from svl.reproduction.tuning import Choice, choose
 from svl.results import history
 from svl.results.arms import varied, with_arms
+from svl.results.files import CONFIG, SUMMARY, is_finished
 from svl.results.identity import content_hash
-from svl.results.run_directory import CONFIG, is_finished
-from svl.results.summary import SUMMARY
 
 EXPERIMENT = "reproduce/fits"
 """The experiment of all figures' fits; a fit is named by its content, so that figures share equal fits."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from svl import config_file
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
 from svl.reproduction import claims, tuning
+from svl.reproduction.catalogue import known
 from svl.reproduction.claim import Claim
 from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.panel import Panel
@@ -18,8 +18,6 @@ from svl.reproduction.pretraining import Pretraining
 from svl.reproduction.scale import SCALES, at_scale
 from svl.reproduction.tuning import Tuning
 from svl.theory.catalogue import NAMES as EXPERIMENTS
-
-PAPERS = ("liu2026", "kotha2025", "yan2025", "kopiczko2026")
 
 
 @dataclass(frozen=True)
@@ -119,14 +117,6 @@ class PaperFigure:
 def full_name(fit: str, arm: str) -> str:
     """``fit/arm``, or only one of the names where the other is empty."""
     return "/".join(filter(None, (fit, arm)))
-
-
-def known() -> dict[str, str]:
-    """The path of every figure's config by name, in order."""
-    folders = [(paper, root / "configs" / paper) for root in (Path(), *config_file.ROOTS) for paper in PAPERS]
-    names = {f"{paper}/{path.stem}" for paper, folder in folders for path in folder.glob("*.yaml")}
-    order = sorted(names, key=lambda name: (PAPERS.index(name.partition("/")[0]), name))
-    return {name: f"configs/{name}.yaml" for name in order}
 
 
 def read(name: str, scale: str = "laptop") -> PaperFigure:
