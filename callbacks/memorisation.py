@@ -51,11 +51,12 @@ class Memorisation(Measurement):
 
     ``memorised/share``: the share of the set's examples that are right and would not be if they had been left out. For
     example i of a replica's set, in_i is the share of the replicas of its arm that are right among those that have the
-    example in their set, and out_i that among the others. The share is the mean of in_i (1 - out_i). The mean of
-    in_i - out_i is Feldman's memorisation, whose expectation is that of ``overfit/accuracy`` where examples are drawn
-    independently. Since replicas with different seeds have different examples, the estimate needs no further training.
-    ``memorised/chance``: the same for test examples, which no replica has seen, so that out_i is the share of the
-    other replicas. It is not 0, because two trainings differ; what exceeds it is memorised.
+    example in their set, and out_i that among the others. The share is the mean of in_i (1 - out_i), without the
+    examples that all replicas have in their sets. The mean of in_i - out_i is Feldman's memorisation, whose expectation
+    is that of ``overfit/accuracy`` where examples are drawn independently. Since replicas with different seeds have
+    different examples, the estimate needs no further training. ``memorised/chance``: the same for test examples, which
+    no replica has seen, so that out_i is the share of the other replicas. It is not 0, because two trainings differ;
+    what exceeds it is memorised.
 
     Where a teacher is drawn for each replica, the other replicas are asked for the labels of their own teachers. With a
     class at each position, every position that has a target counts as an example.
@@ -101,11 +102,11 @@ class Memorisation(Measurement):
         present = list(zip(*(part.tolist() for part in present_phase(stack, step)), strict=True))
         if present != self._present or self._probes is None:
             self._present, self._probes = present, probes(stack, present, self.examples)
-        tests = _tests(stack, self.examples)
-        losses = [_own_loss(stack, part) for part in (tests, self._probes)]
+        fresh = tests(stack, self.examples)
+        losses = [_own_loss(stack, part) for part in (fresh, self._probes)]
         columns = {"overfit/loss": losses[0] - losses[1]}
         if stack.data.task.has_accuracy:
-            trained, tested = (Shares.of(stack, part) for part in (self._probes, tests))
+            trained, tested = (Shares.of(stack, part) for part in (self._probes, fresh))
             columns["overfit/accuracy"] = trained.own - tested.own
             columns["memorised/share"], columns["memorised/chance"] = trained.memorised, tested.memorised
         return {name: columns[name].float().cpu() for name in names}
@@ -116,7 +117,7 @@ class Shares(NamedTuple):
 
     Attributes:
         own: each replica's accuracy on its examples.
-        memorised: the mean over them of in_i (1 - out_i); NaN where there is no replica to ask.
+        memorised: the mean of in_i (1 - out_i) over those for which there is a replica to ask; NaN if there are none.
     """
 
     own: Float[Tensor, "replica"]
@@ -141,7 +142,8 @@ class Shares(NamedTuple):
         # An example that no replica has in its set, such as a test example, is asked of its own replica.
         inside = torch.where(saw.any(-1), inside, right[..., 0])
         outside = torch.where(saw.any(-1), outside, _share(right[..., 1:], asked[..., 1:]))
-        return cls(_mean(right[..., 0], is_item), _mean(inside * (1 - outside), is_item))
+        memorised = inside * (1 - outside)
+        return cls(_mean(right[..., 0], is_item), _mean(memorised, is_item & ~memorised.isnan()))
 
 
 def probes(stack: ReplicaStack, present: Sequence[tuple[int, int, int]], examples: int) -> Probes:
@@ -182,7 +184,7 @@ def probes(stack: ReplicaStack, present: Sequence[tuple[int, int, int]], example
     return Probes(inputs, targets, index, is_real, saw)
 
 
-def _tests(stack: ReplicaStack, examples: int) -> Probes:
+def tests(stack: ReplicaStack, examples: int) -> Probes:
     """Test examples, which no replica has in its set."""
     inputs, targets = test_examples(stack, examples)
     shape, device = targets.shape[:2], targets.device
@@ -256,6 +258,6 @@ def _share(right: Tensor, who: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, is_item: Tensor) -> Float[Tensor, "replica"]:
-    """Each replica's mean over the items that count; NaN where one of them is."""
+    """Each replica's mean over the items that count; NaN where there are none."""
     is_item = is_item.expand(values.shape)
     return torch.where(is_item, values, 0.0).sum((1, 2)) / is_item.sum((1, 2))

@@ -18,7 +18,8 @@ def folder(tmp_path, monkeypatch):
         named = re.match(r"# ([\w.]+)\n", content)
         if named:
             (tmp_path / named[1]).write_text(content, encoding="utf-8")
-    (tmp_path / "notes").write_text("the quick brown fox jumps over the lazy dog\n" * 1500, encoding="utf-8")
+    notes = "\n".join(f"item {number}: {number * number % 9973} of {number * 7919 % 9973}" for number in range(2500))
+    (tmp_path / "notes").write_text(notes, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -52,7 +53,9 @@ def test_the_second_stage_begins_where_the_first_ended(fit):
     begun, ended = second[second["step"] == 0], second[second["step"] == 30]
     # On another text than the first's, but better than a network that knows nothing, whose perplexity is 256.
     assert first["val/perplexity"].max() > 200 > begun["val/perplexity"].max()
-    assert (ended["memorised/share"] >= 0).all() and ended["val/perplexity"].max() < begun["val/perplexity"].min()
+    assert ended["val/perplexity"].max() < begun["val/perplexity"].min()
+    few, population = (ended[ended["data.size"].astype(str) == size] for size in ("8", "population"))
+    assert (few["memorised/share"] > 0).all() and population["memorised/share"].isna().all()
 
 
 @pytest.mark.slow

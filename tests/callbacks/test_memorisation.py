@@ -93,7 +93,8 @@ def by_loop(made, sizes, examples, has_teacher):
                     inside = [answers[s][item] for s in range(SEEDS) if saw[s]]
                     outside = [answers[s][item] for s in range(SEEDS) if not saw[s]]
                     own.append(answers[seed_place][item])
-                    memorised.append(np.mean(inside) * (1 - np.mean(outside)) if outside else math.nan)
+                    # Where all have the example in their set, nobody can be asked.
+                    memorised += [np.mean(inside) * (1 - np.mean(outside))] if outside else []
             values[name] = (np.mean(own), np.mean(memorised))
         found.append((values["share"][0] - values["chance"][0], values["share"][1], values["chance"][1]))
     return np.array(found).T
