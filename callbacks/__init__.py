@@ -7,6 +7,7 @@ from svl.callbacks.generation import Generation
 from svl.callbacks.gradient_similarity import GradientSimilarity
 from svl.callbacks.history import History
 from svl.callbacks.measurement import Measurement
+from svl.callbacks.memorisation import Memorisation
 from svl.callbacks.norm_ratio import NormRatio
 from svl.callbacks.norms import Norms
 from svl.callbacks.phase_log import PhaseLog
@@ -26,6 +27,7 @@ __all__ = [
     "GradientSimilarity",
     "History",
     "Measurement",
+    "Memorisation",
     "NormRatio",
     "Norms",
     "PhaseLog",
