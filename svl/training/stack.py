@@ -269,8 +269,8 @@ class ReplicaStack(nn.Module):
         first = torch.tensor(step, device=device)
 
         def measure(number: int) -> None:
-            for ahead in torch.arange(count, device=device):
-                rows[ahead, engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
+            for row, ahead in zip(rows, torch.arange(count, device=device), strict=True):
+                row[engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
 
         is_eager = not function.is_compiled
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_gradients, is_eager=is_eager)
