@@ -1,20 +1,20 @@
 """Lightning callbacks: measurements, progress, history and checkpoints of a fit."""
 
-from callbacks.averaged_weights import AveragedWeights
-from callbacks.checkpoint import Checkpoint
-from callbacks.feature import Feature
-from callbacks.gradient_similarity import GradientSimilarity
-from callbacks.history import History
-from callbacks.measurement import Measurement
-from callbacks.norm_ratio import NormRatio
-from callbacks.norms import Norms
-from callbacks.phase_log import PhaseLog
-from callbacks.progress import Progress
-from callbacks.query_key import QueryKey
-from callbacks.rates import Rates
-from callbacks.sampling_bias import SamplingBias
-from callbacks.snapshots import Snapshots
-from callbacks.throughput import Throughput
+from svl.callbacks.averaged_weights import AveragedWeights
+from svl.callbacks.checkpoint import Checkpoint
+from svl.callbacks.feature import Feature
+from svl.callbacks.gradient_similarity import GradientSimilarity
+from svl.callbacks.history import History
+from svl.callbacks.measurement import Measurement
+from svl.callbacks.norm_ratio import NormRatio
+from svl.callbacks.norms import Norms
+from svl.callbacks.phase_log import PhaseLog
+from svl.callbacks.progress import Progress
+from svl.callbacks.query_key import QueryKey
+from svl.callbacks.rates import Rates
+from svl.callbacks.sampling_bias import SamplingBias
+from svl.callbacks.snapshots import Snapshots
+from svl.callbacks.throughput import Throughput
 
 __all__ = [
     "AveragedWeights",

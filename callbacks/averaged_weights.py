@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from callbacks.measurement import Measurement
+from svl.callbacks.measurement import Measurement
 from svl.errors import SettingError
 from svl.interventions.on_weights import WeightIntervention
 from svl.training.replica_module import ReplicaModule

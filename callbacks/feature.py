@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from callbacks.measurement import Measurement, forward, test_examples
+from svl.callbacks.measurement import Measurement, forward, test_examples
 from svl.checks import check_whole
 from svl.errors import SettingError
 from svl.tasks import InContextRegression, Parity, SingleIndex, Staircase

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from callbacks.measurement import Measurement
+from svl.callbacks.measurement import Measurement
 from svl.checks import check_whole
 from svl.data import FullBatch
 from svl.errors import SettingError

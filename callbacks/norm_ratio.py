@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from callbacks.measurement import Measurement
+from svl.callbacks.measurement import Measurement
 from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule
 

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from callbacks.measurement import Measurement
+from svl.callbacks.measurement import Measurement
 from svl.errors import SettingError
 from svl.training.replica_module import ReplicaModule
 

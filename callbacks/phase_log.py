@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from callbacks.measurement import Measurement
+from svl.callbacks.measurement import Measurement
 from svl.results.atomic import replacing
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from callbacks.history import History
+from svl.callbacks.history import History
 from svl.console import console, say
 from svl.results.arm_label import short_names
 from svl.results.quantity import quantity, setting

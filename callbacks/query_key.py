@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from callbacks.measurement import Measurement, forward, test_examples
+from svl.callbacks.measurement import Measurement, forward, test_examples
 from svl.checks import check_whole
 from svl.errors import SettingError
 from svl.models.transformer import Attention

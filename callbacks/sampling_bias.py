@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from callbacks.measurement import Measurement
-from callbacks.phase_log import present_phase
+from svl.callbacks.measurement import Measurement
+from svl.callbacks.phase_log import present_phase
 from svl.checks import check_whole
 from svl.data.draw import Draw
 from svl.errors import SettingError

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import callbacks
-from callbacks import AveragedWeights, Feature, GradientSimilarity, Measurement, Throughput
+from svl import callbacks
 from svl.bench import __main__ as bench
 from svl.bench import engines, overhead, peers, scale, share, startup, transformer
 from svl.bench.section import Section, ratio, spread
+from svl.callbacks import AveragedWeights, Feature, GradientSimilarity, Measurement, Throughput
 from svl.training import ReplicaStack
 
 FEW = [

@@ -285,7 +285,7 @@ def test_drawn_wrong_settings_are_one_line(svl, tmp_path_factory, setting, from_
 
 
 def test_a_callback_that_cannot_measure_the_network_leaves_nothing(svl, tiny, tmp_path, monkeypatch):
-    from callbacks import NormRatio
+    from svl.callbacks import NormRatio
     from svl.errors import SettingError
 
     def measure(self, module):

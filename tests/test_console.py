@@ -13,7 +13,7 @@ from svl.console import console, plain
 ROOT = Path(__file__).parents[1]
 SOURCES = [
     path
-    for package in ("svl", "callbacks")
+    for package in ("svl", "svl/callbacks")
     for path in sorted((ROOT / package).rglob("*.py"))
     if path.parent.name != "bench"  # of developers, on their own machines
 ]

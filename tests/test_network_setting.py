@@ -132,7 +132,7 @@ RIVALS = {
     "model.parameterisation": ("MuP", "svl.optim.MuP"),
     "model.interventions.a": ("ClipNorm", "svl.interventions.ClipNorm"),
     "data.interventions.a": ("LabelNoise", "svl.interventions.LabelNoise"),
-    "trainer.callbacks+": ("NormRatio", "callbacks.NormRatio"),
+    "trainer.callbacks+": ("NormRatio", "svl.callbacks.NormRatio"),
     "model.schedules.a": ("ConstantLR", "torch.optim.lr_scheduler.ConstantLR"),
     "trainer.logger": ("CSVLogger", "lightning.pytorch.loggers.csv_logs.CSVLogger"),
 }
@@ -165,7 +165,7 @@ def test_a_short_name_means_svls_own_class_whatever_else_is_imported(svl, tiny, 
 
 
 def test_a_name_of_several_other_classes_is_one_line_with_their_paths(svl, tiny, tmp_path, rivals):
-    from callbacks.measurement import Measurement
+    from svl.callbacks.measurement import Measurement
 
     for module in (rivals, sys.modules[__name__]):
         kind = type("Twice", (Measurement,), {"__module__": module.__name__, "measure": lambda self, module: {}})

@@ -12,7 +12,7 @@ MINE = """
 import torch
 from torch import nn
 
-from callbacks import Measurement
+from svl.callbacks import Measurement
 from svl.tasks import Task
 
 
@@ -52,7 +52,7 @@ FILES = {
     "mine_syntax.py": "from torch import nn\nclass Net(nn.Module)\n    pass\n",
 }
 ENGINE = (
-    *(str(Path(svl_package.__file__).parents[1] / name) + "/" for name in ("svl", "callbacks")),
+    str(Path(svl_package.__file__).parent) + "/",
     "/jsonargparse/",
     "/lightning/",
 )

@@ -25,7 +25,7 @@ def settings(interventions=(), stream=(), callbacks=(), **more):
         "interventions": {"noise": noise(0.1), "other": noise(0.2), **dict(interventions)},
         "streams": streams,
     }
-    trainer = {"callbacks": [{"class_path": "callbacks.NormRatio"}, *callbacks]}
+    trainer = {"callbacks": [{"class_path": "svl.callbacks.NormRatio"}, *callbacks]}
     return {"data": {"class_path": "svl.data.Subset", "init_args": data}, "trainer": trainer, **more}
 
 
@@ -51,7 +51,7 @@ CASES = {
         model={"optimizer": {"class_path": "svl.optim.AdamW", "init_args": {"lr": 0.1, "beta1": 2.0}}}
     ),
     "trainer.callbacks.QueryKey.examples": settings(
-        callbacks=[{"class_path": "callbacks.QueryKey", "init_args": {"examples": 0}}]
+        callbacks=[{"class_path": "svl.callbacks.QueryKey", "init_args": {"examples": 0}}]
     ),
     "checkpoint.every_n_steps": settings(checkpoint={"every_n_steps": 0}),
     "replicas.seeds": settings(replicas={"seeds": 0}),

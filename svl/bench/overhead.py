@@ -10,7 +10,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from callbacks import (
+from svl.bench.peers import narrow_mlp
+from svl.bench.section import Section, spread
+from svl.callbacks import (
     Feature,
     GradientSimilarity,
     Measurement,
@@ -22,8 +24,6 @@ from callbacks import (
     SamplingBias,
     Throughput,
 )
-from svl.bench.peers import narrow_mlp
-from svl.bench.section import Section, spread
 from svl.data import Subset
 from svl.models import Transformer
 from svl.optim import SGD, AdamW

@@ -10,9 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from svl.errors import nearest
 
-# The packages whose classes are listed as examples, except those of the engine, which a config cannot choose.
-_OURS = ("svl", "callbacks")
-_ENGINE = ("svl.training", "callbacks.checkpoint", "callbacks.history", "callbacks.progress")
+# Of the engine, which a config cannot choose; all other classes of svl are listed as examples.
+_ENGINE = ("svl.training", "svl.callbacks.checkpoint", "svl.callbacks.history", "svl.callbacks.progress")
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
 
@@ -60,15 +59,14 @@ def _own_classes(hint: Any) -> dict[str, str]:
     packages = {}
     waiting = _bases(hint)
     # svl's metrics are torch.nn.Modules too, but neither networks nor for a config: they hold those of torchmetrics.
-    ends = tuple(f"{name}.metrics" for name in _OURS)
     while waiting:
         kind = waiting.pop()
-        if kind.__module__.startswith(ends):
+        if kind.__module__.startswith("svl.metrics"):
             continue
         waiting += [] if kind is type else kind.__subclasses__()
         package = kind.__module__.rpartition(".")[0]
         exported = getattr(sys.modules.get(package), kind.__name__, None) is kind
-        ours = kind.__module__.partition(".")[0] in _OURS and not kind.__module__.startswith(_ENGINE)
+        ours = kind.__module__.partition(".")[0] == "svl" and not kind.__module__.startswith(_ENGINE)
         if ours and exported and not inspect.isabstract(kind):
             packages[kind.__name__] = package
     return packages

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.checkpoint import Checkpoint
+from svl.callbacks.checkpoint import Checkpoint
 from svl.cli.settings import Target
 from svl.cli.streams import drop_output
 from svl.console import console, say

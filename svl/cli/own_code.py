@@ -13,7 +13,6 @@ from svl.errors import SettingError, StorageError
 _PACKAGE = Path(svl.__file__).resolve().parent
 _LIBRARIES = (
     _PACKAGE,
-    _PACKAGE.parent / "callbacks",
     *(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")),
 )
 

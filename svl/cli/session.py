@@ -14,10 +14,8 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 
-import callbacks
-import callbacks.history
-from callbacks.checkpoint import CheckpointInterval
-from svl import cluster, interventions, optim, tasks
+from svl import callbacks, cluster, interventions, optim, tasks
+from svl.callbacks.checkpoint import CheckpointInterval
 from svl.cli import checks, ending
 from svl.cli.arguments import Given
 from svl.cli.imports import check_modules

@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
+from svl.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from svl.cli.settings import TrainerSettings
 from svl.errors import SettingError
 from svl.processes import environment

@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from callbacks.history import History
+from svl.callbacks.history import History
 from svl.compat.optuna import resumed
 from svl.errors import SettingError, nearest
 from svl.replicas import Replicas

@@ -68,7 +68,7 @@ class ReplicaModule(pl.LightningModule):
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.
-        logs_means: whether the means of a measurement are sent to the trainer's loggers; :class:`callbacks.History`
+        logs_means: whether the means of a measurement are sent to the trainer's loggers; :class:`svl.callbacks.History`
             sends each arm's with their intervals instead.
     """
 

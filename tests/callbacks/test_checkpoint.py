@@ -48,7 +48,7 @@ def test_wall_seconds_add_up_over_resumptions(svl, tiny, tmp_path):
 
 
 def test_checkpoints_are_written_at_their_interval(svl, tiny, tmp_path, monkeypatch):
-    from callbacks import Checkpoint
+    from svl.callbacks import Checkpoint
 
     saved, save = [], Checkpoint._save
 

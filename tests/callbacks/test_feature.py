@@ -9,8 +9,8 @@ from scipy import stats
 from scipy.linalg import hadamard
 from sklearn.linear_model import Ridge
 
-from callbacks import Feature
-from callbacks.feature import first_layer
+from svl.callbacks import Feature
+from svl.callbacks.feature import first_layer
 from svl.data import Axis, Online
 from svl.errors import SettingError
 from svl.losses.names import LOSSES

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from callbacks import GradientSimilarity
-from callbacks.gradient_similarity import gram, noise
+from svl.callbacks import GradientSimilarity
+from svl.callbacks.gradient_similarity import gram, noise
 from svl.data import FullBatch, Online, Population, Subset
 from svl.data.draw import Draw
 from svl.errors import SettingError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from callbacks import NormRatio
+from svl.callbacks import NormRatio
 from svl.errors import SettingError
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from callbacks import Norms
+from svl.callbacks import Norms
 from svl.data import Online
 from svl.errors import SettingError
 from svl.models import MLP, QuadraticNeuron

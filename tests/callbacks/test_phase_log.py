@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from callbacks import PhaseLog
+from svl.callbacks import PhaseLog
 from svl.data import AutomaticPhases, Phases, Subset
 from svl.models import MLP
 from svl.optim import SGD

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from callbacks import QueryKey
+from svl.callbacks import QueryKey
 from svl.data import Online
 from svl.errors import SettingError
 from svl.losses import CrossEntropy, Logistic

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from callbacks import Rates
+from svl.callbacks import Rates
 from svl.data import Online
 from svl.errors import SettingError
 from svl.models import MLP

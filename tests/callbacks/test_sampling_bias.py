@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from callbacks import SamplingBias
-from callbacks.sampling_bias import population_moment
+from svl.callbacks import SamplingBias
+from svl.callbacks.sampling_bias import population_moment
 from svl.data import Online, Phases, Subset
 from svl.data.draw import Draw
 from svl.errors import SettingError

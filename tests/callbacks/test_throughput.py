@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from callbacks import NormRatio, throughput
+from svl.callbacks import NormRatio, throughput
 from svl.training import ReplicaStack
 
 LOGGER = "{class_path: lightning.pytorch.loggers.CSVLogger, init_args: {save_dir: logs}}"

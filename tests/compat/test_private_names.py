@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATHS = [path for package in ("svl", "callbacks") for path in sorted((ROOT / package).rglob("*.py"))]
+PATHS = [path for package in ("svl", "svl/callbacks") for path in sorted((ROOT / package).rglob("*.py"))]
 OUTSIDE = [path for path in PATHS if ROOT / "svl" / "compat" not in path.parents]
-OURS = ("svl", "callbacks")
+OURS = ("svl",)
 
 DOCUMENTED = {
     "_asdict": "named tuples document it; the underscore keeps it apart from the fields",

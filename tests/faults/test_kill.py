@@ -22,13 +22,13 @@ PLACES = [
     (STACK, "ReplicaStack.test_sums", 3, "before"),  # an evaluation
     (STACK, "ReplicaStack.test_sums", 2, "after"),
     ("svl.training.replica_module", "ReplicaModule.on_validation_epoch_end", 2, "after"),  # measured, in no row
-    ("callbacks.history", "History.on_validation_end", 3, "after"),  # a row that waits in memory
+    ("svl.callbacks.history", "History.on_validation_end", 3, "after"),  # a row that waits in memory
     (HISTORY, "append", 2, "before"),  # a checkpoint: its rows
     (HISTORY, "append", 3, "after"),  # rows, but no checkpoint yet
     (ATOMIC, "sync", 2, "before"),  # a file that is written, but has not got its name
-    ("callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 2, "before"),
+    ("svl.callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 2, "before"),
     ("lightning.fabric.plugins.io.torch_io", "_atomic_save", 2, "after"),
-    ("callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint", 3, "after"),
+    ("svl.callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint", 3, "after"),
     (HISTORY, "discard_after", 1, "after"),  # just resumed
 ]
 AT_THE_END = [

@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from callbacks import Checkpoint, History, Measurement, NormRatio
-from callbacks.checkpoint import CheckpointInterval
+from svl.callbacks import Checkpoint, History, Measurement, NormRatio
+from svl.callbacks.checkpoint import CheckpointInterval
 from svl.data import AutomaticPhases, FullBatch, Online, Subset
 from svl.errors import SettingError
 from svl.models import MLP
