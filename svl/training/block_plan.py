@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from svl.data.draw import Settings
+from svl.data.reuse import ReuseDataModule
 from svl.training.blocks import StepRange, partition, view
 from svl.training.spec import StackSpec
 
@@ -67,7 +68,9 @@ def replicas_per_thread(spec: StackSpec) -> int:
 
 def _ranges(spec: StackSpec, rows: slice, micro: int) -> list[tuple[StepRange, ...]]:
     """The ranges of steps of each of some replicas; asked for once for replicas that differ in their seeds alone."""
-    settings = view(spec.settings, rows)
+    settings, data = view(spec.settings, rows), type(spec.data)
+    if data.micro_batches is ReuseDataModule.micro_batches and data.is_population is ReuseDataModule.is_population:
+        return [_ranges_of(spec, settings, micro)] * (rows.stop - rows.start)
     columns = [_bits(leaf).view(len(leaf), -1) for leaf in _without_seed(settings)]
     nothing = torch.zeros(rows.stop - rows.start, 1, dtype=torch.int64)
     distinct, kinds = torch.cat([nothing, *columns], dim=1).unique(dim=0, return_inverse=True)

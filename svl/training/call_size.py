@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from svl.training import memory
+from svl.training.block_plan import replicas_per_thread
 from svl.training.routes.mlp_kernel import STRIP, MLPKernel
 from svl.training.routes.route import BatchRoute
 from svl.training.routes.transformer_kernel import TransformerKernel
