@@ -23,6 +23,7 @@ from svl.training import network as plain_network
 from svl.training.choice import Choice
 from svl.training.engine import Engine
 from svl.training.fastest import check_route, chosen_engine
+from svl.training.initial_tensors import InitialTensors
 from svl.training.measuring import Measuring
 from svl.training.routes.route import Tick
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
@@ -61,16 +62,15 @@ class ReplicaStack(nn.Module):
         build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
         plain, name = build(replicas.first_seed), plain_network.name_of_network(training.network)
         memory.check_state(replicas, plain)
-        networks = {seed: build(seed) for seed in set(replicas.seed) - {replicas.first_seed}}
-        networks[replicas.first_seed] = plain
         contents.check_tensors(plain, name)
         contents.check_drawing(plain, build(replicas.first_seed), name)
-        differing = contents.differing_buffers(list(networks.values()), name)
-        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        seeds = range(replicas.first_seed, replicas.first_seed + replicas.seeds)
+        started = InitialTensors(build, seeds, name)
+        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), started.differing)
         memory.check_batch(self.spec)
         check_route(self.spec)
         self.network = copy.deepcopy(plain)
-        stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
+        stack_tensors(self.network, started, replicas, self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
         interventions = {name: part.prepare(replicas, places[name]) for name, part in self.spec.interventions.items()}
         self.state = StackState(self.spec, self.network, replicas.key(), interventions)
@@ -277,8 +277,8 @@ class ReplicaStack(nn.Module):
         first = torch.tensor(step, device=device)
 
         def measure(number: int) -> None:
-            for ahead in torch.arange(count, device=device):
-                rows[ahead, engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
+            for row, ahead in zip(rows, torch.arange(count, device=device), strict=True):
+                row[engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
 
         is_eager = not function.is_compiled
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_gradients, is_eager=is_eager)
