@@ -170,7 +170,9 @@ def test_axes_are_samples_or_steps_and_linear_or_logarithmic(opened, nine_page):
     assert live.locator(".unit").text_content() == "steps"
     numbers, pixels = np.transpose(ticks(live, "middle"))
     assert numbers[-1] == 1000
-    np.testing.assert_allclose(np.diff(pixels) / np.diff(numbers), (pixels[-1] - pixels[0]) / np.ptp(numbers), rtol=0.02)
+    np.testing.assert_allclose(
+        np.diff(pixels) / np.diff(numbers), (pixels[-1] - pixels[0]) / np.ptp(numbers), rtol=0.02
+    )
     for name, anchor in (("x", "middle"), ("y", "end")):
         shown.get_by_label(name, exact=True).check()
         numbers, pixels = np.transpose(ticks(live, anchor))

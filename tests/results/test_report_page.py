@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from svl.results.inline_svg import palette
 from svl.results.style import RAMP
 
+
 def test_the_page_refers_to_nothing_outside(page, nine):
     html = (nine / "report.html").read_text(encoding="utf-8")
     tags = {tag for tag, _ in page.elements}
