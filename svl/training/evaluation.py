@@ -73,7 +73,7 @@ class Evaluation:
         make = partial(self.spec.data.test_batch, settings, key, start, self.plan.evaluation_rows)
         if self.on_tests.is_compiled or not self.plan.holds_tests:
             return make()
-        place = key.data_ptr(), int(start)
+        place = key.data_ptr(), start.data_ptr()  # its value would have to come from the device
         if place not in self.kept:
             self.kept[place] = make()
         # Copies: a network, a loss or a measure of the user's may write to what it is given.
