@@ -38,9 +38,10 @@ class _Links(Treeprocessor):
     made: frozenset[str] = frozenset()  # pictures that exist only on the site
 
     def run(self, root: Element) -> None:
-        for attribute, element in [("href", found) for found in root.iter("a")] + [
-            ("src", found) for found in root.iter("img")
-        ]:
+        for image in root.iter("img"):
+            image.set("loading", "lazy")  # the gallery has many
+        links = [("href", anchor) for anchor in root.iter("a")] + [("src", image) for image in root.iter("img")]
+        for attribute, element in links:
             link = element.get(attribute, "")
             if not link or link in self.made or link.startswith(("#", "/")) or ":" in link.partition("/")[0]:
                 continue
