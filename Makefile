@@ -11,7 +11,7 @@ slurm = @$(if $(CI),command -v slurmctld || apt-get install -y --no-install-reco
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow coverage lint format bench lower-bounds clean
+.PHONY: help demo test test-slow coverage lint format bench lower-bounds docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,13 @@ bench: .venv/.installed .venv-bench/.installed ## compare the speed with a plain
 lower-bounds: .venv-lower/.installed ## run the fast tests with the oldest versions that pyproject.toml allows
 	.venv-lower/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
+docs: .venv/.installed-docs ## build the documentation as a site that needs no network, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file docs/website/mkdocs.yml
+	@echo 'site: site/index.html'
+
+docs-serve: .venv/.installed-docs ## show the site at localhost:8000 and build it again at each change, without running the tutorial
+	NO_MKDOCS_2_WARNING=1 SVL_DOCS_EXECUTE=false .venv/bin/mkdocs serve --config-file docs/website/mkdocs.yml
+
 clean: ## remove build products and caches; keep .venv and runs
 	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find svl callbacks tests -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -75,6 +82,10 @@ endef
 	.venv-lower/bin/python tests/packaging/lower_bounds.py $(LOWER) > .venv-lower/lower.txt
 	.venv-lower/bin/python -m pip install -c .venv-lower/lower.txt -e '.[dev]'
 	.venv-lower/bin/python -m pip install -c .venv-lower/lower.txt --no-deps mup==1.0.0
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	.venv/bin/python -m pip install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 .venv-bench/.installed: constraints.txt Makefile

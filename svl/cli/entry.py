@@ -14,18 +14,20 @@ from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
+    "advise": "svl.cli.advise",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
     "finish": "svl.cli.finish",
+    "power": "svl.cli.power",
     "configs": "svl.cli.configs",
     "schema": "svl.cli.schema",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] SUBCOMMAND ...
+HELP = """usage: svl [-h] [--version] COMMAND ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -36,8 +38,10 @@ subcommands:
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
   finish     write the results of a run whose training is done once more
+  advise     shall I repeat my data?             svl advise configs/quickstart.yaml --budget 2e8
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
+  power      how many seeds a verdict needs:     svl power runs/quickstart/RUN
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list

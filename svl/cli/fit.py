@@ -16,13 +16,14 @@ from jsonargparse import Namespace, set_parsing_settings
 
 from svl import limits
 from svl.cli import arguments
-from svl.cli.explain import FLAG, Explainer
+from svl.cli.explain import FLAG, Estimator, Explainer
 from svl.cli.objects import Objects
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
 from svl.sweeps import agent
+from svl.training.estimate import Estimate
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
@@ -106,6 +107,15 @@ def resolve(words: list[str]) -> str:
         SettingError: for a setting that cannot be used.
     """
     return _enter(_Resolver, words).resolved_config()
+
+
+def estimated(words: list[str]) -> Estimate:
+    """What the fit of a command would take; its whole experiment is checked, and nothing is trained or written.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    return _enter(Estimator, words).estimate
 
 
 def setting_parser() -> SettingParser:

@@ -150,6 +150,9 @@ class Session(CommandLine):
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, settings.checkpoint)
         given = trainer.callbacks or []
+        for callback in given:
+            if isinstance(callback, callbacks.StopAtTarget):
+                callback.aim(settings.target.metric, settings.target.value)
         has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         is_shown = trainer.enable_progress_bar and self.is_first and not has_bar
         shown = [callbacks.Progress(history, settings.target.metric)] if is_shown else []

@@ -10,7 +10,7 @@ from svl import config_file
 from svl.errors import SettingError
 from svl.reproduction.scale import SCALES, at_scale
 
-PAPERS = ("liu2026", "kotha2025", "yan2025")
+PAPERS = ("liu2026", "kotha2025", "yan2025", "kopiczko2026")
 
 
 class Entry(NamedTuple):

@@ -103,6 +103,11 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled", 
     done: list[Done] = []
 
     def histories(fit: Fit) -> dict[str, pd.DataFrame]:
+        if figure.pretraining:
+            first, _ = _train(figure.pretraining.fit(fit), runs, say, tracking)
+            # Fits of the same seeds begin with the same weights, which are trained once.
+            done.extend([first] * (first.run not in {earlier.run for earlier in done}))
+            fit = figure.pretraining.followed_by(fit, Path(runs) / EXPERIMENT / Path(first.run).name)
         finished, rows = _train(fit, runs, say, tracking)
         done.append(finished)
         return rows
@@ -181,4 +186,4 @@ def run_folder(runs: str, *parts: str) -> str:
 def _history(path: Path) -> pd.DataFrame:
     """A run's history with its arms' names, also where an older svl wrote it without them."""
     replicas = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))["replicas"]
-    return with_arms(history.read(path), varied(replicas), list(replicas["arms"]))
+    return with_arms(history.read(path), varied(replicas), list(replicas["arms"] or ()))

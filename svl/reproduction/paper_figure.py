@@ -14,6 +14,7 @@ from svl.reproduction.catalogue import known
 from svl.reproduction.claim import Claim
 from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.panel import Panel
+from svl.reproduction.pretraining import Pretraining
 from svl.reproduction.scale import SCALES, at_scale
 from svl.reproduction.tuning import Tuning
 from svl.theory.catalogue import NAMES as EXPERIMENTS
@@ -41,6 +42,7 @@ class PaperFigure:
         first_seed: the first of the reported seeds.
         target: metric and value that count as learned.
         theory: name of an experiment of ``svl theory``, for figures without fits.
+        pretraining: the fit with whose weights all others begin; ``None`` if they begin anew.
         base: the config without the arms and without ``figure``: data, model, trainer, target.
         looks: the planned looks at the data: 1, or more for a run that adds seeds until it is decided.
     """
@@ -62,6 +64,7 @@ class PaperFigure:
     first_seed: int
     target: tuple[str, float]
     theory: str | None = None
+    pretraining: Pretraining | None = None
     base: Mapping[str, Any] = field(default_factory=dict)
     looks: int = 1
 
@@ -78,12 +81,17 @@ class PaperFigure:
         """The command of each fit, in order; the reported fits have the config's rates, since none are chosen yet."""
         if self.theory:
             return [f"svl theory {self.theory}"]
-        commands = []
+        commands: dict[str, None] = {}
         for name in self.fits:
-            commands += [self.tuning_fit(name, number, self.arms).command for number, _ in self.grids_of(name)]
-            commands.append(self.reported_fit(name, self.arms).command)
-            commands[-1] += "  # with the rates that the tuning chooses" * bool(self.grids_of(name))
-        return commands
+            grids = [number for number, _ in self.grids_of(name)]
+            fits = [*(self.tuning_fit(name, number, self.arms) for number in grids), self.reported_fit(name, self.arms)]
+            for fit in fits:
+                notes = ["with the rates that the tuning chooses"] * (bool(grids) and fit is fits[-1])
+                if self.pretraining:
+                    commands[self.pretraining.fit(fit).command] = None
+                    notes.append("beginning with the weights of the fit before it that has these seeds: model.init.run")
+                commands[fit.command + f"  # {'; '.join(notes)}" * bool(notes)] = None
+        return [*commands]
 
     def tuning_fit(self, name: str, number: int, arms: Mapping[str, Settings]) -> Fit:
         """The fit that tries a grid of rates: an arm for each arm and each point of the grid, on the tuning seeds."""
@@ -189,6 +197,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
         theory=theory,
+        pretraining=Pretraining.read("figure.pretraining", figure.get("pretraining")),
         base={key: value for key, value in content.items() if key not in ("figure", "replicas")},
     )
     _check(paper_figure)

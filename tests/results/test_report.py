@@ -109,12 +109,13 @@ def test_an_experiments_folder_is_all_its_measured_runs(nine, two_arms, svl, tmp
     (folder / "20260103-000000-c").mkdir()
     (folder / "20260103-000000-c" / "config.yaml").write_text("experiment: e\n")
     outcome = svl(tmp_path, "report", "e", "e/20260102-000000-b")
-    assert (outcome.status, outcome.out) == (0, "report.html\n")
+    assert (outcome.status, outcome.out) == (0, "e/report.html\n")
     assert "20260103-000000-c" in outcome.err
-    shown = page_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = page_of((tmp_path / "e" / "report.html").read_text(encoding="utf-8"))
     links = [attributes["href"] for tag, attributes in shown.elements if tag == "a"]
     assert links == ["#run1", "#run2"]
-    assert shown.headings[:2] == ["2 runs", "e"]
+    assert "The runs have the same settings" in shown.text
+    assert shown.headings[:3] == ["2 runs", "Settings that differ", "e"]
     assert shown.text.index("e/20260101-000000-a: finished") < shown.text.index("e/20260102-000000-b: finished")
     ids = shown.attributes("id")
     assert len(ids) == len(set(ids))
@@ -126,13 +127,14 @@ def test_what_a_user_named_is_text_and_not_markup(curves_of, tmp_path, page_of, 
     path = make_run(tmp_path / "e" / "r", rows, ["data.size"], experiment=name)
     shown = page_of(report.render([report.load(path)]))
     assert shown.headings[0] == name
-    assert "script" not in {tag for tag, _ in shown.elements}
+    assert [tag for tag, _ in shown.elements].count("script") == 2  # its own: the data and the program
+    assert "alert(" not in "".join(shown.words[-3:])
 
 
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        ("", ["report: got", "RUN", "svl report RUN [RUN ...] [--output FILE]"]),
+        ("", ["report: got", "RUN", "svl report RUN [RUN ...] [--output FILE] [--watch]"]),
         ("run --colour", ["report: got", "--colour"]),
         ("nowhere", ["RUN: got 'nowhere'; allowed: a run directory"]),
         ("empty", ["RUN: got 'empty'", "folder of measured runs"]),
