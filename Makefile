@@ -11,10 +11,10 @@ slurm = @$(if $(CI),command -v slurmctld || apt-get install -y --no-install-reco
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow coverage lint format bench docs docs-serve clean
+.PHONY: help demo test test-slow coverage lint format bench lower-bounds docs docs-serve clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## train the quickstart, small data against large, and print the path of the figure
 	@touch .venv/.demo-started
@@ -45,6 +45,9 @@ format: .venv/.installed ## format the code and apply the safe fixes
 bench: .venv/.installed .venv-bench/.installed ## compare the speed with a plain PyTorch loop and JAX, and measure how it scales
 	.venv/bin/python -m svl.bench
 
+lower-bounds: .venv-lower/.installed ## run the fast tests with the oldest versions that pyproject.toml allows
+	.venv-lower/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
 docs: .venv/.installed-docs ## build the documentation as a site that needs no network, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file docs/website/mkdocs.yml
 	@echo 'site: site/index.html'
@@ -71,6 +74,14 @@ endef
 	$(call environment,.venv)
 	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'
 	.venv/bin/python -m pip install -c constraints.txt --no-deps mup
+	@touch $@
+
+# LOWER=torch==2.13.0 takes that version in place of the lower bound.
+.venv-lower/.installed: pyproject.toml tests/packaging/lower_bounds.py
+	$(call environment,.venv-lower)
+	.venv-lower/bin/python tests/packaging/lower_bounds.py $(LOWER) > .venv-lower/lower.txt
+	.venv-lower/bin/python -m pip install -c .venv-lower/lower.txt -e '.[dev]'
+	.venv-lower/bin/python -m pip install -c .venv-lower/lower.txt --no-deps mup==1.0.0
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed
