@@ -168,12 +168,12 @@ def rows(problem: Problem, raced: Raced) -> list[list[dict[str, Any]]]:
 
 
 def config(problem: Problem, chosen: Arm, seeds: int, sentence: str) -> str:
-    """The recommended config, which ``svl fit --config`` runs."""
+    """The recommended config, which ``svl fit --config`` runs: the given one with the recommended settings."""
     strategy = problem.settings(chosen.candidate.strategy, chosen.candidate.fixed)
     settings = {**strategy, "experiment": f"{problem.name}_advised"}
     for key, value in problem.arm(chosen.candidate, chosen.factor).items():
         _set(settings, key, value)
-    settings["trainer"] = {**settings["trainer"], "enable_progress_bar": True}
+    settings |= problem.given
     settings["replicas"] = {"seeds": seeds, "first_seed": problem.first_seed}
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     return f"# {sentence}\n{text}"

@@ -80,8 +80,9 @@ def _names(command: str) -> list[str] | None:
     from svl.reproduction.catalogue import known
     from svl.theory.catalogue import NAMES
 
-    names = {"reproduce": known(), "theory": NAMES, "configs show": shipped(), "configs copy": shipped()}
-    return list(names[command]) if command in names else None
+    files = list(shipped())
+    names = {"reproduce": list(known()), "theory": list(NAMES), "configs show": files, "configs copy": files}
+    return names.get(command)
 
 
 def _add(command: argparse.ArgumentParser, option: str, choices: list[str] | None, about: str) -> None:

@@ -30,7 +30,9 @@ def answer(summary: Mapping[str, Any]) -> str:
         return f"{_yes_or_no(rows[0]['verdict'])}{verdict_words(rows[0], 1)}"
     counts = Counter(row["verdict"] for row in rows)
     if len(counts) == 1:
-        return _ALL[next(iter(counts))].format(n=len(rows))
+        words = _ALL[next(iter(counts))].format(n=len(rows))
+        reasons = {verdict_words(row, len(rows)) for row in rows}
+        return f"{words} {reasons.pop()}" if TOO_FEW in counts and len(reasons) == 1 else words
     known = [(FASTER, "faster in"), (SLOWER, "slower in"), (UNDECIDED, "undecided in")]
     parts = [f"{words} {counts[verdict]}" for verdict, words in known if counts[verdict]]
     if not parts:
@@ -58,6 +60,12 @@ def verdict_words(row: Mapping[str, Any], comparisons: int) -> str:
     if verdict != UNDECIDED:
         return f"{_medians(gain)}{_never(gain)}"
     return f"{_undecided(gain, p, comparisons)}{_never(gain)}"
+
+
+def remark(row: Mapping[str, Any], comparisons: int) -> str:
+    """:func:`verdict_words`, where they say more than the verdict and the speed-up; otherwise empty."""
+    plain = row["verdict"] in (FASTER, SLOWER) and not _never(row["speed_up"]["samples"])
+    return "" if plain else verdict_words(row, comparisons)
 
 
 def time_words(row: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ class ReplicaModule(pl.LightningModule):
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
         steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
             seconds. ``on_train_batch_end`` of a callback is called once a batch.
-        route: ``loop``, ``kernel``, ``autograd`` or ``triton``; left out, the fastest that serves.
+        route: ``loop``, ``kernel``, ``autograd``, ``warp`` or ``triton``; left out, the fastest that serves.
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.

@@ -258,9 +258,9 @@ class ReplicaStack(nn.Module):
             Which replicas; their outputs; the targets ``[replica, batch, ...]``. In a team that shares the replicas,
             only those of this process.
         """
-        evaluation = self.engine.evaluation
-        for start in evaluation.starts:
-            valid = evaluation.valid(start)
+        evaluation, rows = self.engine.evaluation, self.engine.plan.evaluation_rows
+        for number, start in enumerate(evaluation.starts):
+            valid = slice(0, self.data.test_size - number * rows)
             for block in self.engine.blocks:
                 outputs, targets = evaluation.predictions(block.tensors, start)
                 yield block.rows, outputs[:, valid], targets[:, valid]

@@ -87,7 +87,7 @@ def test_the_recommended_config_is_a_fit_of_the_confirmed_arm(answered, svl, tmp
     chosen = advice["arm"] if advice["recommendation"] == "repeat" else advice["fresh"][0]
     for run in (path.parent / "fits").iterdir():
         rows = history.read(run)
-        own = rows[(rows["arm"] == chosen) & rows["seed"].isin(mine["seed"].unique())]
+        own = rows[(rows["arm"] == chosen) & rows["seed"].isin(mine["seed"]) & rows["step"].isin(mine["step"])]
         if len(own):
             break
     assert own["val/loss"].to_numpy() == pytest.approx(mine["val/loss"].to_numpy(), rel=1e-5)

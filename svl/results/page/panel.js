@@ -81,11 +81,11 @@ class Panel {
     this.area = area
     const clip = `${this.host.id}-clip`
     const curves = this.curves
-    const bands = curves.length <= MOST_BANDS
+    this.crowded = curves.length > MOST_BANDS
     const parts = [this.axes(width, height), this.drawnLevels(lines)]
     parts.push(`<clipPath id="${clip}"><path d="M${area.left - 4} ${area.top - 4}H${area.right + 4}V${area.bottom + 1}H${area.left - 4}Z"/></clipPath>`)
     parts.push(`<g clip-path="url(#${clip})">`)
-    for (const curve of curves) if (bands && !this.view.seeds) parts.push(this.band(curve))
+    for (const curve of curves) if (!this.crowded && !this.view.seeds) parts.push(this.band(curve))
     for (const curve of curves) if (this.view.seeds) parts.push(this.singleSeeds(curve))
     for (const curve of curves) parts.push(this.line(curve))
     parts.push("</g>")
@@ -182,12 +182,12 @@ class Panel {
     const xs = this.xs(curve)
     const apart = Math.max(1, Math.floor(xs.length / 6))
     let markers = ""
-    for (let place = Math.round(curve.look.stagger * apart); place < xs.length; place += apart) {
+    for (let place = Math.round(curve.look.stagger * apart); place < xs.length && !this.crowded; place += apart) {
       const [x, y] = [this.x.at(xs[place]), this.y.at(curve.mean[place])]
       if (x !== null && y !== null)
         markers += `<path d="${MARKERS[curve.look.marker]}" transform="translate(${number(x)} ${number(y)})" fill="${colour(curve.look)}"/>`
     }
-    return `<g${this.faded(curve)} data-arm="${escaped(curve.look.name)}"><path d="${this.path(xs, curve.mean)}" fill="none" stroke="${colour(curve.look)}" stroke-width="1.9"${dash(curve.look)}/>${markers}</g>`
+    return `<g${this.faded(curve)} data-arm="${escaped(curve.look.name)}"><path d="${this.path(xs, curve.mean)}" fill="none" stroke="${colour(curve.look)}" stroke-width="${this.crowded ? 1 : 1.9}"${dash(curve.look)}/>${markers}</g>`
   }
 
   /* All measurements of the visible arms, which the keys go through. */
@@ -228,20 +228,26 @@ class Panel {
     if (!curves.length) return
     const points = curves.map(curve => ({curve, place: nearest(this.xs(curve), value, this.x)}))
     const x = number(this.x.at(value))
-    const dots = points.map(({curve, place}) => {
+    const close = y === undefined ? null : points.reduce((best, point) => (this.away(point, y) < this.away(best, y) ? point : best))
+    /* Among many arms the nearest one is drawn over the others, with its interval. */
+    const chosen = this.crowded && close ? `<g clip-path="url(#${this.host.id}-clip)">${this.band(close.curve)}<path class="chosen" d="${this.path(this.xs(close.curve), close.curve.mean)}" stroke="${colour(close.curve.look)}"/></g>` : ""
+    const dots = (this.crowded && close ? [close] : points).map(({curve, place}) => {
       const [across, up] = [this.x.at(this.xs(curve)[place]), this.y.at(curve.mean[place])]
       return across === null || up === null ? "" : `<circle cx="${number(across)}" cy="${number(up)}" r="4" fill="${colour(curve.look)}"/>`
     })
-    this.svg.lastChild.innerHTML = `<path class="line" d="M${x} ${this.area.top}V${this.area.bottom}"/>${dots.join("")}`
-    if (active) this.say(value, points, y)
+    this.svg.lastChild.innerHTML = `<path class="line" d="M${x} ${this.area.top}V${this.area.bottom}"/>${chosen}${dots.join("")}`
+    if (active) this.say(value, points, close, y)
   }
 
-  say(value, points, y) {
+  /* How far a curve's point is from a height. */
+  away({curve, place}, y) {
+    return Math.abs((this.y.at(curve.mean[place]) ?? Infinity) - y)
+  }
+
+  say(value, points, close, y) {
     this.place = this.places().indexOf(value)
-    const away = ({curve, place}) => Math.abs((this.y.at(curve.mean[place]) ?? Infinity) - y)
-    const close = y === undefined ? null : points.reduce((best, point) => (away(point) < away(best) ? point : best))
     const rows = [...points]
-    if (rows.length > MOST_ROWS && close) rows.sort((one, other) => away(one) - away(other))
+    if (rows.length > MOST_ROWS && close) rows.sort((one, other) => this.away(one, y) - this.away(other, y))
     const listed = rows.slice(0, MOST_ROWS)
     const main = close ?? points.find(({curve, place}) => this.xs(curve)[place] === value) ?? points[0]
     const {steps, samples} = main.curve.grid

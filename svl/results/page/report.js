@@ -78,7 +78,7 @@ class View {
   /* The cursor in all panels; null removes it. */
   point(value, panel, y) {
     this.pointed = value
-    for (const each of this.panels) each.show(value, each === panel, y)
+    for (const each of this.panels) each.show(value, each === panel, each === panel ? y : undefined)
   }
 
   /* The range of the horizontal axis of all panels. */
@@ -97,12 +97,14 @@ class View {
   }
 
   ranged(metric) {
-    const curves = this.panels.filter(panel => panel.metric === metric).flatMap(panel => panel.curves)
+    const panels = this.panels.filter(panel => panel.metric === metric).map(panel => panel.curves)
+    const curves = panels.flat()
+    const crowded = panels.some(each => each.length > MOST_BANDS)
     const known = lists => lists.flat().filter(value => value !== null && (!this.logY || value > 0))
     const means = known(curves.map(curve => curve.mean))
     if (!means.length) return this.logY ? [0.1, 1] : [0, 1]
     let [low, high] = [reduced(Math.min, means), reduced(Math.max, means)]
-    const inner = this.seeds ? known(curves.flatMap(curve => curve.seeds)) : known(curves.flatMap(curve => [curve.low, curve.high]))
+    const inner = this.seeds ? known(curves.flatMap(curve => curve.seeds)) : known(curves.flatMap(curve => (crowded ? [] : [curve.low, curve.high])))
     const [least, most] = [reduced(Math.min, [low, ...inner]), reduced(Math.max, [high, ...inner])]
     if (this.logY) return [Math.max(least, low / 10) * 0.9, Math.min(most, high * 10) * 1.1]
     const height = high - low || Math.abs(high) || 1
