@@ -139,6 +139,20 @@ def test_links(link, page, place):
     assert links.link_on_site("../svl/random.py", "docs/theory.md", None) is None
 
 
+def test_every_link_leads_to_a_file():
+    links = website("links")
+    texts = [*DOCS.rglob("*.md"), *(ROOT / path for path in links.PAGES_ELSEWHERE), ROOT / "README.md"]
+    count = 0
+    for path in texts:
+        page = path.relative_to(ROOT).as_posix()
+        text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^()\s]+)\)", text):
+            if not re.match(r"#|https?:", link):
+                links.link_on_site(link, page, None)
+                count += 1
+    assert count > 300
+
+
 def test_the_repository_is_that_of_the_project():
     repository = website("links").repository
     assert repository({"project": {"urls": {"Documentation": "https://a", "Repository": "https://b"}}}) == "https://b"
