@@ -169,6 +169,19 @@ def test_tables_of_docstrings():
     assert tables("a = b == c") == "a = b == c"
 
 
+def test_formulas_and_code_of_docstrings_stay_as_they_are():
+    griffe = pytest.importorskip("griffe")
+    text = "y = <w, x> for x < 1 and ``<metric>``.\n\n>>> run(a <b)\nSee :func:`~own.other` and :class:`Absent`."
+    module = griffe.Module("own", docstring=griffe.Docstring(text))
+    module["other"] = griffe.Function("other")
+    website("docstrings").PlainText().on_package(pkg=module)
+    assert module.docstring.value == (
+        "y = &lt;w, x> for x < 1 and ``<metric>``.\n\n>>> run(a <b)\nSee "
+        '<autoref identifier="own.other" optional><code>other</code></autoref> and '
+        '<autoref identifier="Absent" optional><code>Absent</code></autoref>.'
+    )
+
+
 def test_the_picture_of_the_concepts_is_drawn_from_the_strategies():
     assert website("concepts").page() == (DOCS / "concepts.svg").read_text(encoding="utf-8")
 
