@@ -30,7 +30,7 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class SingleIndex(Task):
-    """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
+    """A single-index model: y = link(<w, x>) + noise N(0, 1) for x ~ N(0, I_dim) and w uniform on the unit sphere.
 
     Labels are real numbers, so there is no accuracy, except with the link ``sign``. Its labels without noise are -1 and
     1, so the losses for signs can be used too.
