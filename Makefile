@@ -8,6 +8,8 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PIP_USER PIP_TARGET PIP_PREFIX
 pytest = .venv/bin/python -m pytest -n 2 --dist worksteal
 # With CI set, the tests on SLURM have one to run on.
 slurm = @$(if $(CI),command -v slurmctld || apt-get install -y --no-install-recommends slurm-wlm || echo 'tests on SLURM are skipped',:) >/dev/null 2>&1
+# And a browser, in which reports are tested.
+chromium = @$(if $(CI),command -v chromium || apt-get install -y --no-install-recommends chromium || echo 'tests in a browser are skipped',:) >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -24,10 +26,12 @@ demo: .venv/.installed ## train the quickstart, small data against large, and pr
 
 test: .venv/.installed ## run the fast tests, in a few minutes
 	$(slurm)
+	$(chromium)
 	$(pytest) -m "not slow" --durations=10
 
 test-slow: .venv/.installed ## run the other tests: fits that are killed, compiled steps, every figure at its smallest scale
 	$(slurm)
+	$(chromium)
 	$(pytest) -m slow --durations=25
 
 coverage: .venv/.installed ## run the tests and measure their coverage, which takes longer

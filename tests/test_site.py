@@ -139,6 +139,20 @@ def test_links(link, page, place):
     assert links.link_on_site("../svl/random.py", "docs/theory.md", None) is None
 
 
+def test_every_link_leads_to_a_file():
+    links = website("links")
+    texts = [*DOCS.rglob("*.md"), *(ROOT / path for path in links.PAGES_ELSEWHERE), ROOT / "README.md"]
+    count = 0
+    for path in texts:
+        page = path.relative_to(ROOT).as_posix()
+        text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^()\s]+)\)", text):
+            if not re.match(r"#|https?:", link):
+                links.link_on_site(link, page, None)
+                count += 1
+    assert count > 300
+
+
 def test_the_repository_is_that_of_the_project():
     repository = website("links").repository
     assert repository({"project": {"urls": {"Documentation": "https://a", "Repository": "https://b"}}}) == "https://b"
@@ -153,6 +167,19 @@ def test_tables_of_docstrings():
     headed = "====  ==\nx     y\n====  ==\n1     2\nlong  4\n====  =="
     assert tables(headed) == "| x | y |\n| --- | --- |\n| 1 | 2 |\n| long | 4 |"
     assert tables("a = b == c") == "a = b == c"
+
+
+def test_formulas_and_code_of_docstrings_stay_as_they_are():
+    griffe = pytest.importorskip("griffe")
+    text = "y = <w, x> for x < 1 and ``<metric>``.\n\n>>> run(a <b)\nSee :func:`~own.other` and :class:`Absent`."
+    module = griffe.Module("own", docstring=griffe.Docstring(text))
+    module["other"] = griffe.Function("other")
+    website("docstrings").PlainText().on_package(pkg=module)
+    assert module.docstring.value == (
+        "y = &lt;w, x> for x < 1 and ``<metric>``.\n\n>>> run(a <b)\nSee "
+        '<autoref identifier="own.other" optional><code>other</code></autoref> and '
+        '<autoref identifier="Absent" optional><code>Absent</code></autoref>.'
+    )
 
 
 def test_the_picture_of_the_concepts_is_drawn_from_the_strategies():
