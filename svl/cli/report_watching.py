@@ -17,7 +17,7 @@ from svl.results.summary import SUMMARY
 INTERVAL = 2.0
 """Seconds between two looks at the run directories, and the least between two pages."""
 SHARE = 4
-"""Seconds of rest for each second that a page has taken, so that the fit keeps its processors."""
+"""Seconds of rest for each second of a processor that a page has taken, so that the fit keeps its processors."""
 RELOAD = 5
 """Seconds after which the page reloads itself in the browser."""
 
@@ -44,7 +44,7 @@ def watch(paths: Sequence[Path], output: Path | None = None) -> int:
             running = [run for path in paths for run in runs_at(path) if lock.is_held(run)]
             folders = [run for path in paths for run in runs_at(path) if is_measured(run)] or every_run(paths)
             now = (_state(folders), bool(running))
-            began = time.monotonic()
+            began = time.process_time()
             if now != before:
                 try:
                     page = render([load(folder) for folder in folders], RELOAD if running else None)
@@ -61,7 +61,7 @@ def watch(paths: Sequence[Path], output: Path | None = None) -> int:
             if not running:
                 _say_what_stopped(folders)
                 return 0
-            time.sleep(max(INTERVAL, SHARE * (time.monotonic() - began)))
+            _rest(SHARE * (time.process_time() - began), running)
     except KeyboardInterrupt:
         if written:
             write(written, without_reloading(page))
@@ -78,6 +78,14 @@ def _wait_for_measurements(paths: Sequence[Path]) -> bool:
         if not told:
             print("waiting for the first measurements, which a fit writes with its first checkpoint", file=sys.stderr)
             told = True
+        time.sleep(INTERVAL)
+
+
+def _rest(seconds: float, running: Sequence[Path]) -> None:
+    """Rest for some seconds, or until one of the fits ends."""
+    end = time.monotonic() + seconds
+    time.sleep(INTERVAL)
+    while time.monotonic() < end and all(map(lock.is_held, running)):
         time.sleep(INTERVAL)
 
 

@@ -59,7 +59,7 @@ def verdict_words(row: Mapping[str, Any], comparisons: int) -> str:
         return _too_few(gain["seeds"], comparisons)
     if verdict != UNDECIDED:
         return f"{_medians(gain)}{_never(gain)}"
-    return f"{_undecided(gain, p, comparisons)}{_never(gain)}"
+    return f"{_undecided(gain, p, comparisons)}{_never(gain)}".strip()
 
 
 def remark(row: Mapping[str, Any], comparisons: int) -> str:
@@ -100,14 +100,14 @@ def _medians(gain: Mapping[str, Any]) -> str:
 
 
 def _never(gain: Mapping[str, Any]) -> str:
-    """Which of the two may never reach the target, as far as the interval says."""
+    """Which of the two may never reach the target: so few of its seeds did that the interval has no bound."""
     arm, reference = gain["low"] == 0, gain["low"] is not None and gain["high"] is None
     if arm and reference:
-        return " Both may never reach it: too few of their seeds did."
+        return " Both may never reach the target."
     if reference:
-        return " The reference may never reach it: too few of its seeds did."
+        return " The reference may never reach the target."
     if arm:
-        return " The arm may never reach it: too few of its seeds did."
+        return " The arm may never reach the target."
     return ""
 
 
@@ -125,8 +125,8 @@ def _undecided(gain: Mapping[str, Any], p: float | None, comparisons: int) -> st
     slower = f"{significant(1 / low)} times slower" if low > 0 else ""
     faster = f"{significant(high)} times faster" if high is not None else ""
     if slower and faster:
-        return f"The interval includes 1: it may be up to {slower} or up to {faster}."
-    return f"The interval includes 1: it is at most {slower or faster}." if slower or faster else ""
+        return f"The interval includes 1: up to {slower} or {faster} is possible."
+    return f"The interval includes 1: at most {slower or faster}." if slower or faster else ""
 
 
 def _too_few(seeds: int, comparisons: int) -> str:

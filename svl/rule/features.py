@@ -21,7 +21,7 @@ from svl.rule.problems import BATCH, Problem
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
-BATCHES, STEPS, SMALL, SEEDS = 128, 256, 512, 4
+BATCHES, STEPS, SMALL, SEEDS = 128, 128, 256, 4
 """Batches of the first gradient, steps of the two small fits, the set that one of them repeats, and seeds."""
 
 
@@ -31,9 +31,9 @@ def features(problem: Problem) -> dict[str, float]:
     - ``noise``: log2 of the noise scale of the output layer's gradient at step 0, tr(Sigma) / |G|^2 in examples: a set
       of so many examples has a sampling bias q_N as large as the population's gradient q. It is estimated from 8,192
       examples, and cut off there: a larger one cannot be told from infinity.
-    - ``growth``: the logarithm of the norm ratio (output layer over input layer) after 256 steps on 512 examples,
-      over that after 256 steps on fresh data.
-    - ``memorised``: the share of the 512 examples that are memorised after these steps, above chance.
+    - ``growth``: the logarithm of the norm ratio (output layer over input layer) after 128 steps on 256 examples,
+      over that after 128 steps on fresh data.
+    - ``memorised``: the share of the 256 examples that are memorised after these steps, above chance.
     """
     stacks = {size: _stack(problem, size) for size in (SMALL, "online")}
     rows = stacks["online"].gradients(0, BATCHES)

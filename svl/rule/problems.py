@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-BATCH, STEPS, EVERY = 64, 8000, 100
-SIZES, EPOCHS = (128, 512, 2048, 8192), (8, 32)
+BATCH, STEPS, EVERY = 64, 4000, 25
+SIZES, EPOCHS = (128, 512, 2048), (8, 32)
 FRESH = "fresh"
 
 
@@ -39,7 +39,7 @@ class Problem:
         kind, arguments = self.task
         metric, value = self.target
         task = {"class_path": kind, "init_args": arguments}
-        common = {"task": task, "batch_size": BATCH, "test_size": 1024}
+        common = {"task": task, "batch_size": BATCH, "test_size": 512}
         return {
             "experiment": f"rule/{self.name}",
             "replicas": {"seeds": seeds, "first_seed": first_seed, "arms": arms},
@@ -84,16 +84,13 @@ def _link(link: str, dim: int, rates: tuple[float, ...], value: float, tests: bo
 
 
 PROBLEMS = (
-    _parity(14, 3),
+    _parity(20, 6),
     _parity(14, 4),
-    _parity(20, 4),
-    _parity(14, 5),
-    _link("he2", 24, (0.01, 0.02, 0.04), 0.4),
+    _parity(16, 5),
     _link("he3", 16, (0.005, 0.01, 0.02), 1.8),
+    _link("he2", 24, (0.01, 0.02, 0.04), 0.4),
     _link("relu", 24, (0.02, 0.05, 0.1), 0.01),
-    _parity(16, 4, width=256, tests=True),
-    _parity(16, 5, tests=True),
-    _parity(24, 3, tests=True),
+    _parity(18, 6, tests=True),
     Problem(
         "staircase (14, 4)",
         ("Staircase", {"dim": 14, "degree": 4, "epsilon": 0.1}),
@@ -103,7 +100,8 @@ PROBLEMS = (
         ("val/accuracy", 0.9),
         tests=True,
     ),
-    _link("he3", 24, (0.0025, 0.005, 0.01), 1.8, tests=True),
+    _parity(16, 5, width=256, tests=True),
     _link("he4", 8, (0.001, 0.002, 0.004), 7.2, tests=True),
+    _link("he3", 24, (0.0025, 0.005, 0.01), 1.8, tests=True),
     _link("sigmoid", 24, (0.05, 0.1, 0.2), 0.002, tests=True),
 )

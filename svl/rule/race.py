@@ -13,7 +13,7 @@ import svl
 from svl.results import statistics
 from svl.rule.problems import STEPS, Problem, arms
 
-TUNING, TESTING = 8, 16
+TUNING, TESTING = 6, 8
 """Seeds on which each choice gets its rate, and the best choice is chosen; and seeds on which all are measured."""
 
 Times = dict[str, dict[str, list[float]]]

@@ -20,7 +20,7 @@ say "svl is the wheel's"
 ! "$bin/python" -c 'import callbacks' 2>/dev/null || { echo "a top-level package callbacks was installed" >&2; exit 1; }
 
 say configs
-"$bin/svl" configs list | head -n 3
+"$bin/svl" configs list > list.txt && head -n 3 list.txt
 "$bin/svl" configs copy quickstart mine.yaml
 "$bin/svl" configs copy slurm
 "$bin/svl" fit --config mine.yaml "${small[@]}" --print_config > resolved.yaml
@@ -35,7 +35,7 @@ say report
 test -s report.html
 
 say reproduce
-"$bin/svl" reproduce --list | head -n 3
+"$bin/svl" reproduce --list > list.txt && head -n 3 list.txt
 "$bin/svl" reproduce liu2026/fig02a --scale smoke 2>&1 | tail -n 2
 
 say sweep
@@ -44,7 +44,7 @@ say sweep
 "$bin/svl" sweep run small.yaml --count 1
 
 say theory
-"$bin/svl" theory | head -n 1
+"$bin/svl" theory > list.txt && head -n 1 list.txt
 
 say "Python"
 "$bin/python" - <<'PYTHON'

@@ -55,9 +55,9 @@ def test_a_clear_difference_is_its_ratio():
 @pytest.mark.parametrize(
     ("small", "online", "said"),
     [
-        (spread(200), NEVER, "The reference may never reach it: too few of its seeds did."),
-        (NEVER, spread(200), "The arm may never reach it: too few of its seeds did."),
-        (NEVER, NEVER, "Neither arm reached the target in half of its seeds. Both may never reach it"),
+        (spread(200), NEVER, "The reference may never reach the target."),
+        (NEVER, spread(200), "The arm may never reach the target."),
+        (NEVER, NEVER, "Neither arm reached the target in half of its seeds. Both may never reach the target."),
     ],
 )
 def test_an_open_interval_says_who_may_never_get_there(small, online, said):
@@ -82,10 +82,7 @@ def test_an_interval_that_includes_1_says_how_far():
     gain = found["arms"][0]["speed_up"]["samples"]
     assert found["arms"][0]["verdict"] == "undecided"
     slower, faster = f"{1 / gain['low']:.2f}", f"{gain['high']:.2f}"
-    assert (
-        words(found)
-        == f"The interval includes 1: it may be up to {slower} times slower or up to {faster} times faster."
-    )
+    assert words(found) == f"The interval includes 1: up to {slower} times slower or {faster} times faster is possible."
 
 
 def row(low, high, p, verdict="undecided", value=1.0):

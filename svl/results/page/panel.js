@@ -264,11 +264,11 @@ class Panel {
     this.tip.hidden = false
     this.host.setAttribute("aria-valuenow", this.place)
     this.host.setAttribute("aria-valuetext", `${title}: ${listed.map(point => `${point.curve.look.name} ${text(point)}`).join("; ")}`)
-    this.placeTip(this.x.at(value))
+    this.placeTip(this.x.at(value), y ?? 0)
   }
 
-  /* Beside the cursor, or above the panel where that is narrow; within the window. */
-  placeTip(x) {
+  /* Beside the cursor in the other half of the height, or above a panel of a narrow window. */
+  placeTip(x, y) {
     const box = this.svg.getBoundingClientRect()
     const [width, height] = [this.tip.offsetWidth, this.tip.offsetHeight]
     const at = (x * box.width) / this.svg.viewBox.baseVal.width
@@ -276,7 +276,8 @@ class Panel {
     const beside = [at + 14, at - 14 - width].find(fits)
     const narrow = beside === undefined || innerWidth < 640
     const left = narrow ? Math.min(Math.max(0, at - width / 2), Math.max(0, box.width - width)) : beside
-    const top = narrow ? (box.top > height + 8 ? -height - 4 : box.height + 4) : 4
+    const aside = y < (this.area.top + this.area.bottom) / 2 ? Math.max(4, this.area.bottom - height - 6) : 4
+    const top = narrow ? (box.top > height + 8 ? -height - 4 : box.height + 4) : aside
     this.tip.style.left = `${left}px`
     this.tip.style.top = `${top}px`
   }
