@@ -13,10 +13,10 @@ chromium = @$(if $(CI),command -v chromium || apt-get install -y --no-install-re
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow coverage lint format bench clean
+.PHONY: help demo test test-slow coverage lint format bench docs docs-serve clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.installed ## train the quickstart, small data against large, and print the path of the figure
 	@touch .venv/.demo-started
@@ -49,6 +49,13 @@ format: .venv/.installed ## format the code and apply the safe fixes
 bench: .venv/.installed .venv-bench/.installed ## compare the speed with a plain PyTorch loop and JAX, and measure how it scales
 	.venv/bin/python -m svl.bench
 
+docs: .venv/.installed-docs ## build the documentation as a site that needs no network, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file docs/website/mkdocs.yml
+	@echo 'site: site/index.html'
+
+docs-serve: .venv/.installed-docs ## show the site at localhost:8000 and build it again at each change, without running the tutorial
+	NO_MKDOCS_2_WARNING=1 SVL_DOCS_EXECUTE=false .venv/bin/mkdocs serve --config-file docs/website/mkdocs.yml
+
 clean: ## remove build products and caches; keep .venv and runs
 	rm -rf build dist site htmlcov .coverage .coverage.* coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find svl callbacks tests -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -68,6 +75,10 @@ endef
 	$(call environment,.venv)
 	.venv/bin/python -m pip install -c constraints.txt -e '.[dev]'
 	.venv/bin/python -m pip install -c constraints.txt --no-deps mup
+	@touch $@
+
+.venv/.installed-docs: .venv/.installed
+	.venv/bin/python -m pip install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 .venv-bench/.installed: constraints.txt Makefile

@@ -12,17 +12,18 @@ from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 
 from svl import limits
 from svl.cli import arguments
-from svl.cli.explain import FLAG, Explainer
+from svl.cli.explain import FLAG, Estimator, Explainer
 from svl.cli.objects import Objects
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
 from svl.sweeps import agent
+from svl.training.estimate import Estimate
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
@@ -39,6 +40,20 @@ _HELP = (
 set_parsing_settings(import_path_denylist=[])
 SessionKind = TypeVar("SessionKind", bound=Session)
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
+
+
+class _Settings(Session):
+    """Makes the parser, and parses nothing."""
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Keep the defaults."""
+        self.config = Namespace(subcommand="fit")
+
+    def instantiate_classes(self) -> None:
+        """Create no objects."""
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
 
 
 class _Resolver(Session):
@@ -87,6 +102,20 @@ def resolve(words: list[str]) -> str:
         SettingError: for a setting that cannot be used.
     """
     return _enter(_Resolver, words).resolved_config()
+
+
+def estimated(words: list[str]) -> Estimate:
+    """What the fit of a command would take; its whole experiment is checked, and nothing is trained or written.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    return _enter(Estimator, words).estimate
+
+
+def setting_parser() -> SettingParser:
+    """The parser of the settings of ``svl fit``."""
+    return _enter(_Settings, ["fit"]).subcommand_parser()  # type: ignore[return-value]
 
 
 def _enter(kind: type[SessionKind], words: list[str], added: Sequence[pl.Callback] = ()) -> SessionKind:

@@ -25,6 +25,7 @@ __all__ = [
     "OpOverload",
     "compile_graph",
     "cpp_compiler",
+    "cuda_kernel",
     "has_hooks",
     "pytree",
     "schema",
@@ -105,3 +106,30 @@ def cpp_compiler() -> str:
     from torch._inductor import cpp_builder
 
     return cpp_builder.get_cpp_compiler()
+
+
+def cuda_kernel(source: str, name: str, options: list[str]) -> Callable[..., None]:
+    """A CUDA kernel, compiled by NVRTC for the present GPU.
+
+    Args:
+        source: CUDA C++, with the kernel as a function ``extern "C"``.
+        name: of the kernel.
+        options: of the compiler.
+
+    Returns:
+        ``kernel(grid, block, arguments)``: a number of thread blocks and of threads in each, for three axes; and
+        tensors, whole numbers and ``None`` for a null pointer.
+
+    Raises:
+        RuntimeError: if it cannot be compiled or loaded.
+    """
+    kernel = torch.cuda._compile_kernel(source, name, nvcc_options=options)
+
+    def launch(grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
+        # A null pointer is an empty tensor's.
+        device = next(argument.device for argument in arguments if isinstance(argument, Tensor))
+        empty = torch.empty(0, device=device)
+        with torch.cuda.device(device):
+            kernel(grid, block, [empty if argument is None else argument for argument in arguments])
+
+    return launch

@@ -14,8 +14,7 @@ import yaml
 from svl.errors import SettingError
 from svl.results import history, summary
 from svl.results.arms import varied
-from svl.results.run_directory import CONFIG
-from svl.results.summary import SUMMARY
+from svl.results.files import CONFIG, SUMMARY
 
 
 @dataclass(frozen=True)

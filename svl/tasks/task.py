@@ -156,6 +156,17 @@ class Task(ABC):
         """Additional metrics of each test example, by name; their means are measured as ``val/<name>``."""
         return {}
 
+    def solves(self, written: Int[Tensor, "... position"], targets: Int[Tensor, "... position"]) -> Bool[Tensor, "..."]:
+        """Which completions that a network has written are right: by default, those whose tokens are all targets.
+
+        For tasks with a target at each position, which is the next token; measured by the callback ``Generation``.
+
+        Args:
+            written: the token that was written at each position that has a target.
+            targets: -100 where there is none.
+        """
+        return ((written == targets) | (targets == -100)).all(-1)
+
     def references(
         self,
         key: Int[Tensor, "replica 2"],
