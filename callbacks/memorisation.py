@@ -175,12 +175,12 @@ def probes(stack: ReplicaStack, present: Sequence[tuple[int, int, int]], example
     saw = saw[:, None].repeat(1, examples, 1)
     for replica in range(len(rows)):
         arm, own = replica - replica % seeds, _hash(inputs[replica])
-        for place, others in enumerate(hashes[arm : arm + seeds]):
+        for seed, others in enumerate(hashes[arm : arm + seeds]):
             if others is not None:
-                saw[replica, :, place] |= torch.isin(own, others)
+                saw[replica, :, seed] |= torch.isin(own, others)
             elif can_coincide:
                 # Whether the other has these examples is not known: as if it had, so that it is not asked.
-                saw[replica, :, place] = True
+                saw[replica, :, seed] = True
     return Probes(inputs, targets, index, is_real, saw)
 
 
