@@ -115,8 +115,8 @@ def main() -> None:
     """Print the table."""
     device = torch.device("cuda")
     print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}\n")
-    columns = ("fit", "replicas", "asked for", "steps by", "M replica-steps/s")
-    columns += ("set-up, s", "first step, s", "test set, s", "GiB")
+    columns = ["fit", "replicas", "asked for", "steps by", "M replica-steps/s"]
+    columns += ["set-up, s", "first step, s", "test set, s", "GiB"]
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for case in cases():
         torch.cuda.reset_peak_memory_stats(device)
