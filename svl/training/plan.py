@@ -16,6 +16,7 @@ from svl.training.routes.route import BatchRoute, GradientRoute, StepRoute
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.spec import StackSpec
+from svl.training.step_examples import full_batch
 
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 _NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
@@ -242,7 +243,8 @@ def _replicas_per_call(spec: StackSpec) -> int:
     """
     least, most = _REPLICAS_PER_CALL
     share = _share(spec)
-    return max(_LEAST_PER_CALL, min(share, max(least, min(most, share // 4))))
+    least_per_call = 1 if full_batch(spec) else _LEAST_PER_CALL  # those are drawn once
+    return max(least_per_call, min(share, max(least, min(most, share // 4))))
 
 
 def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_factored: bool) -> int:
