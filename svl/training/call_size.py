@@ -10,6 +10,7 @@ from svl.training.routes.mlp_kernel import STRIP, MLPKernel
 from svl.training.routes.route import BatchRoute
 from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.spec import StackSpec
+from svl.training.step_examples import full_batch
 
 # Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
 NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
@@ -74,4 +75,5 @@ def replicas_per_call(spec: StackSpec) -> int:
     """
     least, most = _REPLICAS_PER_CALL
     share = replicas_per_thread(spec)
-    return max(_LEAST_PER_CALL, min(share, max(least, min(most, share // 4))))
+    least_per_call = 1 if full_batch(spec) else _LEAST_PER_CALL  # those are drawn once
+    return max(least_per_call, min(share, max(least, min(most, share // 4))))

@@ -11,6 +11,7 @@ from torch.func import vmap
 
 from svl import native, random
 from svl.data.draw import Draw, State
+from svl.data.full_batch import FullBatch
 from svl.native.signs import encode_signs
 from svl.native.source import Source
 from svl.tasks.task import TEST_START, Task
@@ -44,6 +45,12 @@ class StepExamples(NamedTuple):
         """Number of the step after the last one."""
         return self.first + self.inputs.shape[1]
 
+    def repeated(self, first: int, count: int) -> StepExamples:
+        """The examples of one step as those of each of so many."""
+        targets = None if self.targets is None else _repeated(self.targets, count)
+        weights = None if self.weights is None else _repeated(self.weights, count)
+        return StepExamples(first, _repeated(self.inputs, count), targets, weights, self.source)
+
     @property
     def size(self) -> int:
         """How many numbers inputs and targets have."""
@@ -73,8 +80,9 @@ class Examples:
 
     def __init__(self, spec: StackSpec, size: int, may_have_source: bool) -> None:
         self.spec, self.size = spec, size
-        self.draws_bits, self.has_source = draws_bits(spec), may_have_source and has_source(spec)
-        self.has_indices_alone = _has_indices_alone(spec)
+        self.has_indices_alone, self.draws_bits = _has_indices_alone(spec), draws_bits(spec)
+        self.is_constant = full_batch(spec) is not None
+        self.has_source = may_have_source and not self.is_constant and has_source(spec)
         self.has_signs = spec.has_signs
         self._made: dict[Block, StepExamples] = {}
         self._tests: dict[Block, list[StepExamples]] = {}
@@ -83,6 +91,8 @@ class Examples:
 
     def steps_at_once(self, block: Block) -> int:
         """For how many steps examples are made at once; 1 where the rule can change at any step."""
+        if self.is_constant:
+            return _MOST_STEPS
         data, tensors = self.spec.data, block.tensors
         replicas, most = len(tensors["key"]), _MOST_STEPS
         if tensors["data"]:
@@ -96,9 +106,10 @@ class Examples:
         count = self.steps_at_once(block)
         first = step // count * count
         made = self._made.get(block)
-        if made is None or made.first != first:
-            made = self._made[block] = self.made(block, first, count, {}, torch.zeros_like(block.tensors["key"][:, 0]))
-        return made
+        if made is None or (made.first != first and not self.is_constant):
+            steps = 1 if self.is_constant else count
+            made = self._made[block] = self.made(block, first, steps, {}, torch.zeros_like(block.tensors["key"][:, 0]))
+        return made.repeated(first, count) if self.is_constant else made
 
     def made(self, block: Block, first: int, count: int, state: State, now: Int[Tensor, "replica"]) -> StepExamples:
         """Those of the steps from number ``first`` on.
@@ -204,6 +215,10 @@ class Examples:
         return inputs.flatten(3).contiguous(), targets.contiguous()
 
 
+def _repeated(part: Tensor, count: int) -> Tensor:
+    return part.expand(-1, count, *part.shape[2:])
+
+
 def _laid_out(part: Tensor) -> Tensor:
     """The same numbers, contiguous within a replica and a step."""
     return part if part[:1, :1].is_contiguous() else part.contiguous()
@@ -224,6 +239,15 @@ def draws_bits(spec: StackSpec) -> bool:
         return False
     inputs, targets = task.examples(key, index)
     return torch.equal(signs[0], encode_signs(inputs)) and torch.equal(signs[1], targets)
+
+
+def full_batch(spec: StackSpec) -> int | None:
+    """How many examples a step has where these are all of a subset at each step, for all replicas; else ``None``."""
+    data = spec.data
+    if type(data).micro_batches is not FullBatch.micro_batches or not _has_indices_alone(spec):
+        return None
+    ranges = data.micro_batches(spec.settings, 1)
+    return ranges[0][1] if len(ranges) == 1 else None
 
 
 def has_source(spec: StackSpec) -> bool:

@@ -24,15 +24,18 @@ def processors() -> list[tuple[str, ...] | None]:
 
 
 # Clang builds one instruction set: what differs between these is the code's, not the compiler's.
-BUILDS: list[tuple[tuple[str, ...] | None, str | None]] = [(processor, None) for processor in processors()]
-if shutil.which("clang++"):
-    BUILDS.append((processors()[:2][-1], "clang++"))
+BUILDS: list[tuple[tuple[str, ...] | None, str | None]] = [
+    *((processor, None) for processor in processors()),
+    (processors()[:2][-1], "clang++"),
+]
 
 
 @pytest.fixture(scope="module", params=BUILDS, ids=lambda build: f"{build[1] or 'default'} {(build[0] or ('',))[0]}")
 def build(request):
     """Until the end of a module's tests with one parameter, ``native.library`` gives libraries built in one way."""
     processor, compiler = request.param
+    if compiler and not shutil.which(compiler):
+        pytest.skip(f"{compiler} is not installed")
     made = functools.partial(native.library, processor=processor, compiler=compiler)
     with mock.patch.object(native, "library", made):
         yield

@@ -25,6 +25,7 @@ STRATEGIES = {
     "epochs": lambda: Subset(TASK, 100, batch_size=24, test_size=100),
     "replacement": lambda: Subset(TASK, 100, "replacement", batch_size=24, test_size=100),
     "two sets": lambda: TwoSets(TASK, 64, batch_size=24, test_size=100),
+    "full batches": lambda: FullBatch(TASK, 3000, test_size=100),
     "zipf": lambda: Zipf(TASK, 200, 1.0, batch_size=24, test_size=100),
     "phases": lambda: Phases(TASK, [64, 200, "online"], [5, 5], batch_size=24, test_size=100),
     "batches of unequal size": lambda: Subset(TASK, 100, batch_size=64, batch_ratio=0.3, test_size=100),
@@ -165,6 +166,7 @@ def stored(kind):
 
 GELU = {"activation": "gelu"}
 FITS = {
+    "full batches of Gaussian inputs": (lambda: FullBatch(SingleIndex(10), 300, test_size=100), "squared", GELU),
     "Gaussian inputs": (lambda: Online(SingleIndex(10), batch_size=24, test_size=1500), "squared", GELU),
     "signs of Gaussian inputs": (
         lambda: Subset(SingleIndex(7, "sign"), 60, batch_size=24, test_size=100), "logistic", GELU
@@ -282,7 +284,9 @@ def test_numbers_depend_neither_on_blocks_nor_on_threads_calls_and_interruptions
 @pytest.mark.parametrize(
     "settings",
     [
-        {"data": FullBatch(TASK, 512, test_size=8)},
+        {"data": FullBatch(TASK, [512, 2048], [5], test_size=8)},
+        {"data": FullBatch(TASK, 512, test_size=8, interventions={"noise": LabelNoise(0.2)})},
+        {"data": FullBatch(TASK, 512, test_size=8), "replicas": Replicas(1), "threads": 2},
         {"data": Population(Parity(8, 3), test_size=8)},
         {"fused": False},
         {"network": lambda shape, output: torch.nn.Linear(shape[0], output)},

@@ -25,8 +25,10 @@ from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
 from svl.training.state import copy_into
-from svl.training.step_examples import Examples, StepExamples
+from svl.training.step_examples import Examples, StepExamples, full_batch
 
+# Of full batches: numbers that are kept, half a gigabyte, and examples whose gradients are added up in one float32.
+_NUMBERS_HELD, _MOST_EXAMPLES = 2**27, 2**18
 _RULES = {SGD: "sgd", AdamW: "adamw"}
 
 
@@ -53,7 +55,7 @@ class NativeSteps(StepRoute):
     @classmethod
     def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
         assert isinstance(fallback, StepByStep)
-        return cls(spec, fallback.plan.micro_batch_size)
+        return cls(spec, full_batch(spec) or fallback.plan.micro_batch_size)
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
@@ -71,8 +73,15 @@ class NativeSteps(StepRoute):
             return "there are interventions on gradients or weights, or streams"
         if spec.team.divides_batches:
             return "each device has a part of every batch"
-        if type(data).micro_batches is not ReuseDataModule.micro_batches:
+        examples = full_batch(spec)
+        if examples is None and type(data).micro_batches is not ReuseDataModule.micro_batches:
             return "a step has several micro-batches"
+        if examples is not None and spec.replicas < (execution.threads or torch.get_num_threads()):
+            return "a full batch of one replica is divided between the cores"
+        if examples is not None and (
+            examples * spec.replicas * spec.example_size > _NUMBERS_HELD or examples > _MOST_EXAMPLES
+        ):
+            return "a full batch has too many examples to hold and to add up at once"
         try:
             _library(spec)
         except native.BuildError:
