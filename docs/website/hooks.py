@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import struct
 import tempfile
 import tomllib
 from pathlib import Path
@@ -39,7 +40,9 @@ class _Links(Treeprocessor):
 
     def run(self, root: Element) -> None:
         for image in root.iter("img"):
-            image.set("loading", "lazy")  # the gallery has many
+            image.set("loading", "lazy")  # the gallery has many; with their sizes, the page does not jump
+            for side, size in zip(("width", "height"), _png_size(self.page, image.get("src", "")), strict=False):
+                image.set(side, str(size))
         links = [("href", anchor) for anchor in root.iter("a")] + [("src", image) for image in root.iter("img")]
         for attribute, element in links:
             link = element.get(attribute, "")
@@ -55,6 +58,13 @@ class _Links(Treeprocessor):
                 del element.attrib[attribute]
             else:
                 element.set(attribute, place)
+
+
+def _png_size(page: str, link: str) -> tuple[int, ...]:
+    """Width and height of a PNG file that a page names; empty for any other picture."""
+    path = (ROOT / page).parent / link
+    head = path.read_bytes()[:24] if path.is_file() else b""
+    return struct.unpack(">II", head[16:]) if head.startswith(b"\x89PNG") else ()
 
 
 class _LinksExtension(markdown.Extension):

@@ -9,7 +9,11 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = "tutorial.ipynb"
-PAGES_ELSEWHERE = {"CHANGELOG.md": "changelog.md", "slurm/README.md": "recipes/slurm.md"}
+PAGES_ELSEWHERE = {
+    ".github/CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "slurm/README.md": "recipes/slurm.md",
+}
 """Pages of the site by their path in the repository; their links are relative to that path."""
 SHOWN = (".md", ".ipynb", ".png", ".svg")
 """What the site has of docs/."""
