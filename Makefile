@@ -49,8 +49,9 @@ format: .venv/.installed ## format the code and apply the safe fixes
 bench: .venv/.installed .venv-bench/.installed ## compare the speed with a plain PyTorch loop and JAX, and measure how it scales
 	.venv/bin/python -m svl.bench
 
+# Old versions warn of what is deprecated in the newer ones of the libraries that they use.
 lower-bounds: .venv-lower/.installed ## run the fast tests with the oldest versions that pyproject.toml allows
-	.venv-lower/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+	.venv-lower/bin/python -m pytest -n 2 --dist worksteal -m "not slow" -W default
 
 docs: .venv/.installed-docs ## build the documentation as a site that needs no network, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --config-file docs/website/mkdocs.yml

@@ -61,6 +61,25 @@ def settle_torch() -> None:
     os.environ[_TORCH] = os.sep
 
 
+def settle_matplotlib() -> None:
+    """Give matplotlib a folder that can be written, before it is imported, where the user's home cannot be.
+
+    It would make a temporary one at each start, look for fonts anew, and say so in two lines.
+    """
+    if "MPLCONFIGDIR" in os.environ or not sys.platform.startswith("linux"):
+        return
+    try:
+        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "matplotlib"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+    except (OSError, RuntimeError):
+        pass
+    found = next(folders("matplotlib"), None)
+    if found:
+        os.environ["MPLCONFIGDIR"] = str(found)
+
+
 def _user() -> str:
     """The user's name as torch has it in the name of its folder."""
     try:

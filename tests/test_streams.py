@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,18 @@ def test_a_pipe_without_a_reader_is_no_traceback(words, tmp_path):
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a folder in which root cannot write either")
+def test_a_home_that_cannot_be_written_to_is_no_matter_to_matplotlib(tmp_path):
+    code = "from svl.caches import settle_matplotlib; settle_matplotlib(); import matplotlib as m; "
+    code += "print(m.get_configdir())"
+    hidden = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment = {**kept, "HOME": "/proc", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = Path(done.stdout.strip())
+    assert folder.parent == tmp_path and folder.name.startswith("svl-matplotlib-")
+    done = subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, capture_output=True)
+    assert done.stdout.decode().strip() == str(tmp_path / ".config" / "matplotlib")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from svl.caches import settle_torch
+from svl.caches import settle_matplotlib, settle_torch
 from svl.cli.streams import drop_output, replace_unknown_characters
 from svl.processes import end_with_parent
 
@@ -97,6 +97,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     end_with_parent()
     settle_torch()
+    settle_matplotlib()
     from svl.cli.own_code import own_traceback, place_of
     from svl.errors import SettingError, StorageError, nearest
 

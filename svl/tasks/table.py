@@ -33,7 +33,7 @@ class Table:
         cpu = self._columns[torch.device("cpu")]
         return hashlib.sha256(b"".join(hashlib.sha256(column.numpy().tobytes()).digest() for column in cpu)).digest()
 
-    def __getitem__(self, index: Int[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape ..."], ...]:
+    def __getitem__(self, index: Int[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "..."], ...]:
         """The rows number ``index`` modulo the size, of each column."""
         device = index.device
         if device not in self._columns:
