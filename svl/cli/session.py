@@ -246,7 +246,8 @@ class Session(CommandLine):
             self.run_directory.close()
         if self.exit_status and self.checkpoint.received and self.settings.ckpt_path == "auto":
             message = cluster.requeue(self.checkpoint.received)
-            print(message, end="\n" if message else "", file=sys.stderr, flush=True)
+            if message:
+                print(message, file=sys.stderr, flush=True)
 
     @property
     def is_trained(self) -> bool:
