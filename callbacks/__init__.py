@@ -16,6 +16,7 @@ from svl.callbacks.query_key import QueryKey
 from svl.callbacks.rates import Rates
 from svl.callbacks.sampling_bias import SamplingBias
 from svl.callbacks.snapshots import Snapshots
+from svl.callbacks.stop_at_target import StopAtTarget
 from svl.callbacks.throughput import Throughput
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "Rates",
     "SamplingBias",
     "Snapshots",
+    "StopAtTarget",
     "Throughput",
 ]

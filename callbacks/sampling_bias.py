@@ -140,7 +140,8 @@ def population_moment(task: Task, key: Int[Tensor, "replica 2"]) -> Float[Tensor
         share = 1.0 if task.degree == 2 else task.epsilon if isinstance(task, Staircase) and task.degree > 2 else 0.0
         pair = task.support_mask(key) if task.degree == 2 else torch.arange(task.dim, device=key.device) < 2
         pair = pair.expand(len(key), -1).double()
-        return torch.as_tensor(share)[..., None] * (pair[:, :, None] * pair[:, None] - torch.diag_embed(pair))
+        pairs = pair[:, :, None] * pair[:, None] - torch.diag_embed(pair)
+        return torch.as_tensor(share, device=key.device)[..., None] * pairs
     if isinstance(task, SingleIndex):
         # Stein's lemma: E[f(<w, x>) x x^T] = E[f] I + E[f''] w w^T.
         constant, curvature = _EVEN_PARTS.get(task.link, (0.0, 0.0))

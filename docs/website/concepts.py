@@ -31,10 +31,12 @@ def used_indices(strategy: ReuseDataModule) -> list[tuple[int, int]]:
 
 
 def text(x: float, y: float, content: str, size: int = 15, colour: str = INK, more: str = "") -> str:
+    """A line of text; ``more`` are further attributes."""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size}" fill="{colour}" {more}>{escape(content)}</text>'
 
 
 def box(x: float, y: float, width: float, height: float, more: str) -> str:
+    """A rectangle; ``more`` are further attributes."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" {more}/>'
 
 
@@ -141,6 +143,7 @@ def strategies() -> list[str]:
 
 
 def page() -> str:
+    """The whole picture as SVG."""
     parts = "\n".join([*fit(), *step(), *strategies()])
     background = box(0, 0, WIDTH, HEIGHT, 'rx="14" fill="white"')
     label = "A fit as a grid of arms and seeds; the five parts of a step; the examples that six strategies use"

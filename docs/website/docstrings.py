@@ -1,4 +1,4 @@
-"""What docstrings have of reStructuredText, for the site: roles such as ``:class:`~svl.data.Subset` ``, and tables."""
+"""Docstrings as Markdown, for the site: their roles, such as ``:class:`~svl.data.Subset` ``, and their tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import re
 import griffe
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):`(~?)\.?([\w.]+)`")
+_CODE_OR_TAG = re.compile(r"(`+).*?\1|^ *>>>[^\n]*|<(?=[A-Za-z/])", re.MULTILINE | re.DOTALL)
 _TABLE = re.compile(r"^=+(?: +=+)+$\n(?:.*\S.*\n)+?=+(?: +=+)+$(?:\n(?:[^\n]*\S[^\n]*\n)+?=+(?: +=+)+$)?", re.MULTILINE)
 
 
 class PlainText(griffe.Extension):
-    """Turns each role into a link to the object that it names, code where the site has none, and each table to Markdown."""
+    """Turns each role into a link (code where the site does not have the object), and each table into Markdown."""
 
     def on_package(self, *, pkg: griffe.Module, **_: object) -> None:
         _convert(pkg)
@@ -19,10 +20,16 @@ class PlainText(griffe.Extension):
 
 def _convert(owner: griffe.Object) -> None:
     if owner.docstring:
-        owner.docstring.value = markdown_tables(_ROLE.sub(lambda role: _link(owner, role), owner.docstring.value))
+        escaped = _escape(owner.docstring.value)
+        owner.docstring.value = markdown_tables(_ROLE.sub(lambda role: _link(owner, role), escaped))
     for member in owner.members.values():
         if isinstance(member, griffe.Object):
             _convert(member)
+
+
+def _escape(text: str) -> str:
+    """Keep what Markdown would take for HTML, such as <w, x>, except in code."""
+    return _CODE_OR_TAG.sub(lambda found: "&lt;" if found[0] == "<" else found[0], text)
 
 
 def _link(owner: griffe.Object, role: re.Match) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import posixpath
 import tempfile
 import tomllib
 from pathlib import Path
@@ -20,6 +19,7 @@ from xml.etree.ElementTree import Element
 
 import markdown
 import nbformat
+from links import NOTEBOOK, PAGES_ELSEWHERE, ROOT, link_on_site, repository
 from markdown.treeprocessors import Treeprocessor
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -27,50 +27,7 @@ from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOK = "tutorial.ipynb"
-PAGES_ELSEWHERE = {"CHANGELOG.md": "changelog.md", "slurm/README.md": "recipes/slurm.md"}
-"""Pages of the site by their path in the repository; their links are relative to that path."""
-
 logger = logging.getLogger("mkdocs.hooks.svl")
-
-
-def repository(pyproject: dict) -> str | None:
-    """The address of the repository that a project names."""
-    urls = pyproject["project"].get("urls", {})
-    return next((urls[name] for name in ("Repository", "Source", "Homepage") if name in urls), None)
-
-
-def link_on_site(link: str, page: str, repo_url: str | None) -> str | None:
-    """Where a link of a page leads on the site.
-
-    Args:
-        link: the link as written: relative to the page, perhaps with an anchor.
-        page: the page's path in the repository, such as ``docs/data.md``.
-        repo_url: the repository's address.
-
-    Returns:
-        A path relative to the page's place on the site, an address in the repository, or ``None`` where there is no
-        repository to lead to.
-
-    Raises:
-        FileNotFoundError: if the link leads to nothing.
-    """
-    target, hash_sign, anchor = link.partition("#")
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
-    if not (ROOT / path).exists():
-        raise FileNotFoundError(path)
-    if path.startswith("docs/"):
-        place = path.removeprefix("docs/").replace(NOTEBOOK, NOTEBOOK.replace(".ipynb", ".md"))
-    elif path == "README.md":
-        place = "README.md"
-    elif path in PAGES_ELSEWHERE:
-        place = PAGES_ELSEWHERE[path]
-    else:
-        kind = "tree" if (ROOT / path).is_dir() else "blob"
-        return repo_url and f"{repo_url}/{kind}/main/{path}{hash_sign}{anchor}"
-    on_site = PAGES_ELSEWHERE.get(page, page.removeprefix("docs/"))
-    return posixpath.relpath(place, posixpath.dirname(on_site) or ".") + hash_sign + anchor
 
 
 class _Links(Treeprocessor):
@@ -81,9 +38,10 @@ class _Links(Treeprocessor):
     made: frozenset[str] = frozenset()  # pictures that exist only on the site
 
     def run(self, root: Element) -> None:
-        for attribute, element in [("href", found) for found in root.iter("a")] + [
-            ("src", found) for found in root.iter("img")
-        ]:
+        for image in root.iter("img"):
+            image.set("loading", "lazy")  # the gallery has many
+        links = [("href", anchor) for anchor in root.iter("a")] + [("src", image) for image in root.iter("img")]
+        for attribute, element in links:
             link = element.get(attribute, "")
             if not link or link in self.made or link.startswith(("#", "/")) or ":" in link.partition("/")[0]:
                 continue
@@ -114,6 +72,7 @@ _extension = _LinksExtension()
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Find the repository, and have links changed."""
     config.repo_url = config.repo_url or repository(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8")))
     _extension.links.repo_url = config.repo_url
     config.markdown_extensions.append(_extension)
@@ -121,6 +80,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that lie elsewhere, and the tutorial as a page."""
     for path, place in PAGES_ELSEWHERE.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
     notebook = files.get_file_from_path(NOTEBOOK)
@@ -134,6 +94,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Note whose links are changed next."""
     places = {place: path for path, place in PAGES_ELSEWHERE.items()}
     _extension.links.page = places.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     return markdown

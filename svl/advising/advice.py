@@ -112,8 +112,7 @@ def _found(problem: Problem, gain: Gain, winner: Arm, by: Decided, seeds: int, i
         if by == "time":
             return f"{than} take {value} times as many steps to {goal}, {sure}"
         return f"{problem.metric} at the end is better than with {than} by {value}, {sure}"
-    margin = _shown(gain.margin)
-    verdict = f"a gain of {margin} is excluded" if gain.is_excluded else f"a gain above {margin} is not shown"
+    verdict = _verdict(gain)
     if by == "time":
         compared = f"{than} take {value} [{low}, {high}] times as many steps to {goal} as the best repetition ({name})"
         return f"{compared}: {verdict} ({seeds} new seeds)"
@@ -121,6 +120,16 @@ def _found(problem: Problem, gain: Gain, winner: Arm, by: Decided, seeds: int, i
         f"the best repetition ({name}) changes {problem.metric} at the end for the better by {value} [{low}, {high}]"
     )
     return f"{compared}: {verdict} ({seeds} new seeds; too few reach {goal} to compare times)"
+
+
+def _verdict(gain: Gain) -> str:
+    """Why a gain is not recommended."""
+    margin = _shown(gain.margin)
+    if gain.is_excluded:
+        return f"a gain of {margin} is excluded"
+    if gain.estimate.low > gain.margin:
+        return f"an exact test does not exclude that both are alike (p = {gain.p:.2g})"
+    return f"a gain above {margin} is not shown"
 
 
 def _never(trials: Mapping[str, Trial], chosen: Arm) -> str:
@@ -168,12 +177,12 @@ def rows(problem: Problem, raced: Raced) -> list[list[dict[str, Any]]]:
 
 
 def config(problem: Problem, chosen: Arm, seeds: int, sentence: str) -> str:
-    """The recommended config, which ``svl fit --config`` runs."""
+    """The recommended config, which ``svl fit --config`` runs: the given one with the recommended settings."""
     strategy = problem.settings(chosen.candidate.strategy, chosen.candidate.fixed)
     settings = {**strategy, "experiment": f"{problem.name}_advised"}
     for key, value in problem.arm(chosen.candidate, chosen.factor).items():
         _set(settings, key, value)
-    settings["trainer"] = {**settings["trainer"], "enable_progress_bar": True}
+    settings |= problem.given
     settings["replicas"] = {"seeds": seeds, "first_seed": problem.first_seed}
     text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     return f"# {sentence}\n{text}"

@@ -19,8 +19,8 @@ from svl.reproduction.fit import Fit
 from svl.reproduction.fits import Stopped
 from svl.results import history
 from svl.results.atomic import replacing
-from svl.results.identity import content_hash
 from svl.results.files import is_finished
+from svl.results.identity import content_hash
 
 EXPERIMENT = "advise/fits"
 """The experiment of all fits; a fit is named by its content, so that the same question finds its fits done."""

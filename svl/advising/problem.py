@@ -19,6 +19,8 @@ from svl.errors import SettingError
 RATE = "model.optimizer.lr"
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The rates that are tried first, as multiples of the config's, where it does not vary the rate."""
+MEASUREMENTS = 120
+"""The fewest measurements of a fit, which times to the target are read from."""
 STRATEGIES = ("Online", "Subset", "Phases", "AutomaticPhases", "TwoSets")
 """The strategies that a config may name: those in whose place the candidates come."""
 _COMMON = [name for name in inspect.signature(ReuseDataModule.__init__).parameters if name != "self"]
@@ -31,7 +33,8 @@ class Problem:
 
     Attributes:
         name: of the experiment.
-        base: all settings of the config, with a strategy that the candidates replace.
+        base: all settings of the config, with a strategy that the candidates replace, as the fits have them.
+        given: the sections of the config of which the fits leave out or change a part: how they are shown and measured.
         extent: of the data.
         rates: the config's learning rates, by dotted setting; all of them are multiplied by the same factors.
         factors: those that are tried first, in increasing order.
@@ -42,6 +45,7 @@ class Problem:
 
     name: str
     base: Mapping[str, Any]
+    given: Mapping[str, Any]
     extent: Extent
     rates: Mapping[str, float]
     factors: tuple[float, ...]
@@ -106,6 +110,7 @@ def read(config: str, words: Sequence[str]) -> Problem:
     return Problem(
         str(settings["experiment"]),
         base,
+        {key: settings[key] for key in ("trainer", "wandb")},
         extent,
         rates,
         factors,
@@ -172,6 +177,12 @@ def _base(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     """The settings that all fits share, and what is left out of the config."""
     trainer = {**settings["trainer"], "logger": None, "max_time": None, "enable_progress_bar": False}
     notes = []
+    every = trainer["log_every_n_steps"]
+    trainer["log_every_n_steps"] = min(every, max(1, trainer["max_steps"] // MEASUREMENTS))
+    if trainer["log_every_n_steps"] < every:
+        notes.append(
+            f"the fits are measured every {trainer['log_every_n_steps']} steps, since times to the target decide"
+        )
     is_measured = not str(settings["target"]["metric"]).startswith(_OWN_TARGETS)
     if trainer["callbacks"] and not is_measured:
         trainer["callbacks"] = None

@@ -194,11 +194,14 @@ def main(words: Sequence[str]) -> None:
         f"{races:,} races each; rounds of {[stage.seeds for stage in plan.rounds]} seeds, {plan.confirming} to confirm"
     )
     for title, scenarios in (("no gain above the margin", NULLS), ("gains", GAINS)):
-        print(f"\n| {title} | repetition recommended, % | 95 % bound |\n|---|---:|---:|")
+        print(f"\n| {title} | repetition recommended, % | 95 % bound | gain of the winner |\n|---|---:|---:|---:|")
         for scenario in scenarios:
             result = simulate(scenario, races, plan)
             bound = f"at most {100 * result.most:.1f}" if scenario in NULLS else f"at least {100 * result.least:.1f}"
-            print(f"| {scenario.name} | {100 * result.recommended / races:.1f} | {bound} |", flush=True)
+            print(
+                f"| {scenario.name} | {100 * result.recommended / races:.1f} | {bound} | {result.found:.2f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

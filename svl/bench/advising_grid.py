@@ -27,7 +27,7 @@ from svl.advising.progress import Progress
 from svl.advising.race import Arm, standings
 from svl.results.quantity import significant
 
-SEEDS, NEW_SEEDS = 6, 48
+SEEDS, NEW_SEEDS = 4, 48
 FIRST_SEED, FIRST_NEW_SEED = 600_000, 700_000
 
 

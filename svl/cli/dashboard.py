@@ -8,6 +8,7 @@ from pathlib import Path
 
 from svl.cli.parser import Parser
 from svl.errors import SettingError
+from svl.extras import require
 
 USAGE = "svl dashboard EXPERIMENT [--entity TEAM] [--project PROJECT] [--runs FOLDER] [--dry-run]"
 
@@ -33,6 +34,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--dry-run", action="store_true", help="print the specification; needs no network and no login")
     given = parser.parse_args(words)
+    require("dashboard", "wandb_workspaces")
     # torch, Lightning and matplotlib take seconds to import.
     from svl.dashboard import Experiment, save, specification
 

@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "finish": "svl.cli.finish",
     "power": "svl.cli.power",
     "configs": "svl.cli.configs",
+    "schema": "svl.cli.schema",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
@@ -45,6 +46,7 @@ subcommands:
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
   configs    list, show, copy what comes with svl: svl configs list; svl configs copy quickstart
+  schema     print a JSON schema of a config, with which editors complete and check YAML
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
@@ -52,6 +54,7 @@ common settings (svl fit --help lists all):
   --replicas.vary.KEY "[a, b, ...]"    values of a setting, one arm each: --replicas.vary.data.size "[4096, online]"
   --trainer.max_steps N                optimisation steps
   --print_config                       print the resolved config
+  --print_completion SHELL             print a script for bash, zsh or tcsh, which completes all this
   --explain                            print how the fit would be computed, its memory and time; train nothing
 """
 
@@ -99,6 +102,8 @@ def _run(arguments: list[str]) -> int:
 
     try:
         commands = (*FITTING, *SUBCOMMANDS)
+        if arguments[0] == "--print_completion":
+            return importlib.import_module("svl.cli.completion").main(arguments[1:], FITTING, SUBCOMMANDS)
         if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
         if arguments[0] in SUBCOMMANDS:

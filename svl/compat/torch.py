@@ -25,6 +25,9 @@ __all__ = [
     "OpOverload",
     "compile_graph",
     "cpp_compiler",
+    "cuda_kernel",
+    "fused_attention",
+    "fused_attention_gradients",
     "has_hooks",
     "pytree",
     "schema",
@@ -105,3 +108,59 @@ def cpp_compiler() -> str:
     from torch._inductor import cpp_builder
 
     return cpp_builder.get_cpp_compiler()
+
+
+def cuda_kernel(source: str, name: str, options: list[str]) -> Callable[..., None]:
+    """A CUDA kernel, compiled by NVRTC for the present GPU.
+
+    Args:
+        source: CUDA C++, with the kernel as a function ``extern "C"``.
+        name: of the kernel.
+        options: of the compiler.
+
+    Returns:
+        ``kernel(grid, block, arguments)``: a number of thread blocks and of threads in each, for three axes; and
+        tensors, whole numbers and ``None`` for a null pointer.
+
+    Raises:
+        RuntimeError: if it cannot be compiled or loaded.
+    """
+    kernel = torch.cuda._compile_kernel(source, name, nvcc_options=options)
+
+    def launch(grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
+        # A null pointer is an empty tensor's.
+        device = next(argument.device for argument in arguments if isinstance(argument, Tensor))
+        empty = torch.empty(0, device=device)
+        with torch.cuda.device(device):
+            kernel(grid, block, [empty if argument is None else argument for argument in arguments])
+
+    return launch
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, is_causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+    """Attention by the fused kernel of the device, and the logarithms of its sums, for the gradient."""
+    if q.is_cuda:
+        out, logsum, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(
+            q, k, v, None, True, 0.0, is_causal, scale=scale
+        )
+    else:
+        out, logsum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal, scale=scale)
+    return out.contiguous(), logsum.contiguous()
+
+
+def fused_attention_gradients(
+    gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, logsum: Tensor, is_causal: bool, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of :func:`fused_attention` with respect to queries, keys and values."""
+    if q.is_cuda:
+        unused = torch.zeros((), dtype=torch.int64, device=q.device)  # of dropout
+        heads = gradient, q, k, v, None, out, logsum, unused, unused
+        gradients = torch.ops.aten._scaled_dot_product_efficient_attention_backward(
+            *heads, 0.0, [True, True, True, False], is_causal, scale=scale
+        )
+    else:
+        gradients = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            gradient, q, k, v, out, logsum, 0.0, is_causal, scale=scale
+        )
+    first, second, third = (part.contiguous() for part in gradients[:3])
+    return first, second, third

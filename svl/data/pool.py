@@ -36,7 +36,7 @@ class Pool:
 
     def __init__(self, sizes: Int[Tensor, "pool"], batch_size: int, reuse: Reuse) -> None:
         self.batch_size, self.reuse = batch_size, reuse
-        finite = sorted({int(n) for n in sizes if n > 0})
+        finite = sizes[sizes > 0].unique().tolist()
         self.has_fresh, self.has_finite = bool((sizes == 0).any()), bool(finite)
         self.epochs = Epochs(finite, batch_size) if self.has_finite and reuse == "epochs" else None
 
@@ -44,7 +44,8 @@ class Pool:
         """Each pool's permutation grid, to be kept among a strategy's settings."""
         if not self.epochs:
             return torch.ones(*sizes.shape, 2, dtype=torch.int64)
-        return torch.tensor([self.epochs.sides(int(n)) for n in sizes.flatten()]).view(*sizes.shape, 2)
+        distinct, places = sizes.unique(return_inverse=True)
+        return torch.tensor([self.epochs.sides(n) for n in distinct.tolist()])[places]
 
     def indices(
         self,

@@ -55,6 +55,10 @@ class StepLoaders(pl.LightningDataModule):
     def train_dataloader(self) -> Any:
         return Steps(self)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch as it is: a range of steps is read on the CPU, which would wait for a GPU to send it back."""
+        return batch
+
     def val_dataloader(self) -> Any:
         # One loader of one batch, which stands for the whole test set: the module makes the examples itself.
         return [[torch.zeros(1)]]

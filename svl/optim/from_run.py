@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,19 +66,25 @@ class FromRun:
 InitialWeights = Initialisation | FromRun
 
 
-def initial(build: Callable[[], nn.Module], init: InitialWeights, seed: int) -> nn.Module:
+def initial(
+    build: Callable[[], nn.Module],
+    init: InitialWeights,
+    seed: int,
+    watch: AbstractContextManager[object] | None = None,
+) -> nn.Module:
     """The network of one replica before training.
 
     Args:
         build: builds the network of one replica; its constructor initialises it.
         init: where its weights come from; see :func:`svl.optim.initialisation.initial_network`.
         seed: the replica's seed.
+        watch: a context in which the network is built.
 
     Raises:
         SettingError: for weights that another run does not have, or that do not fit the network.
     """
     if not isinstance(init, FromRun):
-        return initial_network(build, seed, init)
+        return initial_network(build, seed, init, watch)
     network = initial_network(build, seed)
     with within("model.init"):
         init.load(network, seed)

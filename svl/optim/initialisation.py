@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random as python_random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from svl import random
@@ -19,7 +19,12 @@ Initialisation = Literal["pytorch", "gaussian"]
 INITIALISATIONS = ("pytorch", "gaussian")
 
 
-def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisation = "pytorch") -> nn.Module:
+def initial_network(
+    build: Callable[[], nn.Module],
+    seed: int,
+    init: Initialisation = "pytorch",
+    watch: AbstractContextManager[object] | None = None,
+) -> nn.Module:
     """The network of one replica before training: ``build()`` with all generators seeded by the replica's key.
 
     These are the global generators of torch (on the CPU), NumPy and Python's ``random``, which are put back afterwards.
@@ -30,18 +35,27 @@ def initial_network(build: Callable[[], nn.Module], seed: int, init: Initialisat
         init: ``pytorch`` keeps the weights that the constructor drew (for linear layers uniform with bound
             1/sqrt(fan_in); Liu et al. 2026, section 3). ``gaussian`` draws weights N(0, 1/fan_in) and sets
             biases to zero.
+        watch: a context in which the network is built and its weights are drawn.
     """
-    first, second = random.fold(random.key(seed), "init").tolist()
+    key = random.key(seed)
+    first, second = random.fold(key, "init").tolist()
     with kept_generators():
         # torch.manual_seed would also seed every GPU.
-        torch.default_generator.manual_seed(first << 31 | second >> 1)
+        torch.default_generator.manual_seed(int(generator_seed(key)))
         np.random.seed(first)  # noqa: NPY002 (the global generator is what a constructor may draw from)
         python_random.seed(first << 32 | second)
-        network = build()
-        if init == "gaussian":
-            for name, parameter in network.named_parameters():
-                _draw_gaussian(name, parameter)
+        with watch or nullcontext():
+            network = build()
+            if init == "gaussian":
+                for name, parameter in network.named_parameters():
+                    _draw_gaussian(name, parameter)
     return network
+
+
+def generator_seed(key: Int[Tensor, "*replica 2"]) -> Int[Tensor, "*replica"]:
+    """The seed of torch's generator with which a replica's initial weights are drawn."""
+    halves = random.fold(key, "init")
+    return halves[..., 0] << 31 | halves[..., 1] >> 1
 
 
 @contextmanager

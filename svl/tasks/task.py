@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
 from svl import random
+from svl.native.source import Source
 
 # Test examples are numbered from here, above every training index, so that both share a key but no example.
 TEST_START = 2**62
@@ -19,6 +20,9 @@ TEST_START = 2**62
 
 class Task(ABC):
     """The base class of tasks: the same key and counter give the same example on any device, in any order.
+
+    Whole numbers and signs are the same bit for bit. Gaussian numbers are so on one device alone: the last digits of
+    logarithms and cosines differ between devices (``docs/gpu.md``).
 
     A subclass sets the attributes below where they differ from the defaults, and implements :meth:`examples`; the
     other methods are optional. Attributes named in ``per_replica`` are numbers, or tensors ``[replica, 1]`` if they
@@ -113,6 +117,14 @@ class Task(ABC):
         """:meth:`examples` with inputs as bits, by a C++ kernel on the CPU; ``None`` for a task without one.
 
         Bit i % 32 of word i // 32 is set where coordinate i is 1 and not -1.
+        """
+        return None
+
+    def source(self, key: Int[Tensor, "replica 2"]) -> Source | None:
+        """Makes :meth:`examples` in C++, up to rounding; ``None`` for a task without one.
+
+        The training loop calls it where it needs an example. It is not used in a subclass with :meth:`examples` or
+        :meth:`labels` of its own, unless that has a source of its own too.
         """
         return None
 

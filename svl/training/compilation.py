@@ -170,9 +170,10 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
 
 
 def can_compile() -> bool:
-    """Whether a step can be compiled: on a CPU this needs a C++ compiler and Python's headers, on a GPU only Triton."""
-    if torch.cuda.is_available():
-        return True
+    """Whether a step can be compiled: this needs a C++ compiler and Python's headers.
+
+    On a GPU, Triton compiles what launches its kernels.
+    """
     include = sysconfig.get_path("include")
     if " " in torch.__file__ + include:  # torch's own linker command does not quote its paths
         return False

@@ -38,7 +38,7 @@ class Evaluation:
         self.spec, self.plan, self.steps = spec, plan, steps
         self.on_tests = BlockFunction(self._on_tests, plan.compiles_evaluation, holds_last=plan.holds_tests)
         self.gradient = BlockFunction(self._gradient, plan.compiles_gradients)
-        self.kept: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self.kept: dict[tuple[int, int], tuple[Tensor, Tensor, Tensor, Tensor]] = {}
         self.starts = list(torch.arange(0, spec.data.test_size, plan.evaluation_rows, device=plan.device))
 
     def _on_tests(self, tensors: Tensors, start: Int[Tensor, ""]) -> tuple[Float[Tensor, "metric replica"]]:
@@ -73,11 +73,12 @@ class Evaluation:
         make = partial(self.spec.data.test_batch, settings, key, start, self.plan.evaluation_rows)
         if self.on_tests.is_compiled or not self.plan.holds_tests:
             return make()
-        place = key.data_ptr(), int(start)
+        # A block's key and each of the starts are always the same objects; a value would have to come from the device.
+        place = id(key), id(start)
         if place not in self.kept:
-            self.kept[place] = make()
+            self.kept[place] = key, start, *make()
         # Copies: a network, a loss or a measure of the user's may write to what it is given.
-        inputs, targets = self.kept[place]
+        _, _, inputs, targets = self.kept[place]
         return inputs.clone(), targets.clone()
 
     def _gradient(

@@ -13,6 +13,7 @@ from torch.func import functional_call, vjp, vmap
 
 from svl import random
 from svl.compat.torch import unfused_recurrence
+from svl.training.attention import FoldedAttention
 from svl.training.contents import Contents
 from svl.training.draws import Draws
 
@@ -107,19 +108,17 @@ def read(result: Any, readout: str | int | None) -> Any:
 def kernels(device: torch.device, contents: Contents) -> Iterator[None]:
     """A context with the kernels of attention and of recurrent layers to use inside vmap.
 
-    On a CPU the fused attention would run replica by replica; what fuses dropout draws from torch's generator; and
-    neither the fused encoder layer of evaluation mode nor fused recurrent layers can be mapped.
+    PyTorch would call its fused attention replica by replica: on a GPU one call takes them all, and on a CPU plain
+    attention is as fast. What fuses dropout draws from torch's generator; and neither the fused encoder layer of
+    evaluation mode nor fused recurrent layers can be mapped.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    fused = (
-        [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
-        if device.type == "cuda" and not contents.is_random
-        else []
-    )
     before = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
-        stack.enter_context(sdpa_kernel([*fused, SDPBackend.MATH]))
+        stack.enter_context(sdpa_kernel([SDPBackend.MATH]))
+        if device.type == "cuda" and not contents.is_random:
+            stack.enter_context(FoldedAttention())
         stack.callback(torch.backends.mha.set_fastpath_enabled, before)
         torch.backends.mha.set_fastpath_enabled(False)
         if contents.is_recurrent:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from svl.losses.names import LOSSES
+from svl.tasks.task import Task
 from svl.training.blocks import view
 from svl.training.spec import StackSpec
 from svl.training.state import StackState
@@ -62,19 +63,23 @@ class Measuring:
 
         NaN where a replica has no such predictor. There are none if the fit has another loss than theirs.
         """
+        task = self.spec.data.task
+        if (
+            type(self.spec.objective.loss) is not LOSSES[task.reference_loss]
+            or type(task).references is Task.references
+        ):
+            return {}
         rows = [self._references_of(slice(replica, replica + 1)) for replica in range(self.spec.replicas)]
         names = dict.fromkeys(name for row in rows for name in row)
-        return {f"reference/{name}": torch.tensor([row.get(name, math.nan) for row in rows]) for name in names}
+        nan = torch.full((1,), math.nan, device=self.state.key.device)
+        return {f"reference/{name}": torch.cat([row.get(name, nan) for row in rows]).cpu() for name in names}
 
-    def _references_of(self, row: slice) -> dict[str, float]:
+    def _references_of(self, row: slice) -> dict[str, Float[Tensor, "replica"]]:
         data = self.spec.data
-        if type(self.spec.objective.loss) is not LOSSES[data.task.reference_loss]:
-            return {}
         settings, key = view(self.state.settings, row), self.state.key[row]
         inputs, targets = data.test_batch(settings, key, 0, min(data.test_size, _REFERENCE_EXAMPLES))
         pools = data.pools.pools(settings)
-        losses = data.bound_task(settings).references(key, inputs, targets, pools)
-        return {name: loss.item() for name, loss in losses.items()}
+        return data.bound_task(settings).references(key, inputs, targets, pools)
 
     def _named(self, split: str, loss: Tensor, accuracy: Tensor, measures: dict[str, Tensor]) -> dict[str, Tensor]:
         task = self.spec.data.task

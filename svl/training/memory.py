@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 _BYTES = 4  # of a number
 _OF_INDEX = 8
+# An activation with its gradient, and the 64-bit words of examples: 6 to 13 bytes a number where a step was followed.
+_BYTES_AT_ONCE = 16
+_SHARE_AT_ONCE = 4  # of a GPU's memory; parameters, optimizer states and test examples have the rest
+
+
+def of_gpu(device: torch.device) -> int:
+    """Bytes of memory that a GPU has."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def numbers_at_once(device: torch.device) -> int:
+    """Activations, and numbers of examples, that one call on a GPU may hold, for all its replicas together."""
+    return of_gpu(device) // (_SHARE_AT_ONCE * _BYTES_AT_ONCE)
 
 
 def check_state(replicas: Replicas, network: nn.Module) -> None:
@@ -58,7 +71,7 @@ def check_plan(spec: StackSpec, plan: Plan) -> None:
         # Half of the activations, since a module may work in place and a compiled step fuses some.
         numbers = spec.example_size + spec.activations // 2
         is_gpu = plan.device.type == "cuda"
-        limit = torch.cuda.get_device_properties(plan.device).total_memory if is_gpu else limits.memory()
+        limit = of_gpu(plan.device) if is_gpu else limits.memory()
         replicas = plan.workers * min(block.replicas for block in plan.blocks)
         _check_examples(spec, plan.micro_batch_size, replicas, numbers, limit)
 

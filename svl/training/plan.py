@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 
-from svl.training.blocks import StepRange, partition, view
+from svl.training.block_plan import BlockPlan, blocks_of
+from svl.training.call_size import (
+    NUMBERS_PER_BLOCK,
+    cost,
+    evaluation_rows,
+    examples_at_once,
+    replicas_per_block,
+    replicas_per_call,
+)
 from svl.training.choice import BATCH_ROUTES, POPULATION_ROUTES, STEP_ROUTES, Choice, first, unserved
 from svl.training.compilation import can_compile, warn_eager
-from svl.training.routes.mlp_kernel import STRIP, MLPKernel
+from svl.training.routes.mlp_kernel import MLPKernel
 from svl.training.routes.native_steps import NativeSteps
 from svl.training.routes.route import BatchRoute, GradientRoute, StepRoute
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.spec import StackSpec
 
-# Activations of a block, 2.4 MB: what a core has cache for. With an eighth of them the call itself takes half the time.
-_NUMBERS_PER_BLOCK, _LEAST_SHARE = 600_000, 8
 _CALLS_WORTH_COMPILING = 1000
-_REPLICAS_PER_CALL = 64, 512  # of the C++ loop, at least and at most
-_LEAST_PER_CALL = 8  # whose steps take about as long as drawing the indices of a step
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
-
-
-@dataclass(frozen=True)
-class BlockPlan:
-    """One block of a plan.
-
-    Attributes:
-        rows: which replicas.
-        ranges: of steps that are computed in the same way.
-    """
-
-    rows: slice
-    ranges: tuple[StepRange, ...]
-
-    @property
-    def replicas(self) -> int:
-        """Number of replicas."""
-        return int(self.rows.stop - self.rows.start)
-
-    def calls(self, steps: int) -> int:
-        """Micro-batches of so many steps."""
-        ends = [part.first for part in self.ranges[1:]] + [steps]
-        lengths = [max(min(end, steps) - part.first, 0) for part, end in zip(self.ranges, ends, strict=True)]
-        return sum(length * part.micro_batches for length, part in zip(lengths, self.ranges, strict=True))
 
 
 @dataclass(frozen=True)
@@ -125,10 +104,9 @@ class Plan:
         # Whether it can be built takes seconds to find out, and a fit that takes the loop does not need it.
         kernels: tuple[type[MLPKernel] | type[TransformerKernel], ...] = (MLPKernel, TransformerKernel)
         kernel = next((each for each in kernels if is_open and each.misfit(spec, device) is None), None)
-        numbers_at_once = spec.example_size if kernel else spec.activations
-        micro = data.examples_at_once(spec.settings, _NUMBERS_PER_BLOCK // numbers_at_once)
-        blocks = _blocks(spec, micro, _replicas_per_block(spec, device, micro, kernel))
-        calls = sum(block.calls(data.total_steps) for block in blocks)
+        micro = data.examples_at_once(spec.settings, examples_at_once(spec, device, has_kernel=kernel is not None))
+        blocks = blocks_of(spec, micro, replicas_per_block(spec, device, micro, kernel))
+        calls = sum(block.calls(data.total_steps) * cost(spec, device, block.replicas, micro) for block in blocks)
         is_compiled = _is_compiled(spec, choice, calls)
         if is_compiled and not can_compile():
             warn_eager()
@@ -144,18 +122,18 @@ class Plan:
         if batch_route is None or (choice and choice.route != (step_route.word or batch_route.word)):
             raise unserved(choice, reasons)
         if step_route is NativeSteps:
-            blocks = _blocks(spec, micro, _replicas_per_call(spec))
-        rows = spec.evaluation_rows
+            blocks = blocks_of(spec, micro, replicas_per_call(spec))
+        most = max(block.replicas for block in blocks)
+        rows = evaluation_rows(spec, device, most)
         # The C++ loop and the C++ kernel need no compilation, and what is measured is not worth it by itself.
         compiles_evaluation = compiles_gradients = is_compiled and step_route is not NativeSteps
         if execution.evaluations is not None:
-            parts = -(-data.test_size // rows)
-            compiles_evaluation &= _is_worth_compiling(spec, execution.evaluations * parts * len(blocks))
-            compiles_gradients &= _is_worth_compiling(spec, execution.evaluations * len(blocks))
+            count, parts = execution.evaluations * len(blocks), -(-data.test_size // rows)
+            compiles_evaluation &= _is_worth_compiling(spec, count * parts * cost(spec, device, most, rows))
+            compiles_gradients &= _is_worth_compiling(spec, count * cost(spec, device, most, micro))
         # Processes that add up gradients must do so in one order.
         side_by_side = is_compiled and device.type == "cpu" and not spec.team.divides_batches
-        most = max(block.replicas for block in blocks)
-        is_small = side_by_side and micro * spec.activations * most <= _NUMBERS_PER_BLOCK and not has_population
+        is_small = side_by_side and micro * spec.activations * most <= NUMBERS_PER_BLOCK and not has_population
         return cls(
             device=device,
             batch_route=batch_route,
@@ -176,73 +154,9 @@ class Plan:
         )
 
 
-def _blocks(spec: StackSpec, micro: int, size: int) -> tuple[BlockPlan, ...]:
-    """Replicas whose steps are computed in the same way, cut into blocks.
-
-    Args:
-        micro: examples of a micro-batch.
-        size: replicas that a block should have, where ``model.block_size`` leaves it open.
-    """
-    local = _local(spec)
-    ranges = [_ranges(spec, replica, micro) for replica in range(local.start, local.stop)]
-    runs = [len(list(run)) for _, run in groupby(ranges)]
-    return tuple(
-        BlockPlan(slice(local.start + part.start, local.start + part.stop), ranges[part.start])
-        for part in partition(runs, spec.execution.block_size or size)
-    )
-
-
-def _local(spec: StackSpec) -> slice:
-    """The replicas that this process computes."""
-    return spec.team.rows(spec.replicas) if spec.team.divides_replicas else slice(0, spec.replicas)
-
-
-def _share(spec: StackSpec) -> int:
-    """Replicas of this process for each of its threads."""
-    local = _local(spec)
-    return -(-(local.stop - local.start) // (spec.execution.threads or torch.get_num_threads()))
-
-
 def _most_micro_batches(spec: StackSpec) -> int:
     """At most so many micro-batches has a step."""
     return max(count for _, count in spec.data.micro_batches(spec.settings, spec.data.batch_size))
-
-
-def _ranges(spec: StackSpec, replica: int, micro: int) -> tuple[StepRange, ...]:
-    """One replica's ranges of steps."""
-    data, settings = spec.data, view(spec.settings, slice(replica, replica + 1))
-    return tuple(
-        StepRange(step, count, data.is_population(settings, torch.tensor(step)))
-        for step, count in data.micro_batches(settings, micro)
-    )
-
-
-def _replicas_per_block(spec: StackSpec, device: torch.device, micro: int, kernel: type[BatchRoute] | None) -> int:
-    """As many as a core's cache holds, but at least a block for each core where the work is worth it.
-
-    Args:
-        micro: examples of a micro-batch.
-        kernel: computes the gradients, where it is one in C++.
-    """
-    if device.type != "cpu":
-        return spec.replicas
-    numbers = micro * spec.activations
-    if kernel is TransformerKernel:  # whose call takes long, and which holds a few sequences of one replica
-        return max(1, min(_NUMBERS_PER_BLOCK // (micro * spec.example_size), _share(spec)))
-    if kernel is MLPKernel:  # which holds the activations of a strip of examples alone
-        numbers = max(min(micro, STRIP) * spec.activations, micro * spec.example_size)
-    most = max(1, _NUMBERS_PER_BLOCK // numbers)
-    return min(most, max(_share(spec), most // _LEAST_SHARE, 1))
-
-
-def _replicas_per_call(spec: StackSpec) -> int:
-    """Replicas of a block of the C++ loop: enough that the call itself takes little time, and blocks for each core.
-
-    The loop has one replica at a time in a core's cache, so that a block can have any number.
-    """
-    least, most = _REPLICAS_PER_CALL
-    share = _share(spec)
-    return max(_LEAST_PER_CALL, min(share, max(least, min(most, share // 4))))
 
 
 def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_factored: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -64,7 +65,7 @@ class ReplicaModule(pl.LightningModule):
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
         steps_per_batch: optimisation steps of one Lightning batch, at most; left out, as many as take about ten
             seconds. ``on_train_batch_end`` of a callback is called once a batch.
-        route: ``loop``, ``kernel``, ``autograd`` or ``triton``; left out, the fastest that serves.
+        route: ``loop``, ``kernel``, ``autograd``, ``warp`` or ``triton``; left out, the fastest that serves.
 
     Attributes:
         measured: the metrics of the measurement that has just been made, by name ``[replica]``, on the CPU.
@@ -145,22 +146,14 @@ class ReplicaModule(pl.LightningModule):
         data.schedule(total_steps, measure_every, self.measured_steps)
         self.replicas.check_keys(self.variable_settings(data), self.structural_settings(data))
         training = TrainingSettings(
-            self.build,
-            self.loss,
-            self.optimizer,
-            self.replicas,
-            self.groups,
-            self.init,
-            self.parameterisation,
-            self.schedules,
-            self.interventions,
+            *(self.build, self.loss, self.optimizer, self.replicas, self.groups),
+            *(self.init, self.parameterisation, self.schedules, self.interventions),
         )
         self.stack = ReplicaStack(data, training, replace(self.execution, evaluations=len(self.measured_steps)))
         with within("model"):
             self.validation = Validation(self.stack, self.further_metrics)
-        data.schedule(
-            total_steps, batch_steps(self.stack, measure_every, stops, self.steps_per_batch), self.measured_steps
-        )
+        self._batch_steps = partial(batch_steps, self.stack, measure_every, stops, self.steps_per_batch)
+        data.schedule(total_steps, self._batch_steps(), self.measured_steps)
 
     @property
     def metric_names(self) -> list[str]:
@@ -209,6 +202,12 @@ class ReplicaModule(pl.LightningModule):
 
     def configure_optimizers(self) -> StepClock:
         return clock_of(self.stack.spec, self.replicas)
+
+    def on_fit_start(self) -> None:
+        trainer: Any = self.trainer
+        if not self.stack.spec.team.divides_batches:  # now that the device is known
+            steps = self._batch_steps(trainer.strategy.root_device.type)
+            trainer.datamodule.schedule(trainer.max_steps, steps, self.measured_steps)
 
     def on_train_start(self) -> None:
         self._clock.show(self.trainer.global_step)

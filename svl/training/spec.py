@@ -45,7 +45,7 @@ _LEAST_TESTS_AT_ONCE = 32
 
 Compile = Literal["auto", "always", "never"]
 Precision = Literal["32-true", "bf16-mixed"]
-RouteWord = Literal["loop", "kernel", "autograd", "triton"]
+RouteWord = Literal["loop", "kernel", "autograd", "warp", "triton"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from svl.training import network as plain_network
 from svl.training.choice import Choice
 from svl.training.engine import Engine
 from svl.training.fastest import check_route, chosen_engine
+from svl.training.initial_tensors import InitialTensors
 from svl.training.measuring import Measuring
 from svl.training.routes.route import Tick
 from svl.training.spec import ExecutionSettings, StackSpec, TrainingSettings
@@ -41,6 +42,9 @@ class ReplicaStack(nn.Module):
         training: what is trained.
         execution: how it is computed.
 
+    Attributes:
+        stopped_at: the step at which each replica was stopped, ``[replica]``; -1 where it is trained.
+
     Raises:
         SettingError: for settings that do not fit together.
     """
@@ -58,16 +62,15 @@ class ReplicaStack(nn.Module):
         build = partial(initial, partial(plain_network.make, training.network, data.task), training.init)
         plain, name = build(replicas.first_seed), plain_network.name_of_network(training.network)
         memory.check_state(replicas, plain)
-        networks = {seed: build(seed) for seed in set(replicas.seed) - {replicas.first_seed}}
-        networks[replicas.first_seed] = plain
         contents.check_tensors(plain, name)
         contents.check_drawing(plain, build(replicas.first_seed), name)
-        differing = contents.differing_buffers(list(networks.values()), name)
-        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), differing)
+        seeds = range(replicas.first_seed, replicas.first_seed + replicas.seeds)
+        started = InitialTensors(build, seeds, name)
+        self.spec = StackSpec.of(data, training, plain, execution or ExecutionSettings(), started.differing)
         memory.check_batch(self.spec)
         check_route(self.spec)
         self.network = copy.deepcopy(plain)
-        stack_tensors(self.network, [networks[seed] for seed in replicas.seed], self.spec)
+        stack_tensors(self.network, started, replicas, self.spec)
         places = {name: f"model.interventions.{name}." for name in self.spec.interventions}
         interventions = {name: part.prepare(replicas, places[name]) for name, part in self.spec.interventions.items()}
         self.state = StackState(self.spec, self.network, replicas.key(), interventions)
@@ -75,6 +78,7 @@ class ReplicaStack(nn.Module):
         self._compiled: set[Any] = set()
         self._has_evaluated = self._has_gradients = False
         self._resumed: Choice | None = None
+        self.stopped_at = torch.full((len(replicas),), -1)
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -169,8 +173,12 @@ class ReplicaStack(nn.Module):
         return chosen_engine(self.spec, device, lambda plan: Engine.of(plan, self.spec, self.state), self._resumed)
 
     def train_steps(self, start: int, count: int) -> None:
-        """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
-        blocks, route, run = self.engine.blocks, self.engine.route, self.engine.runner.run
+        """Advance every replica by ``count`` steps, of which the first is step number ``start``.
+
+        Blocks of replicas that have all stopped (:attr:`stopped_at`) stay as they are.
+        """
+        route, run = self.engine.route, self.engine.runner.run
+        blocks = [block for block in self.engine.blocks if (self.stopped_at[block.rows] < 0).any()]
         clock = self._clock(start, count)
         begun = {steps.first for block in blocks for steps in block.ranges}
 
@@ -250,9 +258,9 @@ class ReplicaStack(nn.Module):
             Which replicas; their outputs; the targets ``[replica, batch, ...]``. In a team that shares the replicas,
             only those of this process.
         """
-        evaluation = self.engine.evaluation
-        for start in evaluation.starts:
-            valid = evaluation.valid(start)
+        evaluation, rows = self.engine.evaluation, self.engine.plan.evaluation_rows
+        for number, start in enumerate(evaluation.starts):
+            valid = slice(0, self.data.test_size - number * rows)
             for block in self.engine.blocks:
                 outputs, targets = evaluation.predictions(block.tensors, start)
                 yield block.rows, outputs[:, valid], targets[:, valid]
@@ -269,8 +277,8 @@ class ReplicaStack(nn.Module):
         first = torch.tensor(step, device=device)
 
         def measure(number: int) -> None:
-            for ahead in torch.arange(count, device=device):
-                rows[ahead, engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
+            for row, ahead in zip(rows, torch.arange(count, device=device), strict=True):
+                row[engine.blocks[number].rows] = function(engine.blocks[number], first, ahead)[0]
 
         is_eager = not function.is_compiled
         engine.runner.run(measure, len(engine.blocks), in_turn=not self._has_gradients, is_eager=is_eager)

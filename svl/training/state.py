@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from svl.compat.torch import pytree
 from svl.optim.rule import UpdateRule
-from svl.replicas import broadcast_to
+from svl.replicas import Replicas, broadcast_to
+from svl.training.initial_tensors import InitialTensors
 from svl.training.spec import StackSpec
 
 
@@ -52,9 +53,13 @@ class StackState:
         self._pack()
         self.packed_rule = {label: self._initial(spec.rule, label) for label in spec.packing.names}
         self._name_rule()
-        row, weights = spec.packing.row(self.packed, self.frozen), spec.packing.whole_row(self.packed)
-        self.memory = {name: part.state(row) for name, part in spec.batch_interventions.items()}
-        self.memory |= {name: part.state(weights) for name, part in spec.weight_interventions.items()}
+        self.memory: dict[str, Any] = {}
+        if spec.batch_interventions:
+            row = spec.packing.row(self.packed, self.frozen)
+            self.memory |= {name: part.state(row) for name, part in spec.batch_interventions.items()}
+        if spec.weight_interventions:
+            weights = spec.packing.whole_row(self.packed)
+            self.memory |= {name: part.state(weights) for name, part in spec.weight_interventions.items()}
         count = spec.replicas
         self.record: dict[str, Tensor] = {
             "diverged_at": torch.full((count,), -1),
@@ -157,26 +162,29 @@ class StackState:
                     self.rule[name][part] = own
 
 
-def stack_tensors(network: nn.Module, networks: list[nn.Module], spec: StackSpec) -> None:
+def stack_tensors(network: nn.Module, started: InitialTensors, replicas: Replicas, spec: StackSpec) -> None:
     """Give a network the parameters of all replicas and their own buffers; tied names have one parameter.
 
     Args:
         network: a copy of the plain network.
-        networks: of each replica before training.
+        started: what the networks of the seeds begin with.
+        replicas: which seed each replica has.
         spec: what is trained.
     """
+    seed = torch.tensor(replicas.seed) - replicas.first_seed
 
     def put(name: str, tensor: Tensor) -> None:
         owner, _, last = name.rpartition(".")
         setattr(network.get_submodule(owner), last, tensor)
 
     for name, scale in spec.hyper.scale.items():
-        seeds = torch.stack([plain.get_parameter(name).detach() for plain in networks])
-        parameter = nn.Parameter(seeds * broadcast_to(scale, seeds), requires_grad=False)
+        values = started.stacked(name)[seed]
+        values *= broadcast_to(scale, values)
+        parameter = nn.Parameter(values, requires_grad=False)
         for each in spec.contents.names_of(name):
             put(each, parameter)
     for name in (*spec.contents.changing, *spec.contents.differing):
-        put(name, torch.stack([plain.get_buffer(name).detach() for plain in networks]))
+        put(name, started.stacked(name)[seed])
 
 
 def copy_into(target: dict[str, Any], source: dict[str, Any]) -> None:

@@ -100,6 +100,7 @@ def lab():
     return SimpleNamespace(
         network=make_network,
         stack=make_stack,
+        replicas=Replicas,
         plain_network=plain_network,
         examples=plain_examples,
         loop=plain_loop,

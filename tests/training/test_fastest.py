@@ -7,7 +7,7 @@ import pytest
 from svl.data import Online
 from svl.errors import SettingError
 from svl.interventions import ClipNorm
-from svl.tasks import SingleIndex
+from svl.tasks import LinearRegression
 from svl.training import fastest
 from svl.training.routes.autograd import Autograd
 from svl.training.routes.mlp_kernel import MLPKernel
@@ -75,11 +75,11 @@ def test_a_short_fit_takes_the_preferred_route_and_compiles_no_other(lab, measur
     assert set(timed) == {"loop"}
 
 
-def test_a_fit_whose_inputs_are_not_drawn_as_bits_is_measured_sooner(lab, measured):
+def test_a_fit_whose_examples_have_no_source_is_measured_sooner(lab, measured):
     timed = measured(loop=40.0, kernel=20.0, autograd=30.0)
     assert routes(lab.stack(compile="always")) == ROUTES["loop"] and set(timed) == {"loop"}
     timed = measured()
-    data = Online(SingleIndex(10), batch_size=32, test_size=100)
+    data = Online(LinearRegression(10), batch_size=32, test_size=100)
     assert routes(lab.stack(data, compile="always", loss="squared")) == ROUTES["kernel"] and set(timed) == set(ROUTES)
 
 

@@ -74,7 +74,7 @@ def test_its_random_bits_are_those_of_the_tasks():
     assert torch.equal(out.long() & random.MASK32, torch.stack(random.bits(halves, index)))
 
 
-@pytest.mark.parametrize("loss", [name_of(loss) for loss in route._LOSSES])
+@pytest.mark.parametrize("loss", [name_of(loss) for loss in route.LOSSES])
 @pytest.mark.parametrize("bias", [True, False])
 def test_several_steps_equal_the_eager_ones(loss, bias):
     assert_equal(*advanced(loss=loss, bias=bias, rule=SGD(momentum=0.9, weight_decay=1e-2)))

@@ -23,17 +23,17 @@ from svl.losses.names import name_of
 from svl.models.mlp import MLP
 from svl.optim.sgd import SGD
 from svl.tasks.parity import Parity
-from svl.training.blocks import Block, view
+from svl.training.blocks import Block
 from svl.training.compilation import BlockFunction, warn
 from svl.training.contents import is_plain
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
 
-_LOSSES = (Logistic, Hinge, Squared, Correlation)
+LOSSES = (Logistic, Hinge, Squared, Correlation)
 _MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # limits of the padded first layer, which a program keeps in registers
 _COUNTERS_PER_LAUNCH = 2**26  # they take half a gigabyte
-_COMPARED_REPLICAS, _COMPARED_STEPS = 8, 3
+_COMPARED = {"cuda": (1000, 32), "cpu": (8, 3)}  # replicas and steps; an interpreter takes a second for each step
 # Rounding decides on which side of 0 a ReLU unit near 0 falls, so a few replicas may differ more than the others.
 _TOLERANCE, _TOLERANCE_AT_A_KINK = 1e-4, 0.1
 
@@ -66,7 +66,7 @@ class TritonSteps(StepRoute):
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         if not reason:
             return kernel
-        warn(f"the Triton kernel is not used, and training is slower ({reason})")
+        warn(f"the {cls.name} is not used, and training is slower ({reason})")
         return fallback
 
     @classmethod
@@ -94,24 +94,41 @@ class TritonSteps(StepRoute):
                 kept[label].copy_(matrix)
 
     def agrees(self, block: Block) -> bool:
-        """Whether the kernel and the eager step give the same results, for some replicas of a block and a few steps."""
-        some = view(block.tensors, slice(0, _COMPARED_REPLICAS))
-        numbers = torch.arange(_COMPARED_STEPS, device=some["key"].device)
-        rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64)
-        clock = list(map(Tick, range(_COMPARED_STEPS), numbers, rates.to(numbers.device)))
+        """Whether the kernel and the eager step give the same results, for some replicas of a block and some steps.
+
+        The last replica is among them. The eager step multiplies in float32.
+        """
+        device = block.tensors["key"].device
+        replicas, count = _COMPARED["cuda" if device.type == "cuda" else "cpu"]
+        total = len(block.tensors["key"])
+        some = torch.linspace(0, total - 1, min(replicas, total), device=device).round().long()
+        before = pytree.tree_map(lambda tensor: tensor[some], block.tensors)
+        numbers = torch.arange(count, device=device)
+        rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64, device=device)
+        clock = list(map(Tick, range(count), numbers, rates))
         by_kernel, by_eager_step = (
-            Block(block.rows, pytree.tree_map(torch.clone, some), block.ranges) for _ in range(2)
+            Block(block.rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2)
         )
-        TritonSteps(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
-        for tick in clock:
-            self.oracle.whole.function(by_eager_step.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
+        type(self)(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
+        allowed = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            for tick in clock:
+                self.oracle.whole.function(by_eager_step.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
+        finally:
+            torch.set_float32_matmul_precision(allowed)
         errors = []
         for part in ("params", "rule", "record"):
-            leaves = (pytree.tree_leaves(tensors[part]) for tensors in (some, by_kernel.tensors, by_eager_step.tensors))
-            for before, actual, expected in zip(*leaves, strict=True):
-                errors.append(_distance(actual, expected) / _distance(before, expected).clamp(min=1e-30))
+            nests = before, by_kernel.tensors, by_eager_step.tensors
+            leaves = (pytree.tree_leaves(tensors[part]) for tensors in nests)
+            for start, actual, expected in zip(*leaves, strict=True):
+                if not torch.equal(actual.isfinite(), expected.isfinite()):
+                    return False
+                errors.append(_distance(actual, expected) / _distance(start, expected).clamp(min=1e-30))
         error = torch.stack(errors)
-        return bool((error.median(1).values < _TOLERANCE).all() and (error < _TOLERANCE_AT_A_KINK).all())
+        # Over many steps and replicas, a unit at its kink in one of them in a hundred may have changed what follows.
+        far = (error >= _TOLERANCE_AT_A_KINK).any(0).sum()
+        return bool((error.median(1).values < _TOLERANCE).all() and far <= len(some) // 100)
 
     def _of_step(
         self, tensors: dict[str, Any], step: Int[Tensor, ""], micro: Int[Tensor, ""]
@@ -174,7 +191,7 @@ def serves(spec: StackSpec) -> bool:
         return False
     if spec.numbers != {"lr", "momentum", "weight_decay"}:
         return False
-    if type(spec.objective.loss) not in _LOSSES or spec.execution.precision != "32-true" or spec.interventions:
+    if type(spec.objective.loss) not in LOSSES or spec.execution.precision != "32-true" or spec.interventions:
         return False
     if data.interventions or data.branches or data.axes or spec.team.divides_batches:
         return False

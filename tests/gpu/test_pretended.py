@@ -1,0 +1,35 @@
+"""Every task, strategy, callback and intervention on fake tensors of a GPU, in a process that believes in one."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RUN = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); import pytest; sys.exit(pytest.main(sys.argv[2:]))"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    torch = Path(importlib.util.find_spec("torch").origin).parent
+    made = tmp_path_factory.mktemp("pretended") / "pretended.so"
+    folders = [f"-I{torch / 'include'}", f"-L{torch / 'lib'}", f"-Wl,-rpath,{torch / 'lib'}"]
+    command = ["g++", "-std=c++20", "-shared", "-fPIC", "-O0", str(HERE / "pretended.cpp"), "-o", str(made), *folders]
+    done = subprocess.run([*command, "-lc10", "-ltorch_cpu"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"it does not compile: {done.stderr[-200:]}")
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["on_fake_tensors.py"])
+def test_all_parts_run_on_a_pretended_gpu(library, module):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = ["-n", "0", "-q", "-p", "no:cacheprovider", "--noconftest", str(HERE / module)]
+    command = [sys.executable, "-c", RUN, str(library), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
