@@ -59,7 +59,7 @@ def _measured(folder: Path, tests: bool) -> Iterator[tuple[str, tuple[Features, 
     for problem in PROBLEMS:
         if problem.tests != tests:
             continue
-        path = folder / f"{problem.name}.json"
+        path = folder / f"{problem.slug}.json"
         if not path.exists():
             made = {"features": features(problem), "times": race(problem, str(folder / "runs"))}
             path.write_text(json.dumps(made), encoding="utf-8")

@@ -2,4 +2,4 @@
 
 from svl.rule.rule import Rule
 
-RULE = Rule(threshold=0.0, scale=9.0, power=0.0, epochs=8)
+RULE = Rule(threshold=4.9245, scale=8.5, power=0.0, epochs=8)

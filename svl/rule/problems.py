@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,11 @@ class Problem:
     width: int = 64
     tests: bool = False
 
+    @property
+    def slug(self) -> str:
+        """Its name as a file's."""
+        return "_".join(re.findall(r"\w+", self.name))
+
     def config(self, arms: dict[str, Any], seeds: int, first_seed: int = 0) -> dict[str, Any]:
         """The config of a fit of some arms by name."""
         kind, arguments = self.task
@@ -41,7 +47,7 @@ class Problem:
         task = {"class_path": kind, "init_args": arguments}
         common = {"task": task, "batch_size": BATCH, "test_size": 512}
         return {
-            "experiment": f"rule/{self.name}",
+            "experiment": f"rule/{self.slug}",
             "replicas": {"seeds": seeds, "first_seed": first_seed, "arms": arms},
             "data": {
                 "class_path": "Phases",
