@@ -54,7 +54,9 @@ class History(pl.Callback):
             history.discard_after(self.run_dir, trainer.global_step - pl_module.awaits_measurement)
             replicas = pl_module.replicas
             rows = with_arms(history.read(self.run_dir), list(replicas.vary), replicas.arm_names)
-            self.latest = rows[rows["step"] == rows["step"].max()]
+            # The last row of each replica: of one that has stopped, an earlier one.
+            last = rows.drop_duplicates(["arm", "seed"], keep="last").set_index(["arm", "seed"], drop=False)
+            self.latest = last.loc[list(zip(replicas.arm, replicas.seed, strict=True))].reset_index(drop=True)
             self._reached = arm_means.reached(rows, self.metric, self.target)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -62,7 +64,8 @@ class History(pl.Callback):
             return
         frame = self.latest = frame_of(pl_module, trainer.global_step, pl_module.measured)
         if trainer.is_global_zero:
-            self._rows.append(frame)
+            stopped_at = pl_module.stack.stopped_at.numpy()
+            self._rows.append(frame[(stopped_at < 0) | (stopped_at >= trainer.global_step)])
             self._log(trainer, pl_module.replicas, frame, list(pl_module.measured))
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:

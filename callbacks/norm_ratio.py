@@ -15,7 +15,9 @@ from svl.training.replica_module import ReplicaModule
 
 
 class NormRatio(Measurement):
-    """``norm_ratio`` = |a|_F / |W|_F for the last weight matrix a and the first W (Liu et al. 2026, figures 4 and 12).
+    """The norm of the last weight matrix a divided by that of the first, W: ``norm_ratio`` = |a|_F / |W|_F.
+
+    Source: Liu et al. 2026, figures 4 and 12.
 
     Cost: one pass over two matrices for each measurement, which is negligible.
 

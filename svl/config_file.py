@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from svl.errors import SettingError
+from svl import shipped
+from svl.errors import SettingError, nearest
 
 # A default can be a member of an enumeration of words, such as the interval of Lightning's Timer.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
-_PACKAGE = Path(__file__).resolve().parent
-ROOTS = (_PACKAGE.parent, _PACKAGE)
-"""Where the shipped configs are: in a checkout, and in an installed package."""
+ROOTS = (shipped.ROOT,)
+"""Where the shipped configs and the gallery are: in a checkout, or in an installed package."""
 
 # Python's own spelling of floats: YAML 1.1 takes 1e-3, without a point, for a string.
 _FLOAT = "|".join(
@@ -65,17 +65,18 @@ for _class in (_Loader, _Dumper):
 
 
 def locate(path: str, key: str = "--config") -> str:
-    """Find a config: ``path`` itself if it exists, else below the checkout or the installed package (``configs/...``).
+    """Find a config: ``path`` itself if it exists, else a shipped file (``configs/quickstart.yaml``, ``quickstart``).
 
     Raises:
         SettingError: if there is no such file.
     """
-    roots = [Path(), *([] if Path(path).is_absolute() else ROOTS)]
-    found = next((root / path for root in roots if path and (root / path).is_file()), None)
+    if path and Path(path).is_file():
+        return path
+    found = shipped.find(path)
     if found is None:
-        allowed = "an existing file, relative to the working directory or shipped with svl (configs/quickstart.yaml)"
-        raise SettingError(key, path, allowed)
-    return str(found)
+        allowed = "an existing file, relative to the working directory or shipped with svl (svl configs list)"
+        raise SettingError(key, path, allowed + nearest(path, list(shipped.shipped())))
+    return str(found.path)
 
 
 def is_inline(path: str) -> bool:

@@ -21,7 +21,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from svl import native
-from svl.native.philox import philox as by_kernel
+from svl.native.philox import normals as normals_by_kernel
+from svl.native.philox import philox as philox_by_kernel
 
 MASK32 = 0xFFFFFFFF
 _SIGN = -(2**63)
@@ -40,13 +41,25 @@ Counter = tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int]
 def kernel() -> Iterator[None]:
     """Within the block, this thread draws on the CPU by a C++ kernel; for code that is not compiled.
 
-    The bits are the same. A compiled step draws by its own code, which it fuses with what the bits are used for.
+    The bits are the same; of Gaussians they are the same up to rounding: both kinds are within 2^-20 of each other. A
+    compiled step draws by its own code, which it fuses with what the bits are used for.
     """
     token = _has_kernel.set(native.is_available("random"))
     try:
         yield
     finally:
         _has_kernel.reset(token)
+
+
+def _is_by_kernel() -> bool:
+    # Torch's compiler cannot follow a context.
+    return not torch.compiler.is_compiling() and _has_kernel.get()
+
+
+def _aligned(*words: Tensor) -> list[Tensor]:
+    """The same tensors with as many axes each."""
+    axes = max(word.dim() for word in words)
+    return [word[(None,) * (axes - word.dim())] for word in words]
 
 
 def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
@@ -58,10 +71,8 @@ def philox(counter: Counter, key: Int[Tensor, "*#shape 2"]) -> Words:
     """
     c0, c1, c2, c3 = (torch.as_tensor(c, dtype=torch.int64, device=key.device) for c in counter)
     k0, k1 = key[..., 0], key[..., 1]
-    if not torch.compiler.is_compiling() and _has_kernel.get():  # a context that torch's compiler cannot follow
-        axes = max(word.dim() for word in (c0, c1, c2, c3, k0))
-        aligned = (word[(None,) * (axes - word.dim())] for word in (c0, c1, c2, c3, k0, k1))
-        return by_kernel(*aligned).unbind()
+    if _is_by_kernel():
+        return philox_by_kernel(*_aligned(c0, c1, c2, c3, k0, k1)).unbind()
     for _ in range(10):
         # Wrapped int64 products keep all 64 bits; the mask undoes the arithmetic shift's sign extension.
         product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
@@ -123,6 +134,8 @@ def normals(
     key: Int[Tensor, "*#shape 2"], index: Int[Tensor, "*#shape"], count: int, stream: int = 0
 ) -> Float[Tensor, "..."]:
     """``count`` standard Gaussians for each counter, in a new last axis: ``[*shape, count]``."""
+    if _is_by_kernel():
+        return normals_by_kernel(*_aligned(key[..., 0], key[..., 1], index), count, stream)
     block = torch.arange((count + 3) // 4, device=key.device)
     w0, w1, w2, w3 = philox(
         ((index & MASK32)[..., None], ((index >> 32) & MASK32)[..., None], block, stream), key[..., None, :]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pandas as pd
 from lightning.pytorch.loggers import WandbLogger
@@ -34,6 +34,17 @@ from svl.sweeps import agent
 _PATIENCE = 30.0
 """Seconds to wait for an unreachable server, once at the start and once at the end."""
 _GIVEN = Path("wandb") / "agent.json"
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """A logger of Lightning that a fit has started, and that is given its results at the end."""
+
+    def keep_results(self, run: RunDirectory) -> None:
+        """Add the results of a finished fit."""
+
+    def end(self, run: RunDirectory, is_trained: bool) -> None:
+        """End it, whether or not the fit has reached its last step."""
 
 
 @dataclass
@@ -57,7 +68,7 @@ def tracker(
     config: dict[str, Any],
     arms: Sequence[Mapping[str, Any]],
     metrics: Sequence[str],
-) -> WandbLogger | None:
+) -> WandbTracker | None:
     """Start the fit's W&B run; a resumed fit continues its run.
 
     The run's id is the run directory's name, followed by random letters where a user chose that name, since other users
@@ -138,7 +149,7 @@ def tracker(
         experiment.define_metric(hidden, step_metric="step", hidden=True)
     with _uploading(run, "the table of arms"):
         experiment.log({"arms": _table(arms)})
-    return _Logger(experiment, logged)
+    return WandbTracker(experiment, logged)
 
 
 def check(tracking: Tracking) -> None:
@@ -184,7 +195,7 @@ def _project(tracking: Tracking) -> str:
     return (os.environ.get("WANDB_PROJECT") if is_default else None) or tracking.project
 
 
-class _Logger(WandbLogger):
+class WandbTracker(WandbLogger):
     """Skips the steps that the server already has: a fit that resumes after a kill measures them again.
 
     Args:
@@ -200,23 +211,21 @@ class _Logger(WandbLogger):
         if metrics.get("step", math.inf) > self.logged:
             super().log_metrics(metrics, step)
 
+    def keep_results(self, run: RunDirectory) -> None:
+        """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact."""
+        import wandb
 
-def upload(experiment: Any, run: RunDirectory) -> None:
-    """Add a finished fit's figure to its W&B run, and its history, summary and config as an artifact."""
-    import wandb
+        with _uploading(run, "the results"):
+            self.experiment.log({"figures/curves": wandb.Image(str(run.path / f"{FIGURE}.png"))})
+            artifact = wandb.Artifact(f"results-{run.id}", type="results")
+            for name in (history.TABLE, summary.SUMMARY, CONFIG):
+                artifact.add_file(str((run.path / name).resolve()))
+            self.experiment.log_artifact(artifact)
 
-    with _uploading(run, "the results"):
-        experiment.log({"figures/curves": wandb.Image(str(run.path / f"{FIGURE}.png"))})
-        artifact = wandb.Artifact(f"results-{run.id}", type="results")
-        for name in (history.TABLE, summary.SUMMARY, CONFIG):
-            artifact.add_file(str((run.path / name).resolve()))
-        experiment.log_artifact(artifact)
-
-
-def close(experiment: Any, run: RunDirectory, is_trained: bool) -> None:
-    """End the W&B run; what W&B fails to do then is one line, and changes nothing in the fit."""
-    with _uploading(run, "what W&B had not received"):
-        experiment.finish(exit_code=int(not is_trained))
+    def end(self, run: RunDirectory, is_trained: bool) -> None:
+        """End the W&B run; what W&B fails to do then is one line, and changes nothing in the fit."""
+        with _uploading(run, "what W&B had not received"):
+            self.experiment.finish(exit_code=int(not is_trained))
 
 
 def _table(arms: Sequence[Mapping[str, Any]]) -> Any:

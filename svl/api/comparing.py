@@ -14,7 +14,7 @@ from svl.api.tables import notebook_html
 from svl.errors import SettingError
 from svl.results import figure
 from svl.results.arms import varied, with_arms
-from svl.results.identity import FREE, differences
+from svl.results.differing import differing
 
 RUN, _LABEL = "run", "run and arm"
 
@@ -33,7 +33,7 @@ class Comparison:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
-        self.settings = _differing(self.runs)
+        self.settings = pd.DataFrame(differing([run.config for run in self.runs]), index=range(len(self.runs)))
         parts = [_named(run, name) for run, name in zip(self.runs, self.names, strict=True)]
         self.history = pd.concat(parts, ignore_index=True)
 
@@ -97,13 +97,3 @@ def _named(run: Run, name: str) -> pd.DataFrame:
     """A run's history with the columns ``run`` and ``arm``."""
     vary = varied(run.config["replicas"])
     return with_arms(run.history, vary, run.arms).assign(**{RUN: name})
-
-
-def _differing(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row for each run, with the settings in which any two differ."""
-    found: dict[str, list[Any]] = {}
-    first, *others = runs
-    for place, run in enumerate(others, start=1):
-        for key, before, now in differences(first.config, run.config, (*FREE, "experiment")):
-            found.setdefault(key, [before] * len(runs))[place] = now
-    return pd.DataFrame(found, index=range(len(runs)))

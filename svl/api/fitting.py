@@ -32,7 +32,7 @@ def fit(config: str | Path | Mapping[str, Any], **overrides: Any) -> Run:
         SettingError: for a setting that cannot be used; no run directory is left behind.
         StorageError: if the disk fails.
 
-    Example:
+    Examples:
         >>> run = svl.fit("configs/quickstart.yaml", replicas={"seeds": 4}, trainer={"max_steps": 500})
         >>> run.network(arm=run.arms[0], seed=0)
     """

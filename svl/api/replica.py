@@ -16,7 +16,7 @@ from svl.errors import SettingError
 from svl.optim.from_run import row
 from svl.optim.initialisation import initial_network
 from svl.results import weights
-from svl.results.run_directory import CONFIG
+from svl.results.files import CONFIG
 from svl.training import network as plain_network
 from svl.training.blocks import view
 from svl.training.replica_module import ReplicaModule

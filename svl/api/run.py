@@ -16,7 +16,7 @@ from svl.api.tables import arm_table, notebook_html
 from svl.optim.from_run import replicas_of
 from svl.results import figure, reported_run, weights
 from svl.results.arms import varied
-from svl.results.run_directory import CHECKPOINT
+from svl.results.files import CHECKPOINT
 
 
 class Run:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from svl.results.inline_svg import inline_svg
+from svl.results.inline_svg import inline_svg, palette
 
 _STYLE = "--page: white; --muted: #666; --rule: #ddd; color: black; background: white; max-width: 60em"
 
@@ -43,4 +43,5 @@ def notebook_html(title: str, table: pd.DataFrame, figure: Figure) -> str:
     shown = table[[column for column in table if not str(column).endswith((".low", ".high"))]]
     text = shown.to_html(index=False, float_format="{:.4g}".format, na_rep="-", border=0)
     svg = inline_svg(figure, "svl", title)
-    return f'<div style="{_STYLE}"><strong>{title}</strong>{text}{svg}</div>'
+    colours = [f"--{colour}: #{colour}; --{colour}-text: {shades[0]}" for colour, shades in palette([svg]).items()]
+    return f'<div style="{"; ".join([_STYLE, *colours])}"><strong>{title}</strong>{text}{svg}</div>'

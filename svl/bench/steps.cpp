@@ -37,13 +37,13 @@ int main(int, char** arguments) {
         for (double number : {RULE == ADAMW ? 1e-3 : 0.1, RULE == ADAMW ? 0.9 : 0.0, RULE == ADAMW ? 0.999 : 0.0, 1e-8, 0.01}) numbers.push_back(number);
     const std::vector<uint8_t> frozen(2 * layers);
     const std::vector<double> rates(steps, 1.0);
-    const void* examples[] = {has_signs ? words.data() : nullptr, has_signs ? nullptr : x.data(), y.data(), nullptr, nullptr};
-    const int64_t no_strides[5] = {};
+    const void* examples[] = {has_signs ? words.data() : nullptr, has_signs ? nullptr : x.data(), y.data(), nullptr, nullptr, nullptr};
+    const int64_t no_strides[6] = {};
     float loss = 0.0f, correct = 0.0f;
     int64_t counted = 0, diverged_at = -1;
     Job job = {};
     job.replicas = 1, job.layers = layers, job.loss = LOGISTIC, job.correct = COUNTED, job.threads = 1, job.steps = steps, job.batch = batch;
-    job.has_signs = has_signs, job.dims = dims.data(), job.kept = kept.data(), job.kept_strides = none.data();
+    job.has_signs = job.has_words = has_signs, job.dims = dims.data(), job.kept = kept.data(), job.kept_strides = none.data();
     job.examples = examples, job.strides = no_strides, job.step_strides = no_strides, job.numbers = numbers.data(), job.rates = rates.data();
     job.frozen = frozen.data(), job.loss_sum = &loss, job.correct_sum = &correct, job.counted = &counted, job.diverged_at = &diverged_at;
     mlp_train(&job);

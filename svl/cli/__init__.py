@@ -19,6 +19,8 @@
 ``hints``          what to use in place of Lightning's settings
 ``imports``        why a class cannot be imported
 ``own_code``       tracebacks of the user's own code
+``json_schema``    a JSON schema of a config, from the parser
+``completion``     the script with which a shell completes a command
 =================  ==========================================================================
 
 The other modules are named after their subcommand. Each parses its words, with the one ``parser`` that they share; the

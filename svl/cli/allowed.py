@@ -45,16 +45,16 @@ def describe_classes(hint: Any, given: Any = None) -> str:
 
 def class_names(hint: Any) -> list[str]:
     """The names of svl's own classes that a type accepts: subclasses, also of what a callable returns."""
-    return sorted(_own_classes(hint))
+    return sorted(own_classes(hint))
 
 
 def import_path(hint: Any, name: str) -> str | None:
     """The import path of svl's own class of a name that a type accepts, whatever other classes have the name."""
-    package = _own_classes(hint).get(name)
+    package = own_classes(hint).get(name)
     return package and f"{package}.{name}"
 
 
-def _own_classes(hint: Any) -> dict[str, str]:
+def own_classes(hint: Any) -> dict[str, str]:
     """The packages of svl's own classes by the classes' names."""
     packages = {}
     waiting = _bases(hint)

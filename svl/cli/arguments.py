@@ -14,7 +14,7 @@ from svl.cli.options import CONFIG as CONFIG_OPTION
 from svl.cli.options import Option, join, last, split
 from svl.config_file import dump_yaml, flatten, is_inline, load_yaml, locate, read_config, whole_number
 from svl.errors import SettingError
-from svl.results.run_directory import CHECKPOINT, CONFIG
+from svl.results.files import CHECKPOINT, CONFIG
 
 _VARY = "replicas.vary"
 # These settings, and those outside of every group, are texts: 1e3 stays one there.

@@ -16,11 +16,28 @@ from torchmetrics import Metric
 from svl.checks import check_whole
 from svl.cli.settings import Target, TrainerSettings
 from svl.errors import SettingError, nearest
+from svl.extras import require
 from svl.results import statistics
 from svl.training.replica_module import ReplicaModule
 from svl.training.trainer_parts import check_callbacks
 
 _MOST_LISTED = 20
+
+
+def check_tracker(tracking: str, loggers: Any) -> None:
+    """Refuse a tracker that is asked for besides loggers of Lightning, or whose package is not installed.
+
+    Args:
+        tracking: ``wandb``, ``tensorboard`` or ``none``.
+        loggers: ``trainer.logger``.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    if loggers is not None and tracking == "tensorboard":
+        raise SettingError("tracking", tracking, "left out where trainer.logger is given, which takes its place")
+    if tracking == "tensorboard":
+        require("tracking", "tensorboard")
 
 
 def check_trainer(trainer: TrainerSettings) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svl.cli.parser import Parser
-from svl.dashboard import Experiment, save, specification
 from svl.errors import SettingError
-from svl.tracking import Tracking
+from svl.extras import require
 
 USAGE = "svl dashboard EXPERIMENT [--entity TEAM] [--project PROJECT] [--runs FOLDER] [--dry-run]"
 
@@ -31,10 +30,14 @@ def main(words: Sequence[str]) -> int:
     about_name = "its newest run in FOLDER decides what is drawn; without one, --project is needed"
     parser.add_argument("experiment", metavar="EXPERIMENT", help=about_name)
     parser.add_argument("--entity", metavar="TEAM", help="default: the run's, else the default team of your login")
-    parser.add_argument("--project", help=f"default: the run's, else {Tracking.project}")
+    parser.add_argument("--project", help="default: the run's, else svl")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--dry-run", action="store_true", help="print the specification; needs no network and no login")
     given = parser.parse_args(words)
+    require("dashboard", "wandb_workspaces")
+    # torch, Lightning and matplotlib take seconds to import.
+    from svl.dashboard import Experiment, save, specification
+
     experiment = Experiment.read(given.experiment, given.runs)
     if not experiment.runs and given.project is None:
         allowed = f"an experiment with measured runs in {given.runs}; give --project for one whose runs are only on W&B"

@@ -12,7 +12,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.loggers import WandbLogger
 
 from svl.callbacks.checkpoint import Checkpoint
 from svl.cli.settings import Target
@@ -22,7 +21,7 @@ from svl.errors import StorageError
 from svl.results import history, summary, tables
 from svl.results.provenance import provenance
 from svl.results.run_directory import CHECKPOINT, FIGURE, RunDirectory
-from svl.tracking import upload
+from svl.tracking import Tracker
 
 
 def print_stopped(trainer: pl.Trainer, checkpoint: Checkpoint, path: Path) -> None:
@@ -84,7 +83,7 @@ def write_results(
     target: Target,
     words: Sequence[str],
     checkpoint: Checkpoint,
-    wandb_run: WandbLogger | None = None,
+    tracker: Tracker | None = None,
 ) -> bool:
     """Write history, summary and figure, and print the table of arms and where everything is.
 
@@ -94,7 +93,7 @@ def write_results(
     Args:
         words: the command line as the user wrote it.
         checkpoint: the callback that knows how long the fit has trained, over all resumptions, and by which routes.
-        wandb_run: where the results are uploaded to.
+        tracker: is given the results.
 
     Returns:
         whether the history and the summary are written.
@@ -121,8 +120,8 @@ def write_results(
         summary.write(path, result)
     with part("the figure") as drawing:
         run_directory.draw(vary, target.metric, target.value)
-    if wandb_run:
-        upload(wandb_run.experiment, run_directory)
+    if tracker:
+        tracker.keep_results(run_directory)
     with part("the table of arms"):
         if result:
             console().print(tables.table(result))

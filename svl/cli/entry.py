@@ -14,16 +14,20 @@ from svl.processes import end_with_parent
 
 FITTING = ("fit", "validate", "test")
 SUBCOMMANDS = {
+    "advise": "svl.cli.advise",
     "report": "svl.cli.report",
     "dashboard": "svl.cli.dashboard",
     "sweep": "svl.cli.sweep",
     "theory": "svl.cli.theory",
     "reproduce": "svl.cli.reproduce",
     "finish": "svl.cli.finish",
+    "power": "svl.cli.power",
+    "configs": "svl.cli.configs",
+    "schema": "svl.cli.schema",
 }
 """The subcommands that are not fits, and the modules whose ``main`` takes the words after them."""
 
-HELP = """usage: svl [-h] [--version] {fit,validate,test,finish,sweep,report,dashboard,theory,reproduce} ...
+HELP = """usage: svl [-h] [--version] COMMAND ...
 
 The laboratory for one question: when does training again and again on a small sample beat training on fresh data,
 and why?
@@ -34,11 +38,15 @@ subcommands:
   validate   evaluate a checkpoint on the test set
   test       the same as validate, under Lightning's name for it
   finish     write the results of a run whose training is done once more
+  advise     shall I repeat my data?             svl advise configs/quickstart.yaml --budget 2e8
   sweep      run many fits, here or on SLURM:    svl sweep run configs/sweeps/width.yaml
   report     write runs as one HTML page:        svl report runs/quickstart
+  power      how many seeds a verdict needs:     svl power runs/quickstart/RUN
   dashboard  make a W&B workspace and reports:   svl dashboard quickstart --dry-run
   reproduce  reproduce and judge a figure:       svl reproduce liu2026/fig02a; svl reproduce --list
   theory     compare a theorem with experiments: svl theory theorem_1; svl theory --list
+  configs    list, show, copy what comes with svl: svl configs list; svl configs copy quickstart
+  schema     print a JSON schema of a config, with which editors complete and check YAML
 
 common settings (svl fit --help lists all):
   --config FILE                        relative to the working directory, else to the shipped configs
@@ -46,6 +54,7 @@ common settings (svl fit --help lists all):
   --replicas.vary.KEY "[a, b, ...]"    values of a setting, one arm each: --replicas.vary.data.size "[4096, online]"
   --trainer.max_steps N                optimisation steps
   --print_config                       print the resolved config
+  --print_completion SHELL             print a script for bash, zsh or tcsh, which completes all this
   --explain                            print how the fit would be computed, its memory and time; train nothing
 """
 
@@ -93,6 +102,8 @@ def _run(arguments: list[str]) -> int:
 
     try:
         commands = (*FITTING, *SUBCOMMANDS)
+        if arguments[0] == "--print_completion":
+            return importlib.import_module("svl.cli.completion").main(arguments[1:], FITTING, SUBCOMMANDS)
         if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
         if arguments[0] in SUBCOMMANDS:

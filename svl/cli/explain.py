@@ -42,6 +42,20 @@ class Explainer(Session):
         console().print(table)
 
 
+class Estimator(Explainer):
+    """Builds everything that a fit needs except its run directory, and estimates what it takes.
+
+    Attributes:
+        estimate: the memory and the seconds.
+    """
+
+    estimate: Estimate
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Estimate; print nothing."""
+        self.estimate = estimate(self.model.stack.to(self.trainer.strategy.root_device))
+
+
 def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
     """What the plan says, as pairs of a heading and a text."""
     sizes = sorted({block.replicas for block in plan.blocks})

@@ -12,17 +12,18 @@ from typing import Any, TypeVar
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 
 from svl import limits
 from svl.cli import arguments
-from svl.cli.explain import FLAG, Explainer
+from svl.cli.explain import FLAG, Estimator, Explainer
 from svl.cli.objects import Objects
 from svl.cli.session import Session
 from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
 from svl.sweeps import agent
+from svl.training.estimate import Estimate
 from svl.training.replica_module import ReplicaModule
 
 _PURPOSE = {
@@ -38,7 +39,26 @@ _HELP = (
 # empty list adds nothing to it.
 set_parsing_settings(import_path_denylist=[])
 SessionKind = TypeVar("SessionKind", bound=Session)
-_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+# torch warns where CUDA is installed on a machine without a GPU; W&B and its client tell of every request, where a
+# module of the user's has switched on such messages.
+_LOGGERS = {
+    **dict.fromkeys(("lightning.pytorch", "lightning.fabric", "wandb", "httpx"), logging.WARNING),
+    "torch.utils.cpp_extension": logging.ERROR,
+}
+
+
+class _Settings(Session):
+    """Makes the parser, and parses nothing."""
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Keep the defaults."""
+        self.config = Namespace(subcommand="fit")
+
+    def instantiate_classes(self) -> None:
+        """Create no objects."""
+
+    def run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
 
 
 class _Resolver(Session):
@@ -89,6 +109,20 @@ def resolve(words: list[str]) -> str:
     return _enter(_Resolver, words).resolved_config()
 
 
+def estimated(words: list[str]) -> Estimate:
+    """What the fit of a command would take; its whole experiment is checked, and nothing is trained or written.
+
+    Raises:
+        SettingError: for a setting that cannot be used.
+    """
+    return _enter(Estimator, words).estimate
+
+
+def setting_parser() -> SettingParser:
+    """The parser of the settings of ``svl fit``."""
+    return _enter(_Settings, ["fit"]).subcommand_parser()  # type: ignore[return-value]
+
+
 def _enter(kind: type[SessionKind], words: list[str], added: Sequence[pl.Callback] = ()) -> SessionKind:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(min(torch.get_num_threads(), limits.cores()))
@@ -121,15 +155,15 @@ def _parser_settings(subcommand: str) -> dict[str, Any]:
 
 @contextmanager
 def _process(words: list[str]) -> Iterator[None]:
-    """Set ``sys.argv``, which LightningCLI reads, and silence Lightning; both are restored afterwards."""
+    """Set ``sys.argv``, which LightningCLI reads, and silence other libraries; both are restored afterwards."""
     argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _LOGGERS}
     sys.argv = [argv[0] if argv else "svl", *words]
     try:
         with warnings.catch_warnings():
             # Lightning's advice on loaders, loggers and optimizers assumes one optimisation step a batch.
             warnings.filterwarnings("ignore", module=r"lightning\.")
-            for name in _LOGGERS:
-                logging.getLogger(name).setLevel(logging.WARNING)
+            for name, level in _LOGGERS.items():
+                logging.getLogger(name).setLevel(level)
             yield
     finally:
         sys.argv = argv

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svl.cli.parser import Parser
-from svl.errors import SettingError
-from svl.results.atomic import replacing
-from svl.results.report import REPORT, find, load, render
 
-USAGE = "svl report RUN [RUN ...] [--output FILE]"
+USAGE = "svl report RUN [RUN ...] [--output FILE] [--watch]"
 
 
 def main(words: Sequence[str]) -> int:
@@ -22,19 +19,25 @@ def main(words: Sequence[str]) -> int:
     Raises:
         SettingError: for a path that is neither a run directory nor a folder of them, or a file that cannot be written.
     """
-    about = "Write runs as one HTML page: question, verdicts, curves, times to target, arms, settings."
+    about = "Write runs as one HTML page: question, answer, curves, times to target, arms, settings."
     parser = Parser("report", USAGE, about)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a run directory, or the folder of an experiment")
-    default = f"{REPORT} in the run directory, or in the working directory for several runs"
+    default = "report.html in the run directory, or in the folder that all of several runs are in"
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"default: {default}")
+    again = "write the page again whenever the fit has written measurements, until it ends; the page reloads itself"
+    parser.add_argument("--watch", action="store_true", help=again)
     given = parser.parse_args(words)
-    folders = list(dict.fromkeys(folder for path in given.runs for folder in find(Path(path))))
-    output = given.output or (folders[0] if len(folders) == 1 else Path()) / REPORT
-    page = render([load(folder) for folder in folders])
-    try:
-        with replacing(output) as file:
-            file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise SettingError("--output", str(output), f"a file that can be written ({error.strerror})") from None
+    paths = [Path(path) for path in given.runs]
+    # matplotlib and pandas take seconds to import.
+    if given.watch:
+        from svl.cli.report_watching import watch
+
+        return watch(paths, given.output)
+    from svl.cli.report_file import default_output, every_run, write
+    from svl.results.report import load, render
+
+    folders = every_run(paths)
+    output = given.output or default_output(folders)
+    write(output, render([load(folder) for folder in folders]))
     print(output)
     return 0

@@ -49,12 +49,15 @@ def main(words: Sequence[str]) -> int:
         from svl.console import console
         from svl.reproduction.listing import listing
 
-        console().print(listing(Path(given.runs)))
+        shown = console()
+        shown.print(listing(Path(given.runs), shown.width))
         return 0
     from svl.reproduction import gallery, lock, paper_figure
-    from svl.reproduction.standing import EXPLORATORY, Standing, standing
+    from svl.reproduction.catalogue import known
+    from svl.reproduction.record import EXPLORATORY
+    from svl.reproduction.standing import Standing, standing
 
-    names = list(paper_figure.known()) if given.figures == ["all"] else given.figures
+    names = list(known()) if given.figures == ["all"] else given.figures
     figures = [paper_figure.read(name, given.scale) for name in names]
     if not figures and not given.gallery:
         raise SettingError("reproduce", "nothing", USAGE)

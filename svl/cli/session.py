@@ -7,12 +7,11 @@ from argparse import SUPPRESS
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import WandbLogger
 
 from svl import callbacks, cluster, interventions, optim, tasks
 from svl.callbacks.checkpoint import CheckpointInterval
@@ -33,13 +32,14 @@ from svl.errors import SettingError
 from svl.replicas import Replicas
 from svl.results.provenance import provenance
 from svl.results.run_directory import CKPT_PATH, RunDirectory, check_name
-from svl.tracking import Tracking, close, tracker
+from svl.tracking import Tracker, Tracking, tracker
 from svl.tracking import check as check_tracking
 from svl.training.replica_module import ReplicaModule
 from svl.training.team import rank
 
 # Imported so that a config can name their classes without a module path.
 _SHORT_NAMES = (callbacks, interventions, optim, tasks)
+TRACKING = Literal["wandb", "tensorboard", "none"]
 _GROUPS = {Replicas: "replicas", Target: "target", CheckpointInterval: "checkpoint", Tracking: "wandb"}
 """Settings that every fit has, in addition to those of the trainer, the model and the data."""
 _PLACES = {**_GROUPS, TrainerSettings: "trainer", ReplicaModule: "model"}
@@ -57,7 +57,7 @@ class Session(CommandLine):
     exit_status = 0
     finished = False
     run_directory: RunDirectory
-    wandb_run: WandbLogger | None = None
+    tracker: Tracker | None = None
 
     def __init__(self, given: Given, words: list[str], added: Sequence[pl.Callback] = (), **kwargs: Any) -> None:
         self.given, self.words, self.added = given, words, added
@@ -90,6 +90,8 @@ class Session(CommandLine):
         # Written by svl reproduce into its configs; not meant for a command line.
         parser.add_argument("--figure", type=dict | None, default=None, help=SUPPRESS)
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=f"checkpoint to resume: {CKPT_PATH}")
+        where = "where the metrics are sent to, unless trainer.logger says so: W&B, a TensorBoard log, or nowhere"
+        parser.add_argument("--tracking", type=TRACKING, default="wandb", help=where)
         for kind, group in _GROUPS.items():
             parser.add_class_arguments(kind, group)
         parser.link_arguments("replicas", "model.replicas", apply_on="instantiate")
@@ -148,6 +150,9 @@ class Session(CommandLine):
         history = callbacks.History(self.run_directory.path, settings.target.metric, settings.target.value)
         self.checkpoint = callbacks.Checkpoint(self.run_directory.path, settings.checkpoint)
         given = trainer.callbacks or []
+        for callback in given:
+            if isinstance(callback, callbacks.StopAtTarget):
+                callback.aim(settings.target.metric, settings.target.value)
         has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in given)
         is_shown = trainer.enable_progress_bar and self.is_first and not has_bar
         shown = [callbacks.Progress(history, settings.target.metric)] if is_shown else []
@@ -163,7 +168,9 @@ class Session(CommandLine):
         """
         settings, trainer = self.settings, self.settings.trainer
         checks.check_trainer(trainer)
-        if self.is_fit and trainer.logger is None:
+        if self.is_fit:
+            checks.check_tracker(settings.tracking, trainer.logger)
+        if self.is_fit and trainer.logger is None and settings.tracking == "wandb":
             check_tracking(settings.wandb)
         checks.check_experiment(settings.experiment)
         every, given = min(trainer.log_every_n_steps, trainer.max_steps), trainer.callbacks or []
@@ -229,8 +236,8 @@ class Session(CommandLine):
                 try:
                     super().run_subcommand(subcommand)
                 finally:
-                    if self.wandb_run:
-                        close(self.wandb_run.experiment, self.run_directory, self.is_trained)
+                    if self.tracker:
+                        self.tracker.end(self.run_directory, self.is_trained)
         except BaseException as error:
             self.discard_run_directory()
             ending.explain_failure(error, self.run_directory.path, self.is_trained)
@@ -249,14 +256,21 @@ class Session(CommandLine):
     def fit(self, **kwargs: Any) -> None:
         """Train; stop at the end of a batch when a signal asks for it."""
         if self.settings.trainer.logger is None and not self.finished and self.is_first:
-            self.trainer.logger = self.wandb_run = self.start_tracking()
+            self.trainer.logger = self.tracker = self.start_tracking()  # type: ignore[assignment]
         train(self.trainer, self.checkpoint, self.settings.trainer.callbacks or [], **kwargs)
 
-    def start_tracking(self) -> WandbLogger | None:
-        """Start the fit's W&B run, with the config and the provenance of the fit."""
+    def start_tracking(self) -> Tracker | None:
+        """Start the fit's W&B run or its TensorBoard log, with the config and the provenance of the fit."""
+        if self.settings.tracking == "none":
+            return None
         config = {**yaml.safe_load(self.resolved_config()), "provenance": provenance(self.words)}
+        arms = self.model.replicas.arms
+        if self.settings.tracking == "tensorboard":
+            from svl.tensorboard import TensorBoardTracker
+
+            return TensorBoardTracker(self.run_directory, config, arms)
         names = self.metric_names(self.trainer.callbacks)  # type: ignore[attr-defined]
-        return tracker(self.run_directory, self.settings.wandb, config, self.model.replicas.arms, names)
+        return tracker(self.run_directory, self.settings.wandb, config, arms, names)
 
     def after_fit(self) -> None:
         """Write the results of a fit that has ended by itself; say how to resume one that was stopped."""
@@ -269,8 +283,10 @@ class Session(CommandLine):
                 self.exit_status = 128 + checkpoint.received
                 self.discard_run_directory()
                 return
-        target, experiment = self.settings.target, self.wandb_run
-        is_written = ending.write_results(self.trainer, self.run_directory, target, self.words, checkpoint, experiment)
+        target = self.settings.target
+        is_written = ending.write_results(
+            self.trainer, self.run_directory, target, self.words, checkpoint, self.tracker
+        )
         self.exit_status = int(not is_written)
 
     def validate(self, **kwargs: Any) -> None:

@@ -71,7 +71,7 @@ def main(words: Sequence[str]) -> int:
         check_whole("--parallel", given.parallel, 1)
     from svl.sweeps import commands
 
-    manifest = commands.expand(given.file, given.count, given.runs)
+    manifest = commands.expand(given.file, given.count, given.runs, command == "run" and given.dry_run)
     if command == "run":
         return commands.run(manifest, given.processes, given.dry_run)
     if command == "status":

@@ -10,9 +10,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
-from jsonargparse import Namespace, _typehints
+from jsonargparse import ArgumentParser, Namespace, _typehints
 
 UNKNOWN_SETTING = (
     r"unrecognized arguments: (?:--)?([^\s=]+)",
@@ -52,6 +52,48 @@ _SUPPLIED: list[str] = []
 def setting_names(parser: Any) -> list[str]:
     """The dotted names of everything that a parser accepts, also ``help`` and ``config``."""
     return [action.dest for action in parser._actions]
+
+
+class Setting(NamedTuple):
+    """A setting that a parser accepts.
+
+    Attributes:
+        name: its dotted name.
+        hint: its type.
+        default: the value that it has where none is given.
+        about: what it is, in words.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    about: str
+
+
+def settings(parser: Any) -> list[Setting]:
+    """The settings of a parser that have a type, without those that are set by others."""
+    actions = [action for action in parser._actions if isinstance(action, _typehints.ActionTypeHint)]
+    return [
+        Setting(action.dest, action._typehint, action.default, action.help if isinstance(action.help, str) else "")
+        for action in actions
+    ]
+
+
+def settings_of_class(made: Callable[..., Any], supplied: int = 0) -> list[Setting]:
+    """The settings of a class, or of a function that makes something.
+
+    Args:
+        supplied: number of positional arguments that are no settings, since whoever calls it gives them.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    add = parser.add_class_arguments if inspect.isclass(made) else parser.add_function_arguments
+    add(made, as_group=False, fail_untyped=False, skip={supplied} if supplied else None)
+    return settings(parser)
+
+
+def subclass_paths(base: type) -> list[str]:
+    """The import paths of a class's subclasses that are imported, which a config can choose by their names."""
+    return _typehints.get_all_subclass_paths(base)
 
 
 def type_of(parser: Any, key: str) -> Any:

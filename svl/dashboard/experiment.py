@@ -20,8 +20,8 @@ from svl.results.arm_label import arm_label
 from svl.results.arm_means import SUCCESS
 from svl.results.arms import metrics
 from svl.results.columns import MOST_COLUMNS, columns_of, thinned
+from svl.results.files import CONFIG
 from svl.results.learning_curves import looks
-from svl.results.run_directory import CONFIG
 from svl.tracking import Tracking
 
 MOST_RUNS = 10

@@ -21,7 +21,7 @@ from svl.tasks.task import Task
 
 
 class AutomaticPhases(ReuseDataModule):
-    """Nested sets of geometric sizes; a replica advances on its own at the end of an epoch.
+    """Phases of growing nested sets, with geometric sizes; a replica advances on its own at the end of an epoch.
 
     Source: Liu et al. 2026, figure 19.
 

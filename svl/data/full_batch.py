@@ -23,7 +23,9 @@ _LEAST_MICRO_BATCH = 1024
 
 
 class FullBatch(ReuseDataModule):
-    """Every step uses all of the first ``size`` examples (Liu et al. 2026, figure 2b and 2d; in phases, figure 4).
+    """Full batches: every step uses all of the first ``size`` examples.
+
+    Source: Liu et al. 2026, figure 2b and 2d; in phases, figure 4.
 
     Args:
         task: what is learned.

@@ -12,7 +12,7 @@ from svl.replicas import Replicas
 
 
 class Online(ReuseDataModule):
-    """Step t trains on examples t B ... t B + B - 1; a subset of size N is the first N of these."""
+    """Fresh data: step t trains on examples t B ... t B + B - 1. A subset of size N is the first N of these."""
 
     def prepare(self, replicas: Replicas) -> Settings:
         check_fresh(self.prefix.rstrip("."), self.total_steps * self.batch_size, self.task)

@@ -25,7 +25,7 @@ _NEVER = 2**62
 
 
 class Phases(ReuseDataModule):
-    """Phase p trains as :class:`Subset` on ``sizes[p]`` examples for ``durations[p]``.
+    """Training in phases: phase p trains as :class:`Subset` on ``sizes[p]`` examples for ``durations[p]``.
 
     Source: Liu et al. 2026, section 2 and appendix B.1.
 

@@ -18,7 +18,9 @@ from svl.tasks.task import Task
 
 
 class TwoSets(ReuseDataModule):
-    """Each example is drawn with probability p from the first ``size``, with replacement; otherwise it is fresh.
+    """A small set and fresh data in each batch.
+
+    Each example is drawn with probability p from the first ``size``, with replacement; otherwise it is fresh.
 
     Source: Charton and Kempe 2024, as Liu et al. 2026, section 2, describe it.
 

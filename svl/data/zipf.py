@@ -19,7 +19,7 @@ from svl.tasks.task import Task
 
 
 class Zipf(ReuseDataModule):
-    """Each draw is number r - 1 of N with probability proportional to r^(-exponent), r = 1, ..., N.
+    """Examples drawn by Zipf's law: number r - 1 of N with a probability proportional to r^(-exponent), r = 1, ..., N.
 
     Examples are random themselves, so the order of the first N is a random assignment of ranks. Source: Kotha et al.
     2025, section 4.2 and figure 5.

@@ -14,7 +14,9 @@ from svl.interventions.on_gradients import BatchGradientIntervention
 
 
 class GradientBias(BatchGradientIntervention):
-    """g <- g + gamma g', where g' is the batch gradient of an earlier step, a new one every ``every`` steps.
+    """Adds a fraction gamma of an old gradient g' to each new one: g <- g + gamma g'.
+
+    g' is the batch gradient of an earlier step, a new one every ``every`` steps.
 
     The g of steps 0, ``every``, 2 ``every``, ... is the g' of the steps that follow; at step 0, g' is 0. Source: Kotha
     et al. 2025, section 3 and figure 2 (every 100 steps; facts every 25).

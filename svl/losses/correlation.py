@@ -9,7 +9,7 @@ from svl.losses.loss import Loss
 
 
 class Correlation(Loss):
-    """-y f.
+    """The correlation loss -y f.
 
     It has no lower bound, so it needs weights of bounded size, such as those of projected updates.
 

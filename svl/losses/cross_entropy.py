@@ -17,7 +17,7 @@ from svl.tasks.task import Task
 
 
 class CrossEntropy(Loss):
-    """-w_y log softmax(f)_y for a class y; the weights w of the classes are 1 by default.
+    """The cross-entropy -w_y log softmax(f)_y for a class y; the weights w of the classes are 1 by default.
 
     With a target at each position, its mean over the positions that have one, where others are negative.
 

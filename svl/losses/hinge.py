@@ -10,7 +10,7 @@ from svl.losses.loss import Loss
 
 
 class Hinge(Loss):
-    """max(0, 1 - y f) for labels y in {-1, 1}."""
+    """The hinge loss max(0, 1 - y f) for labels y in {-1, 1}."""
 
     targets = frozenset({"sign"})
 

@@ -10,7 +10,7 @@ from svl.losses.loss import Loss
 
 
 class Logistic(Loss):
-    """log(1 + exp(-y f)) for labels y in {-1, 1}."""
+    """The logistic loss log(1 + exp(-y f)) for labels y in {-1, 1}."""
 
     targets = frozenset({"sign"})
 

@@ -9,7 +9,7 @@ from svl.losses.loss import Loss, mean_over_positions
 
 
 class Squared(Loss):
-    """(f - y)^2; its mean over the outputs if the targets are vectors.
+    """The squared loss (f - y)^2; its mean over the outputs if the targets are vectors.
 
     With a target at each position, its mean over the positions that have one, where others are NaN.
     """

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
 from svl.native.signs import words_of
+from svl.native.source import Source
 
 ACTIVATIONS = ("relu", "sigmoid", "quadratic", "gelu")
 LOSSES = {"logistic": 0, "hinge": 1, "squared": 2, "correlation": 3, "cross_entropy": 4}
@@ -56,29 +57,39 @@ class Batches:
     A tensor that replicas or steps share may be expanded along these axes.
 
     Args:
-        inputs: numbers; or signs as bits (:func:`~svl.native.signs.encode_signs`).
-        targets: of each example: a number, the number of a class, or a number for each of several outputs.
+        inputs: numbers; or signs as bits (:func:`~svl.native.signs.encode_signs`); or counters for the source.
+        targets: of each example: a number, the number of a class, or a number for each of several outputs; with a
+            source ``None``.
         weights: of each example in its step's loss; ``None`` for 1 / batch each.
         has_signs: whether all numbers are -1 or 1: then the first layer is looked up instead of multiplied.
         outputs: where the outputs are written to; ``None`` for nowhere.
+        source: makes inputs and targets, if these are not given.
     """
 
-    inputs: Float[Tensor, "replica step batch dim"] | Int32[Tensor, "replica step batch word"]
-    targets: Float[Tensor, "replica step batch *output"]
+    inputs: Float[Tensor, "replica step batch dim"] | Int32[Tensor, "replica step batch word"] | Int[Tensor, "..."]
+    targets: Float[Tensor, "replica step batch *output"] | None
     weights: Float[Tensor, "replica step batch"] | None = None
     has_signs: bool = False
     outputs: Float[Tensor, "replica step batch output"] | None = None
+    source: Source | None = None
+
+    @property
+    def rows(self) -> torch.Size:
+        """Replicas, steps and examples of a step."""
+        return self.inputs.shape[:3]
 
     @property
     def parts(self) -> list[Tensor | None]:
         """The tensors in the library's order."""
+        if self.source:
+            return [None, None, None, self.weights, self.outputs, self.inputs]
         words, numbers = (self.inputs, None) if self.has_words else (None, self.inputs)
-        return [words, numbers, self.targets, self.weights, self.outputs]
+        return [words, numbers, self.targets, self.weights, self.outputs, None]
 
     @property
     def has_words(self) -> bool:
         """Whether inputs are signs as bits."""
-        return self.inputs.dtype == torch.int32
+        return self.source.has_words if self.source else self.inputs.dtype == torch.int32
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ def shape_of(values: Sequence[Tensor]) -> tuple[list[int], bool]:
 def check(parameters: Sequence[Parameter], batches: Batches, record: Record, kind: Kind, steps: Steps) -> None:
     """Raise a ValueError for what the library would misread."""
     dims, bias = shape_of([parameter.value for parameter in parameters])
-    rows = batches.targets.shape[:3]
+    rows = batches.rows
     tensors: list[tuple[str, Tensor | None, tuple[int, ...], torch.dtype]] = []
     for number, parameter in enumerate(parameters):
         layer = number // 2 if bias else number
@@ -161,9 +172,12 @@ def check(parameters: Sequence[Parameter], batches: Batches, record: Record, kin
             f"parameters: got {shapes} with the loss {kind.loss}; allowed: layers to one output, or {allowed}"
         )
     width, number_type = (words_of(dims[0]), torch.int32) if batches.has_words else (dims[0], torch.float32)
+    inputs = ((*rows, width), number_type) if batches.source is None else (rows, torch.int64)
+    if (batches.targets is None) is (batches.source is None):
+        raise ValueError(f"batches.targets: got {batches.targets}; allowed: a tensor, or None with a source")
     targets = (*rows, dims[-1]) if has_several and kind.loss == "squared" else rows
     tensors += [
-        ("batches.inputs", batches.inputs, (*rows, width), number_type),
+        ("batches.inputs", batches.inputs, *inputs),
         ("batches.targets", batches.targets, targets, torch.float32),
         ("batches.weights", batches.weights, rows, torch.float32),
         ("batches.outputs", batches.outputs, (*rows, dims[-1]), torch.float32),

@@ -14,9 +14,11 @@ struct General {
     Floats gradient, part;
     Floats decoded;  // a strip's inputs, where a network without hidden layers has signs as bits
 
-    General(const std::vector<int>& dims, const float* const* params, bool has_signs, bool has_words, const float* class_weight)
+    Made made;
+
+    General(const std::vector<int>& dims, const float* const* params, bool has_signs, bool has_words, bool has_source, const float* class_weight)
         : network(dims, params, has_signs), params(2 * (dims.size() - 1)), gradient(network.total), part(network.total),
-          decoded(has_words && !network.hidden ? STRIP * dims[0] : 0) {
+          decoded(has_words && !network.hidden ? STRIP * dims[0] : 0), made(has_source, has_words, dims[0]) {
         network.class_weight = class_weight;
     }
 
@@ -32,7 +34,7 @@ struct General {
             network.begin(params.data());
             for (int b = first; b < std::min(batch, first + SEGMENT); b += STRIP) {
                 const int count = std::min(STRIP, batch - b);
-                const Examples strip = examples.from(b, network.dims[0], targets_of(loss, network.dims.back()), network.dims.back());
+                const Examples strip = made(count, examples.from(b, network.dims[0], targets_of(loss, network.dims.back()), network.dims.back()));
                 const float* inputs = forward(count, strip);
                 if (strip.outputs) network.copy_outputs(count, strip.outputs);
                 network.backward(count, inputs, loss, strip.y, strip.weight, examples.uniform, &score);

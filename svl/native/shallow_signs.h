@@ -23,10 +23,12 @@ struct ShallowSigns {
     std::vector<uint32_t> encoded;  // a strip of inputs that are given as numbers
     alignas(vec) float f[STRIP], d[STRIP];
 
-    ShallowSigns(const std::vector<int>& dims, const float* const*, bool, bool has_words, const float*)
+    Made made;
+
+    ShallowSigns(const std::vector<int>& dims, const float* const*, bool, bool has_words, bool has_source, const float*)
         : dim(dims[0]), units(dims[1]), width(pad(units)), groups((dim + GROUP - 1) / GROUP), table((int64_t)groups * CODES * width),
           sum(table.size()), active(STRIP * width), output(STRIP * LANES), is_unit(width),
-          encoded(has_words ? 0 : STRIP * words_of(dim)) {
+          encoded(has_words ? 0 : STRIP * words_of(dim)), made(has_source, has_words, dim) {
         const int64_t sizes[] = {(int64_t)groups * GROUP * width, width, width, LANES};
         for (int p = 0; p < TENSORS; p++)
             for (Floats& part : kept[p]) part.resize(sizes[p]);
@@ -66,7 +68,7 @@ struct ShallowSigns {
         float sum_of_d = 0.0f;
         for (int b = 0; b < batch; b += STRIP) {
             const int count = std::min(STRIP, batch - b);
-            const Examples strip = examples.from(b, dim, 1, 1);
+            const Examples strip = made(count, examples.from(b, dim, 1, 1));
             const uint32_t* words = forward(count, strip);
             sum_of_d += slopes_of_loss(count, loss, f, strip.y, strip.weight, strip.uniform, d, &score);
             backward(count, words);

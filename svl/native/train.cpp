@@ -20,14 +20,16 @@ enum Correct { NOT_COUNTED = 0, COUNTED = 1, UNDEFINED = 2 };
 // What both functions are given, mirrored by svl/native/train.py. Strides count numbers, from one replica to the next and from one step to
 // the next.
 struct Job {
-    int32_t replicas, layers, loss, correct, threads, steps, batch, has_signs;
+    int32_t replicas, layers, loss, correct, threads, steps, batch, has_signs, has_words;
+    Source source;                   // of examples, whose function may be null
     const int32_t* dims;             // layers + 1 widths, the input's first
     float* const* kept;              // 2 layers parameters, weight [replica, out, in] and bias [replica, out] (null without biases) of every
     const int64_t* kept_strides;     // layer, each followed by its optimizer states, of the same shape
     const float* class_weight;       // [outputs] of the cross-entropy, or null for ones
     const void* const* examples;     // words [replica, step, batch, words_of(dims[0])] of signs or null, x [replica, step, batch, dims[0]] or null,
     const int64_t* strides;          // y [replica, step, batch, targets], weight [replica, step, batch] or null for 1 / batch each, and null or
-    const int64_t* step_strides;     // outputs [replica, step, batch, outputs] to be written
+    const int64_t* step_strides;     // outputs [replica, step, batch, outputs] to be written, and null or
+                                     // counters [replica, step, batch] for the source
     const double* numbers;           // [replica, 2 layers, NUMBERS] of the rule, see update.h
     const double* rates;             // [steps] factors on the learning rates
     const uint8_t* frozen;           // [replica, 2 layers] whether the tensor stays as it is
@@ -47,7 +49,7 @@ static Number* of(const Job& job, int part, int64_t replica, int64_t step) {
 
 static Examples examples_of(const Job& job, int64_t replica, int64_t step, float uniform) {
     return {of<const uint32_t>(job, 0, replica, step), of<const float>(job, 1, replica, step), of<const float>(job, 2, replica, step),
-            of<const float>(job, 3, replica, step), uniform, of<float>(job, 4, replica, step)};
+            of<const float>(job, 3, replica, step), uniform, of<float>(job, 4, replica, step), of<const int64_t>(job, 5, replica, step), &job.source, replica};
 }
 
 static float* kept(const Job& job, int64_t replica, int tensor, int part) {
@@ -127,7 +129,7 @@ static void each_replica(const Job& job, Work work) {
     const int most = std::min(job.threads, job.replicas);
 #pragma omp parallel num_threads(most) if (most > 1)
     {
-        Model model(dims, params.data(), job.has_signs, job.examples[0], job.class_weight);
+        Model model(dims, params.data(), job.has_signs, job.has_words, job.source.make, job.class_weight);
         std::vector<Corrections> corrections(2 * job.layers);
         for (int64_t r; (r = next++) < job.replicas;) work(job, r, model, corrections);
     }

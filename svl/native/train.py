@@ -26,7 +26,7 @@ from svl.native.arguments import (
 )
 
 _NUMBERS = max(map(len, HYPER.values()))
-_EXAMPLES = ("words", "numbers", "targets", "weights", "outputs")
+_EXAMPLES = ("words", "numbers", "targets", "weights", "outputs", "counters")
 
 
 class _Job(ctypes.Structure):
@@ -34,7 +34,8 @@ class _Job(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("replicas", "layers", "loss", "correct")),
-        *((name, ctypes.c_int32) for name in ("threads", "steps", "batch", "has_signs")),
+        *((name, ctypes.c_int32) for name in ("threads", "steps", "batch", "has_signs", "has_words")),
+        *((name, ctypes.c_void_p) for name in ("make", "task")),
         *((name, ctypes.c_void_p) for name in ("dims", "kept", "kept_strides", "class_weight", "examples", "strides")),
         *((name, ctypes.c_void_p) for name in ("step_strides", "numbers", "rates", "frozen")),
         ("first_step", ctypes.c_int64),
@@ -68,7 +69,7 @@ def train(
     values = [parameter.value for parameter in parameters]
     dims, bias = shape_of(values)
     check(parameters, batches, record, kind, steps)
-    replicas, count, _ = batches.targets.shape[:3]
+    replicas, count, _ = batches.rows
     layers, rule = len(dims) - 1, kind.rule
     kept: list[Tensor | None] = []
     hyper = torch.zeros(replicas, 2 * layers, _NUMBERS, dtype=torch.float64)
@@ -114,7 +115,7 @@ def scores(
         kept += [value, *absent]
         kept += [] if bias else [None, *absent]
     job, alive = _job(kept, batches, kind, dims)
-    sums = torch.empty(2, len(batches.targets))
+    sums = torch.empty(2, len(batches.inputs))
     job.loss_sum, job.correct_sum = sums[0].data_ptr(), sums[1].data_ptr()
     variant(kind, dims, batches.has_words or batches.has_signs).mlp_scores(ctypes.byref(job))
     del alive
@@ -139,7 +140,7 @@ def variant(kind: Kind, dims: Sequence[int], has_signs: bool) -> ctypes.CDLL:
 
 def _job(kept: list[Tensor | None], batches: Batches, kind: Kind, dims: list[int]) -> tuple[_Job, list[object]]:
     """What both functions are given, and what must stay in memory during the call."""
-    replicas, count, size = batches.targets.shape[:3]
+    replicas, count, size = batches.rows
     places = (ctypes.c_void_p * len(kept))(*(None if part is None else part.data_ptr() for part in kept))
     strides = (ctypes.c_int64 * len(kept))(*(0 if part is None else part.stride(0) for part in kept))
     examples = (ctypes.c_void_p * len(_EXAMPLES))(*map(_pointer, batches.parts))
@@ -158,6 +159,9 @@ def _job(kept: list[Tensor | None], batches: Batches, kind: Kind, dims: list[int
         steps=count,
         batch=size,
         has_signs=batches.has_words or batches.has_signs,
+        has_words=batches.has_words,
+        make=batches.source and batches.source.function,
+        task=batches.source and ctypes.addressof(batches.source.task),
         class_weight=_pointer(weights),
     )
     arrays: dict[str, ctypes.Array[Any]] = {

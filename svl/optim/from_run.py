@@ -16,7 +16,7 @@ from svl.errors import SettingError, nearest, within
 from svl.optim.initialisation import Initialisation, initial_network
 from svl.replicas import Replicas
 from svl.results import weights
-from svl.results.run_directory import CONFIG
+from svl.results.files import CONFIG
 
 
 @dataclass

@@ -17,7 +17,9 @@ _LEAST_NORM = 1e-12  # added to the norm, as in the authors' code
 
 
 class SAM(SGD):
-    """SGD with the gradient at p + rho g / |g| instead of that at p (Foret et al., ICLR 2021, algorithm 1).
+    """Sharpness-aware minimisation: SGD with the gradient at p + rho g / |g| instead of that at p.
+
+    Source: Foret et al., ICLR 2021, algorithm 1.
 
     The norm |g| is over all parameters of a replica that are not frozen. A step takes two gradients of the same batch,
     so it costs twice as much. With ``rho`` 0 it equals :class:`SGD`, so that one fit can compare both. Interventions on

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from svl.errors import SettingError
 
 FIRST, WIDTH, REPORTED = 2000, 1000, 800
-_PLACES: Mapping[str, int] = {"liu2026": 0, "kotha2025": 100, "yan2025": 200, "svl": 300}
+_PLACES: Mapping[str, int] = {"liu2026": 0, "kotha2025": 100, "yan2025": 200, "svl": 300, "kopiczko2026": 400}
 """The place of each paper's first figure; there are a hundred places a paper."""
 _ORDER: Mapping[str, str] = {
     "liu2026": """
@@ -28,6 +28,7 @@ _ORDER: Mapping[str, str] = {
         fig05_parity fig06 fig07_facts fig07_icl fig07_parity fig08 fig09 fig10 fig11 fig12
     """,
     "yan2025": "language_model linear_regression",
+    "kopiczko2026": "fig01",
 }
 
 

@@ -21,7 +21,8 @@ class Fit:
         title: what the fit is for.
         config: path of the config.
         settings: those that replace the config's.
-        arms: settings of each arm by name; arms with equal settings are trained as one.
+        arms: settings of each arm by name; arms with equal settings are trained as one. Without arms, every replica has
+            the settings of the config.
         seeds: replicas of each arm.
         first_seed: the first of the seeds.
     """
@@ -45,7 +46,8 @@ class Fit:
     @property
     def words(self) -> list[str]:
         """The command line after ``svl``."""
-        replicas = {"seeds": self.seeds, "first_seed": self.first_seed, "arms": self.trained_arms}
+        replicas: Settings = {"seeds": self.seeds, "first_seed": self.first_seed}
+        replicas |= {"arms": self.trained_arms} if self.arms else {}
         settings = self.settings | {f"replicas.{key}": value for key, value in replicas.items()}
         options = [word for key, value in settings.items() for word in (f"--{key}", _text(value))]
         return ["fit", "--config", self.config, *options]

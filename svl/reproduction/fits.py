@@ -21,9 +21,8 @@ from svl.reproduction.paper_figure import PaperFigure, full_name
 from svl.reproduction.tuning import Choice, choose
 from svl.results import history
 from svl.results.arms import varied, with_arms
+from svl.results.files import CONFIG, SUMMARY, is_finished
 from svl.results.identity import content_hash
-from svl.results.run_directory import CONFIG, is_finished
-from svl.results.summary import SUMMARY
 
 EXPERIMENT = "reproduce/fits"
 """The experiment of all figures' fits; a fit is named by its content, so that figures share equal fits."""
@@ -104,6 +103,11 @@ def train(figure: PaperFigure, runs: str, say: Say, tracking: str = "disabled", 
     done: list[Done] = []
 
     def histories(fit: Fit) -> dict[str, pd.DataFrame]:
+        if figure.pretraining:
+            first, _ = _train(figure.pretraining.fit(fit), runs, say, tracking)
+            # Fits of the same seeds begin with the same weights, which are trained once.
+            done.extend([first] * (first.run not in {earlier.run for earlier in done}))
+            fit = figure.pretraining.followed_by(fit, Path(runs) / EXPERIMENT / Path(first.run).name)
         finished, rows = _train(fit, runs, say, tracking)
         done.append(finished)
         return rows
@@ -182,4 +186,4 @@ def run_folder(runs: str, *parts: str) -> str:
 def _history(path: Path) -> pd.DataFrame:
     """A run's history with its arms' names, also where an older svl wrote it without them."""
     replicas = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))["replicas"]
-    return with_arms(history.read(path), varied(replicas), list(replicas["arms"]))
+    return with_arms(history.read(path), varied(replicas), list(replicas["arms"] or ()))

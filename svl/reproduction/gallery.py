@@ -8,9 +8,9 @@ from pathlib import Path
 
 from svl.errors import SettingError
 from svl.reproduction import looks
-from svl.reproduction.paper_figure import SCALES, known
-from svl.reproduction.record import PICTURE, RESULT, Record, place, read
-from svl.reproduction.standing import CONFIRMING, EXPLORATORY
+from svl.reproduction.catalogue import known
+from svl.reproduction.record import CONFIRMING, EXPLORATORY, PICTURE, RESULT, Record, place, read
+from svl.reproduction.scale import SCALES
 from svl.reproduction.tuning import described
 from svl.reproduction.verdict_table import estimate
 from svl.results.atomic import replacing

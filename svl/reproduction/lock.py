@@ -97,6 +97,7 @@ def content(figure: PaperFigure) -> dict[str, Any]:
         "settings": figure.settings,
         "base": {key: value for key, value in figure.base.items() if key not in ("target", "experiment")},
         "theory": figure.theory,
+        "pretraining": figure.pretraining.content() if figure.pretraining else None,
     }
     plain = json.loads(json.dumps(described))
     return {key: value for key, value in plain.items() if value not in (None, {}, [])}

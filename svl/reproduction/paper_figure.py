@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from svl import config_file
 from svl.checks import check_whole
 from svl.errors import SettingError, nearest
 from svl.reproduction import claims, tuning
+from svl.reproduction.catalogue import known
 from svl.reproduction.claim import Claim
 from svl.reproduction.fit import Fit, Settings
 from svl.reproduction.panel import Panel
+from svl.reproduction.pretraining import Pretraining
 from svl.reproduction.scale import SCALES, at_scale
 from svl.reproduction.tuning import Tuning
 from svl.theory.catalogue import NAMES as EXPERIMENTS
-
-PAPERS = ("liu2026", "kotha2025", "yan2025")
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class PaperFigure:
         first_seed: the first of the reported seeds.
         target: metric and value that count as learned.
         theory: name of an experiment of ``svl theory``, for figures without fits.
+        pretraining: the fit with whose weights all others begin; ``None`` if they begin anew.
         base: the config without the arms and without ``figure``: data, model, trainer, target.
         looks: the planned looks at the data: 1, or more for a run that adds seeds until it is decided.
     """
@@ -64,6 +64,7 @@ class PaperFigure:
     first_seed: int
     target: tuple[str, float]
     theory: str | None = None
+    pretraining: Pretraining | None = None
     base: Mapping[str, Any] = field(default_factory=dict)
     looks: int = 1
 
@@ -80,12 +81,17 @@ class PaperFigure:
         """The command of each fit, in order; the reported fits have the config's rates, since none are chosen yet."""
         if self.theory:
             return [f"svl theory {self.theory}"]
-        commands = []
+        commands: dict[str, None] = {}
         for name in self.fits:
-            commands += [self.tuning_fit(name, number, self.arms).command for number, _ in self.grids_of(name)]
-            commands.append(self.reported_fit(name, self.arms).command)
-            commands[-1] += "  # with the rates that the tuning chooses" * bool(self.grids_of(name))
-        return commands
+            grids = [number for number, _ in self.grids_of(name)]
+            fits = [*(self.tuning_fit(name, number, self.arms) for number in grids), self.reported_fit(name, self.arms)]
+            for fit in fits:
+                notes = ["with the rates that the tuning chooses"] * (bool(grids) and fit is fits[-1])
+                if self.pretraining:
+                    commands[self.pretraining.fit(fit).command] = None
+                    notes.append("beginning with the weights of the fit before it that has these seeds: model.init.run")
+                commands[fit.command + f"  # {'; '.join(notes)}" * bool(notes)] = None
+        return [*commands]
 
     def tuning_fit(self, name: str, number: int, arms: Mapping[str, Settings]) -> Fit:
         """The fit that tries a grid of rates: an arm for each arm and each point of the grid, on the tuning seeds."""
@@ -111,14 +117,6 @@ class PaperFigure:
 def full_name(fit: str, arm: str) -> str:
     """``fit/arm``, or only one of the names where the other is empty."""
     return "/".join(filter(None, (fit, arm)))
-
-
-def known() -> dict[str, str]:
-    """The path of every figure's config by name, in order."""
-    folders = [(paper, root / "configs" / paper) for root in (Path(), *config_file.ROOTS) for paper in PAPERS]
-    names = {f"{paper}/{path.stem}" for paper, folder in folders for path in folder.glob("*.yaml")}
-    order = sorted(names, key=lambda name: (PAPERS.index(name.partition("/")[0]), name))
-    return {name: f"configs/{name}.yaml" for name in order}
 
 
 def read(name: str, scale: str = "laptop") -> PaperFigure:
@@ -199,6 +197,7 @@ def _figure(name: str, path: str, scale: str, content: Mapping[str, Any]) -> Pap
         first_seed=first_seed,
         target=(str(target["metric"]), float(target["value"])),
         theory=theory,
+        pretraining=Pretraining.read("figure.pretraining", figure.get("pretraining")),
         base={key: value for key, value in content.items() if key not in ("figure", "replicas")},
     )
     _check(paper_figure)

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from svl.console import console
-from svl.reproduction import experiment, record, sequential
+from svl.reproduction import experiment, recording, sequential
 from svl.reproduction.drawing import draw
 from svl.reproduction.fits import Trained, train
 from svl.reproduction.folders import RECORDS
@@ -43,8 +43,8 @@ def run(figure: PaperFigure, runs: str, tracking: str, words: Sequence[str], sta
     for look in looks[:-1]:
         _say(f"{look.verdict} with {look.groups * figure.seeds} seeds an arm; as many more were added")
     trained, picture = shown[-1]
-    made = record.make(figure, trained, looks, words, standing)
-    folder = record.write(made, picture, Path(runs) / RECORDS)
+    made = recording.make(figure, trained, looks, words, standing)
+    folder = recording.write(made, picture, Path(runs) / RECORDS)
     console().print(table(made), soft_wrap=True)
     print(f"figure: {folder / PICTURE}.png\n{folder}")
     return made, folder

@@ -13,6 +13,7 @@ SCALES = ("smoke", "laptop", "paper")
 _KEYS = (
     "title",
     "theory",
+    "pretraining",
     "claim",
     "fits",
     "tune",

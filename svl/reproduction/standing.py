@@ -12,8 +12,7 @@ from svl.errors import SettingError
 from svl.reproduction import lock, looks
 from svl.reproduction.folders import GALLERY, RECORDS
 from svl.reproduction.paper_figure import PaperFigure
-
-CONFIRMING, EXPLORATORY = "confirming", "exploratory"
+from svl.reproduction.record import CONFIRMING, EXPLORATORY
 
 
 class Standing(NamedTuple):

@@ -100,7 +100,7 @@ def speed_up(arm: pd.DataFrame, reference: pd.DataFrame, unit: Unit = "samples",
     if len(seeds) < FEWEST:
         return SpeedUp(value, np.nan, np.nan, bound, np.nan, len(seeds))
     both, paired = (Times.of(arm, unit), Times.of(reference, unit)), is_paired(len(seeds), comparisons)
-    low, high = _bounds(_tails(*both, paired), _widest(arm, reference, unit))
+    low, high = _bounds(tails(*both, paired), _widest(arm, reference, unit))
     if np.isfinite(value):
         low, high = min(low, value), max(high, value)
     return SpeedUp(value, low, high, bound, p_value(*both, paired), len(seeds))
@@ -112,7 +112,7 @@ def p_value(arm: Times, reference: Times, paired: bool, log_ratio: float = 0.0) 
     Args:
         log_ratio: logarithm of the ratio.
     """
-    return min(1.0, 2 * min(_tails(arm, reference, paired)(log_ratio)))
+    return min(1.0, 2 * min(tails(arm, reference, paired)(log_ratio)))
 
 
 def is_paired(seeds: int, comparisons: int) -> bool:
@@ -174,32 +174,32 @@ def signed_rank_tails(differences: Float[ndarray, "seed"]) -> Tails:
     return _tails_of(_signed_rank_sums(tuple(sorted(ranks.tolist()))), observed)
 
 
-def _tails(arm: Times, reference: Times, paired: bool) -> Callable[[float], Tails]:
+def tails(arm: Times, reference: Times, paired: bool) -> Callable[[float], Tails]:
     """The tails of the test that the reference's times are those of the arm times a ratio, by its logarithm.
 
     The first is small where the reference is later than that, the second where it is sooner.
     """
 
-    def tails(log_ratio: float) -> Tails:
+    def at(log_ratio: float) -> Tails:
         end = min(arm.end + log_ratio, reference.end)
         fast, slow = np.minimum(arm.log + log_ratio, end), np.minimum(reference.log, end)
         # Values that are equal except for rounding are ties.
         fast, slow = np.round(fast, 9), np.round(slow, 9)
         return signed_rank_tails(np.round(slow - fast, 9)) if paired else rank_sum_tails(fast, slow)
 
-    return tails
+    return at
 
 
-def _bounds(tails: Callable[[float], Tails], widest: float) -> tuple[float, float]:
+def _bounds(at: Callable[[float], Tails], widest: float) -> tuple[float, float]:
     """The ratios at which the tails become larger than 2.5 %; 0 and infinite where they always are."""
 
     def bound(side: int) -> float:
         inside, outside = (widest, -widest) if side == 0 else (-widest, widest)
-        if tails(outside)[side] > LOW:
+        if at(outside)[side] > LOW:
             return outside * np.inf
         for _ in range(STEPS):
             middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if tails(middle)[side] > LOW else (inside, middle)
+            inside, outside = (middle, outside) if at(middle)[side] > LOW else (inside, middle)
         return inside
 
     low, high = np.exp([bound(0), bound(1)]).tolist()

@@ -17,6 +17,7 @@ FREE = (
     "runs",
     "verbose",
     "wandb",
+    "tracking",
     "figure",
     "checkpoint",
     "trainer.benchmark",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy import ndarray
 
 from svl.results import comparison, statistics
 from svl.results.columns import Pair, arm_names
+from svl.results.curve import Curve
 from svl.results.quantity import ratio, significant
 from svl.results.reference_lines import draw_reference_lines
 from svl.results.statistics import Unit
@@ -34,6 +34,8 @@ def fill(
     against: Unit,
     at_right: bool,
     comparisons: int,
+    most: int = MOST_POINTS,
+    labelled: bool = True,
 ) -> None:
     """Draw a metric in each panel of a column; the first panel gets labels and a legend.
 
@@ -42,16 +44,18 @@ def fill(
         rows: the metric of each panel; the legend's speed-ups are those of the first.
         at_right: whether the legend is to the right of the panel rather than above it.
         comparisons: number of arms that are compared with a reference in all columns.
+        most: the most points of a curve.
+        labelled: whether names are also written next to the curves, where there are few.
     """
     labels = arm_names(pairs)
     drawn = [
-        [_draw(axes, arm.rows, row, against, **look) for (arm, _), look in zip(pairs, looks(pairs), strict=True)]
+        [_draw(axes, arm.rows, row, against, most, **look) for (arm, _), look in zip(pairs, looks(pairs), strict=True)]
         for axes, row in zip(column, rows, strict=True)
     ]
     if len(pairs) > 1:
-        if len(pairs) <= MOST_LABELS:
+        if labelled and len(pairs) <= MOST_LABELS:
             _label(column[0], drawn[0], labels)
-        if target is not None:
+        if target is not None and any(arm is not reference for arm, reference in pairs):
             labels = _with_speed_ups(labels, pairs, rows[0], target, against, comparisons)
             title = f"{title}{', ' * bool(title)}speed-up to {significant(target)}"
         _legend(column[0], drawn[0], labels, title, at_right)
@@ -60,8 +64,11 @@ def fill(
 
 
 def looks(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """Colour, line style and marker of each arm of a column: blue for the reference, the others in order before it."""
-    others = [arm for arm, reference in pairs if arm is not reference]
+    """Colour, line style and marker of each arm of a column: blue for the reference, the others in order before it.
+
+    Where each arm is its own reference, the last one is blue.
+    """
+    others = [arm for arm, reference in pairs if arm is not reference] or [arm for arm, _ in pairs[:-1]]
     shades = {id(arm): place / len(others) for place, arm in enumerate(others)}
     return [
         {
@@ -74,22 +81,18 @@ def looks(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     ]
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, metric: str, against: Unit, stagger: float, **look: Any) -> Line2D:
-    table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
-    table = table.iloc[:: max(1, math.ceil(len(table) / MOST_POINTS))]
-    samples = rows[rows[metric].notna()].groupby("step")["samples"].median()
-    x = (samples.loc[table.index] if against == "samples" else table.index).to_numpy(np.float64)
-    low, high = statistics.band(table.to_numpy(np.float64).T, statistics.range_of(metric))
-    mean = table.mean(axis=1).to_numpy(np.float64)
+def _draw(axes: Axes, rows: pd.DataFrame, metric: str, against: Unit, most: int, stagger: float, **look: Any) -> Line2D:
+    curve = Curve.of(rows, metric, most)
+    x = curve.samples if against == "samples" else curve.step.astype(np.float64)
     limits = axes.dataLim.frozen()
-    axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    axes.fill_between(x, curve.low, curve.high, color=look["color"], alpha=0.15, linewidth=0)
     # A band of very few seeds is many times as high as the curves: it does not set the limits of the panel.
     axes.dataLim.set(limits)
-    axes.update_datalim(_corners(x, mean, low, high))
+    axes.update_datalim(_corners(x, curve.mean, curve.low, curve.high))
     # The markers of different arms are at different places, so that coinciding arms can be told apart.
     apart = max(1, len(x) // 7)
     markers = (round(stagger * apart), apart)
-    (line,) = axes.plot(x, mean, linewidth=1.8, markersize=4.5, markevery=markers, **look)
+    (line,) = axes.plot(x, curve.mean, linewidth=1.8, markersize=4.5, markevery=markers, **look)
     return line
 
 

@@ -14,8 +14,7 @@ import yaml
 from svl.errors import SettingError
 from svl.results import history, summary
 from svl.results.arms import varied
-from svl.results.run_directory import CONFIG
-from svl.results.summary import SUMMARY
+from svl.results.files import CONFIG, SUMMARY
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,28 @@ def find(path: Path) -> list[Path]:
     Raises:
         SettingError: if there is no run directory with a history.
     """
-    if (path / CONFIG).is_file():
-        return [path]
-    runs = sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
-    measured = [run for run in runs if (run / history.TABLE).exists() or any((run / history.PARTS).glob("*.parquet"))]
+    runs = runs_at(path)
+    if runs == [path]:
+        return runs
+    measured = [run for run in runs if is_measured(run)]
     if not measured:
         raise SettingError("RUN", str(path), f"a run directory (with a {CONFIG}), or a folder of measured runs")
     for run in runs:
         if run not in measured:
             print(f"skipped {run}: it has no measurements", file=sys.stderr)
     return measured
+
+
+def runs_at(path: Path) -> list[Path]:
+    """The run directories at a path, measured or not: the path itself, or those in the folder."""
+    if (path / CONFIG).is_file():
+        return [path]
+    return sorted(config.parent for config in path.glob(f"*/{CONFIG}"))
+
+
+def is_measured(run: Path) -> bool:
+    """Whether a run directory has a history."""
+    return (run / history.TABLE).exists() or any((run / history.PARTS).glob("*.parquet"))
 
 
 def load(path: Path) -> ReportedRun:

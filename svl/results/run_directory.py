@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -15,12 +14,12 @@ from typing import Any
 import yaml
 
 from svl.errors import SettingError
-from svl.results import history, summary
+from svl.results import history
 from svl.results.atomic import replacing
+from svl.results.files import CHECKPOINT, CONFIG, FIGURE
 from svl.results.identity import FREE, FREE_TO_MEASURE, FREE_TO_RESUME, differences
 from svl.results.lock import Lock
 
-CONFIG, CHECKPOINT, FIGURE = "config.yaml", Path("checkpoints") / "last.ckpt", Path("figures") / "curves"
 FOLLOWED = "SVL_RUN_DIRECTORY"
 """Environment variable that tells the other processes of a fit which run directory the first one has opened."""
 CKPT_PATH = "'last', a file in the folder checkpoints of a run directory, or 'auto' to resume the run if it has begun"
@@ -275,11 +274,3 @@ def steps_done(run: Path) -> tuple[int, int]:
     except Exception as error:  # torch and YAML have errors of many classes for files that are not theirs
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError("RUN", str(run), f"a run directory with a checkpoint ({reason[:120]})") from None
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a run has reached its last step."""
-    try:
-        return bool(json.loads((run / summary.SUMMARY).read_text(encoding="utf-8"))["finished"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

@@ -15,8 +15,8 @@ from svl.errors import SettingError
 from svl.results import comparison, statistics
 from svl.results.arms import Arm, arms, large, metrics, references
 from svl.results.atomic import replacing
+from svl.results.files import SUMMARY
 
-SUMMARY = "summary.json"
 INTERVALS = "95 %: Student's t, order statistics, Wilson, permutation tests with Holm's correction"
 """How the intervals and verdicts of a summary were made; older ones do not say."""
 

@@ -17,6 +17,7 @@ from svl.results.arm_label import short_names
 from svl.results.arms import arms, metrics
 from svl.results.quantity import quantity, ratio, setting, significant
 from svl.results.summary import mean_of
+from svl.results.verdict_words import remark, time_words
 
 Columns = dict[str, list[str]]
 """The cells of a table by column."""
@@ -102,6 +103,8 @@ def time_columns(summary: Mapping[str, Any]) -> Columns:
     columns["chance of success %"] = [
         _mean({"mean": row["success"]["probability"], **row["success"]}, percent=True) for row in rows
     ]
+    if any(row["censored"] for row in rows):
+        columns["in words"] = [time_words(row) for row in rows]
     return columns
 
 
@@ -115,6 +118,10 @@ def verdict_columns(summary: Mapping[str, Any]) -> Columns:
         columns["in steps"] = [_ratio(row["speed_up"]["steps"]) for row in rows]
     columns[f"p{', corrected' * (len(rows) > 1)}"] = [_p(row["corrected_p"]) for row in rows]
     columns["seeds"] = [str(row["speed_up"]["samples"]["seeds"]) for row in rows]
+    remarks = [remark(row, len(rows)) for row in rows]
+    # What is the same for all arms is said once, with the answer.
+    if len(set(remarks)) > 1:
+        columns["in words"] = remarks
     return columns
 
 

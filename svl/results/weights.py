@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from svl.errors import SettingError
-from svl.results.run_directory import CHECKPOINT
+from svl.results.files import CHECKPOINT
 
 SNAPSHOTS = "snapshots"
 _PREFIX, _EXTRA = "stack.network.", "stack._extra_state"

@@ -8,26 +8,34 @@ from pathlib import Path
 from svl import cluster
 from svl.config_file import locate
 from svl.console import console
-from svl.sweeps import local, task
+from svl.sweeps import local
 from svl.sweeps.manifest import Manifest, expansion
-from svl.sweeps.status import counted, record, results, standings, table
+from svl.sweeps.outline import outline
+from svl.sweeps.status import counted, record, standings, table
 from svl.sweeps.sweep_file import read
 
 UNDONE = ("missing", "failed")
 
 
-def expand(file: str, count: int | None, runs: str) -> Manifest:
+def expand(file: str, count: int | None, runs: str, is_dry: bool = False) -> Manifest:
     """The sweep of a file, whose number of fits is printed.
 
     Args:
         file: the sweep file.
         count: number of fits; ``None`` for what the file says.
         runs: the folder of all run directories.
+        is_dry: whether the fits are only listed: where none has begun, their settings are not checked, which is quick.
 
     Raises:
         SettingError: for a setting that cannot be used.
     """
-    manifest = Manifest.expand(read(file, count), runs)
+    sweep = read(file, count)
+    if is_dry and not Manifest(sweep, runs, []).folder.parent.exists():
+        manifest = outline(sweep, runs)
+    else:
+        from svl.sweeps.expanding import expand as resolve_all  # with torch and Lightning, which take seconds
+
+        manifest = resolve_all(sweep, runs)
     # Not through rich, which would break long lines where the output is a pipe.
     print(expansion(manifest))
     return manifest
@@ -44,10 +52,14 @@ def run(manifest: Manifest, processes: int, is_dry: bool) -> int:
     print(counted(current))
     if is_dry:
         console().print(table(current))
+        if any(row.settings and row.run is None for row in manifest.rows):
+            print("the settings of each fit are checked when the sweep runs, and by svl sweep status")
         return 0
     numbers = [standing.row.number for standing in current if standing.state in UNDONE]
     failed, received = local.run(manifest, numbers, processes)
     after = standings(manifest)
+    from svl.sweeps.outcomes import results  # with pandas and Optuna
+
     console().print(results(manifest, after))
     print(f"{counted(after)}; runs: {manifest.folder.parent}")
     if received:
@@ -110,4 +122,6 @@ def status(manifest: Manifest) -> int:
 
 def fit(manifest: Path, number: int) -> int:
     """Train one fit of a manifest in this process; returns its exit status."""
+    from svl.sweeps import task  # with torch and Lightning
+
     return task.run(Manifest.read(manifest), number)

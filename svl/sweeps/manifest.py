@@ -8,16 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from svl.cli.fit import resolve
 from svl.errors import SettingError
-from svl.replicas import Replicas
 from svl.results.atomic import replacing
-from svl.results.identity import content_hash
+from svl.results.files import is_finished
 from svl.sweeps.sweep_file import Settings, Sweep, check
 
-FOLDER = "sweep"
+FOLDER, FAILED = "sweep", "failed"
 """The folder of a sweep's own files, next to its run directories: manifests, failures, logs, Optuna's journal."""
 
 
@@ -53,21 +49,6 @@ class Manifest:
     sweep: Sweep
     runs: str
     rows: list[Row]
-
-    @classmethod
-    def expand(cls, sweep: Sweep, runs: str) -> Manifest:
-        """Resolve every fit's config, so that a wrong setting is found before anything runs.
-
-        Raises:
-            SettingError: naming the setting.
-        """
-        if sweep.method == "bayes":
-            return cls(sweep, runs, [Row(number) for number in range(sweep.count)])
-        rows: dict[str | None, Row] = {}
-        for settings in _settings(sweep):
-            row = resolved(sweep, runs, len(rows), settings)
-            rows.setdefault(row.run, row)
-        return cls(sweep, runs, list(rows.values()))
 
     @property
     def folder(self) -> Path:
@@ -122,20 +103,7 @@ def expansion(manifest: Manifest) -> str:
     return f"{manifest.sweep.name}: {len(rows)} fits{each}: {total:,} training runs"
 
 
-def resolved(sweep: Sweep, runs: str, number: int, settings: Settings) -> Row:
-    """The row of a fit with some settings.
-
-    Raises:
-        SettingError: for a setting that cannot be used.
-    """
-    config = resolve(sweep.words(settings))
-    content = yaml.safe_load(config)
-    replicas = Replicas(**content["replicas"])
-    run = Path(runs) / content["experiment"] / content_hash(config)
-    return Row(number, settings, str(run), len(replicas.arms), replicas.seeds)
-
-
-def _settings(sweep: Sweep) -> Iterator[Settings]:
+def each_settings(sweep: Sweep) -> Iterator[Settings]:
     """The combinations of a grid, or random ones, of which the first n are the same whatever the count."""
     if sweep.method == "grid":
         yield from sweep.grid()[: sweep.count]
@@ -152,3 +120,19 @@ def _settings(sweep: Sweep) -> Iterator[Settings]:
 def drawn(sweep: Sweep, params: dict[str, Any]) -> Settings:
     """The settings that Optuna's parameters stand for."""
     return {key: parameter.value(params[key]) for key, parameter in sweep.parameters.items()}
+
+
+def is_done(row: Row) -> bool:
+    """Whether the row's fit has reached its last step."""
+    return is_finished(Path(str(row.run)))
+
+
+def failure(manifest: Manifest, row: Row) -> str | None:
+    """The error of the row's fit; ``None`` if it has not failed."""
+    path = failure_file(manifest, row)
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def failure_file(manifest: Manifest, row: Row) -> Path:
+    """Where the error of a fit that fails is written."""
+    return manifest.folder / FAILED / f"{Path(row.run).name if row.run else f'{manifest.sweep.key}-{row.number}'}.txt"

@@ -14,14 +14,10 @@ from rich.text import Text
 from svl import cluster
 from svl.console import plain
 from svl.results.arm_label import short_names
+from svl.results.files import CONFIG
 from svl.results.lock import is_held
-from svl.results.quantity import quantity, setting, significant
-from svl.results.run_directory import CONFIG
-from svl.results.summary import SUMMARY
-from svl.sweeps.manifest import Manifest, Row, drawn
-from svl.sweeps.study import open_study, trials
-from svl.sweeps.study import values as _values
-from svl.sweeps.task import failure, is_done
+from svl.results.quantity import setting
+from svl.sweeps.manifest import Manifest, Row, drawn, failure, is_done
 
 JOBS = "jobs.jsonl"
 State = Literal["done", "running", "queued", "failed", "missing"]
@@ -66,7 +62,7 @@ def counted(standings: list[Standing]) -> str:
 def table(standings: list[Standing]) -> Table:
     """A line for each fit: its settings, its state, its run, and why it failed."""
     shown = Table(box=None, padding=(0, 2, 0, 0))
-    names = _setting_names(standings)
+    names = setting_names(standings)
     for name in ("#", *short_names(names), "state", "run", ""):
         shown.add_column(Text(name), overflow="fold")
     for standing in standings:
@@ -82,38 +78,17 @@ def shown_value(value: Any) -> str:
     return "null" if value is None else setting(value)
 
 
-def results(manifest: Manifest, standings: list[Standing]) -> Table:
-    """A line for each fit that is done: its settings, the sweep's metric or its arms' times to the target, its run."""
-    done = [standing for standing in standings if standing.state == "done" and standing.row.run]
-    metric = manifest.sweep.metric[0] if manifest.sweep.metric else None
-    shown = Table(box=None, padding=(0, 2, 0, 0))
-    names = _setting_names(done)
-    for title in ("#", *short_names(names), metric or "samples to target, by arm", "run"):
-        shown.add_column(Text(title), overflow="fold")
-    for row in (standing.row for standing in done):
-        run = Path(str(row.run))
-        values = [shown_value((row.settings or {}).get(name, "")) for name in names]
-        outcome = significant(_values(run)[metric]) if metric else _times(run)
-        shown.add_row(*plain((str(row.number), *values, outcome, run.name)))
-    return shown
-
-
-def _setting_names(standings: list[Standing]) -> list[str]:
+def setting_names(standings: list[Standing]) -> list[str]:
+    """The settings that differ between fits."""
     return list(next((standing.row.settings for standing in standings if standing.row.settings), {}))
-
-
-def _times(run: Path) -> str:
-    arms = json.loads((run / SUMMARY).read_text(encoding="utf-8"))["arms"]
-    medians = [arm["samples_to_target"] for arm in arms]
-    return ", ".join(
-        "never" if not median or median["median"] is None else quantity(median["median"]) for median in medians
-    )
 
 
 def _trials(manifest: Manifest) -> dict[int, Any]:
     """The trials of an adaptive sweep's study, by row."""
     if not manifest.sweep.is_adaptive or not manifest.folder.is_dir():
         return {}
+    from svl.sweeps.study import open_study, trials  # Optuna takes a second to import
+
     return trials(open_study(manifest))
 
 

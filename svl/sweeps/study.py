@@ -21,7 +21,7 @@ from svl.errors import SettingError, nearest
 from svl.replicas import Replicas
 from svl.results import arm_means, history
 from svl.results.arms import metrics, with_arms
-from svl.results.run_directory import CONFIG
+from svl.results.files import CONFIG
 from svl.sweeps.manifest import Manifest, Row, drawn
 from svl.sweeps.sweep_file import Settings
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from svl.cli.fit import run as run_command
 from svl.errors import SettingError
 from svl.results.atomic import replacing
-from svl.results.run_directory import is_finished
-from svl.sweeps.manifest import Manifest, Row, resolved
-
-FAILED = "failed"
+from svl.sweeps.expanding import resolved
+from svl.sweeps.manifest import Manifest, Row, failure_file, is_done
 
 
 def run(manifest: Manifest, number: int) -> int:
@@ -51,21 +49,6 @@ def run(manifest: Manifest, number: int) -> int:
         return status
 
 
-def is_done(row: Row) -> bool:
-    """Whether the row's fit has reached its last step."""
-    return is_finished(Path(str(row.run)))
-
-
-def failure(manifest: Manifest, row: Row) -> str | None:
-    """The error of the row's fit; ``None`` if it has not failed."""
-    path = _failure(manifest, row)
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
-
-
-def _failure(manifest: Manifest, row: Row) -> Path:
-    return manifest.folder / FAILED / f"{Path(row.run).name if row.run else f'{manifest.sweep.key}-{row.number}'}.txt"
-
-
 def _fit(manifest: Manifest, row: Row, added: list) -> int:
     assert row.settings is not None and row.run is not None
     words = manifest.sweep.words(row.settings)
@@ -77,7 +60,7 @@ def _fit(manifest: Manifest, row: Row, added: list) -> int:
 @contextmanager
 def _recorded(manifest: Manifest, row: Row) -> Iterator[None]:
     """Write down the error of a fit that fails, and remove that of the attempt before."""
-    path = _failure(manifest, row)
+    path = failure_file(manifest, row)
     path.unlink(missing_ok=True)
     try:
         yield

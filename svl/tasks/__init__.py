@@ -6,6 +6,7 @@ from svl.tasks.in_context_regression import InContextRegression
 from svl.tasks.linear_regression import LinearRegression
 from svl.tasks.modular_addition import ModularAddition
 from svl.tasks.parity import Parity
+from svl.tasks.scratchpad_addition import ScratchpadAddition
 from svl.tasks.single_index import SingleIndex
 from svl.tasks.staircase import Staircase
 from svl.tasks.task import Task
@@ -18,6 +19,7 @@ __all__ = [
     "LinearRegression",
     "ModularAddition",
     "Parity",
+    "ScratchpadAddition",
     "SingleIndex",
     "Staircase",
     "Task",

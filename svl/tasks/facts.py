@@ -18,7 +18,7 @@ _LARGEST = 2**20
 
 
 class Facts(Task):
-    """Documents [s, r, n_1, ..., n_k, phi(s, r)] of a subject s, a relation r, noise n_i and an answer phi(s, r).
+    """Facts to memorise, in documents of a subject s, a relation r, noise n_i and an answer: s, r, n_1, ..., phi(s, r).
 
     s, r and each n_i are uniform. Every relation has its own set of answers, and phi(s, r), drawn once for each
     replica, is uniform in it. The network predicts each token from the tokens before it, so an input is a document

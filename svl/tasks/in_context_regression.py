@@ -22,7 +22,9 @@ _LARGEST_POOL = 2**14
 
 
 class InContextRegression(Task):
-    """Sequences x_1, y_1, x_2, y_2, ..., x_n with y_i = <w, x_i> + noise; the target is the y of the query x_n.
+    """In-context linear regression: the target is the y of the last point of a sequence, the query.
+
+    Sequences are x_1, y_1, x_2, y_2, ..., x_n with y_i = <w, x_i> + noise.
 
     x_i ~ N(0, I_dim); the context w ~ N(0, (1 - beta) I + beta v v^T) with v uniform on the unit sphere, drawn once for
     each seed. A token is an x, or a y padded with zeros on the right. The contexts are an axis of diversity,

@@ -16,7 +16,9 @@ from svl.tasks.task import Task
 
 
 class LinearRegression(Task):
-    """x ~ N(0, diag(lambda)) with lambda_i = i^-exponent, y = <w, x> + noise N(0, 1), the teacher w ~ N(0, I_dim).
+    """Linear regression on Gaussian inputs: y = <w, x> + noise N(0, 1).
+
+    x ~ N(0, diag(lambda)) with lambda_i = i^-exponent, and the teacher w ~ N(0, I_dim).
 
     With exponent 0 the inputs are isotropic; above 0 their spectrum is a power law. The prior of w is always isotropic.
 

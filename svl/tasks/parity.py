@@ -11,7 +11,8 @@ from torch import Tensor
 from svl import native, random
 from svl.checks import check_whole
 from svl.errors import SettingError
-from svl.native.parity import parity_examples
+from svl.native.parity import parity_examples, parity_source
+from svl.native.source import Source
 from svl.tasks.task import Task
 
 _ENUMERABLE_DIM = 40
@@ -61,6 +62,9 @@ class Parity(Task):
         if not native.is_available("parity"):
             return None
         return parity_examples(random.fold(key, "example"), self.support_mask(key), index)
+
+    def source(self, key: Int[Tensor, "replica 2"]) -> Source | None:
+        return parity_source(random.fold(key, "example"), self.support_mask(key))
 
     def population(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from svl import random
 from svl.checks import check_choice, check_number, check_whole
+from svl.native.single_index import single_index_source
+from svl.native.source import Source
 from svl.tasks.task import Task
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -28,7 +30,7 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class SingleIndex(Task):
-    """x ~ N(0, I_dim), y = link(<w, x>) + noise N(0, 1), the teacher w uniform on the unit sphere.
+    """A single-index model: y = link(<w, x>) + noise N(0, 1) for x ~ N(0, I_dim) and w uniform on the unit sphere.
 
     Labels are real numbers, so there is no accuracy, except with the link ``sign``. Its labels without noise are -1 and
     1, so the losses for signs can be used too.
@@ -69,6 +71,17 @@ class SingleIndex(Task):
     ) -> tuple[Float[Tensor, "replica batch {self.dim}"], Float[Tensor, "replica batch"]]:
         x = random.normals(random.fold(key, "example")[:, None], index, self.dim)
         return x, self.labels(key, x, index)
+
+    def source(self, key: Int[Tensor, "replica 2"]) -> Source:
+        noise = self.noise
+        has_noise = not isinstance(noise, float) or noise > 0
+        return single_index_source(
+            random.fold(key, "example"),
+            random.fold(key, "noise"),
+            self.teacher(key),
+            torch.as_tensor(noise).flatten().expand(len(key)) if has_noise else None,
+            list(LINKS).index(self.link),
+        )
 
     def labels(
         self,

@@ -15,10 +15,11 @@ from svl.tasks.task import TEST_START
 
 
 class Staircase(Parity):
-    """x uniform in {-1, 1}^dim, y = chi_k(x) + epsilon sum_{j=1}^{k-1} chi_j(x), with k = ``degree``.
+    """Parity with a staircase of lower degrees: y = chi_k(x) + epsilon sum_{j=1}^{k-1} chi_j(x), with k = ``degree``.
 
-    chi_j is the product of the first j coordinates. Test labels are chi_k alone: a network that fits the training
-    labels exactly has a squared test error of epsilon^2 (k - 1), and accuracy 1 if epsilon (k - 1) < 1.
+    x is uniform in {-1, 1}^dim, and chi_j is the product of its first j coordinates. Test labels are chi_k alone: a
+    network that fits the training labels exactly has a squared test error of epsilon^2 (k - 1), and accuracy 1 if
+    epsilon (k - 1) < 1.
 
     Source: Kotha et al. 2025, figure 10 and appendix C.3, after the staircases of Abbe et al. 2021.
 

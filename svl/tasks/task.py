@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
 from svl import random
+from svl.native.source import Source
 
 # Test examples are numbered from here, above every training index, so that both share a key but no example.
 TEST_START = 2**62
@@ -119,6 +120,14 @@ class Task(ABC):
         """
         return None
 
+    def source(self, key: Int[Tensor, "replica 2"]) -> Source | None:
+        """Makes :meth:`examples` in C++, up to rounding; ``None`` for a task without one.
+
+        The training loop calls it where it needs an example. It is not used in a subclass with :meth:`examples` or
+        :meth:`labels` of its own, unless that has a source of its own too.
+        """
+        return None
+
     def test_examples(
         self, key: Int[Tensor, "replica 2"], index: Int[Tensor, "replica batch"]
     ) -> tuple[Tensor, Tensor]:
@@ -158,6 +167,17 @@ class Task(ABC):
     def measures(self, outputs: Float[Tensor, "... output"], targets: Tensor) -> dict[str, Float[Tensor, "..."]]:
         """Additional metrics of each test example, by name; their means are measured as ``val/<name>``."""
         return {}
+
+    def solves(self, written: Int[Tensor, "... position"], targets: Int[Tensor, "... position"]) -> Bool[Tensor, "..."]:
+        """Which completions that a network has written are right: by default, those whose tokens are all targets.
+
+        For tasks with a target at each position, which is the next token; measured by the callback ``Generation``.
+
+        Args:
+            written: the token that was written at each position that has a target.
+            targets: -100 where there is none.
+        """
+        return ((written == targets) | (targets == -100)).all(-1)
 
     def references(
         self,

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from scipy import stats
 
-from svl.results.run_directory import CONFIG
+from svl.results.files import CONFIG
 from svl.results.statistics import Estimate
 from svl.results.style import GREY, RAMP
 from svl.theory import experiment

@@ -22,7 +22,7 @@ from svl.interventions.labels import as_targets
 from svl.models import QuadraticNeuron
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
-from svl.results.run_directory import CHECKPOINT, CONFIG
+from svl.results.files import CHECKPOINT, CONFIG
 from svl.results.style import RAMP
 from svl.tasks import Parity
 from svl.theory import experiment, moment, neuron

@@ -23,10 +23,12 @@ from svl.training.compilation import warn
 from svl.training.engine import Engine
 from svl.training.plan import Plan
 from svl.training.spec import StackSpec
+from svl.training.step_examples import has_source
 from svl.training.timing import Timing
 
-# Compiling another route to measure it takes some ten seconds; it must be faster by more than a measurement's error.
-_SECONDS_WORTH_MEASURING, _LEAST_GAIN = 120.0, 1.15
+# Compiling the other routes to measure them takes some ten seconds. A fit whose examples have a source rarely gains by
+# them, and another one may train three times faster. A gain must be larger than a measurement's error.
+_SECONDS_WORTH_MEASURING, _WITHOUT_SOURCE, _LEAST_GAIN = 120.0, 30.0, 1.15
 _SECONDS_OF_MEASUREMENT, _ROUNDS = 0.1, 3
 _OPERATIONS_WORTH_TIMING = 10**11  # seconds of any route, whose differences are not worth a measurement
 
@@ -86,9 +88,10 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
     """The engine of the route that trains a fit in the shortest time.
 
     Where several routes serve a fit of more than a few seconds, the first in order of preference is timed for a
-    fraction of a second. If the whole fit would take more than two minutes by it, the others are compiled and timed
-    too. The times are kept for fits of the same shape on this machine, and the choice for those of the same length as
-    well, so that a fit that is run again gives the same numbers.
+    fraction of a second. If the whole fit would take more than two minutes by it, or half a minute where its examples
+    have no source, the others are compiled and timed too. The times are kept for fits of the same shape on this
+    machine, and the choice for those of the same length as well, so that a fit that is run again gives the same
+    numbers.
 
     Args:
         spec: what is trained.
@@ -106,7 +109,8 @@ def fastest(spec: StackSpec, device: torch.device, build: Callable[[Plan], Engin
     if chosen not in plans:
         engines = {plan.choice.route: build(plan)}
         seconds = remembered.seconds(steps) or _measured(engines, steps)
-        if max(seconds.values()) > _SECONDS_WORTH_MEASURING and seconds.keys() != plans.keys():
+        worth = _SECONDS_WORTH_MEASURING if has_source(spec) else _WITHOUT_SOURCE
+        if max(seconds.values()) > worth and seconds.keys() != plans.keys():
             engines |= {word: build(other) for word, other in plans.items() if word not in engines}
             seconds = _measured(engines, steps)
         chosen = _best(plan.choice.route, seconds)

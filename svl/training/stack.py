@@ -42,6 +42,9 @@ class ReplicaStack(nn.Module):
         training: what is trained.
         execution: how it is computed.
 
+    Attributes:
+        stopped_at: the step at which each replica was stopped, ``[replica]``; -1 where it is trained.
+
     Raises:
         SettingError: for settings that do not fit together.
     """
@@ -75,6 +78,7 @@ class ReplicaStack(nn.Module):
         self._compiled: set[Any] = set()
         self._has_evaluated = self._has_gradients = False
         self._resumed: Choice | None = None
+        self.stopped_at = torch.full((len(replicas),), -1)
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -169,8 +173,12 @@ class ReplicaStack(nn.Module):
         return chosen_engine(self.spec, device, lambda plan: Engine.of(plan, self.spec, self.state), self._resumed)
 
     def train_steps(self, start: int, count: int) -> None:
-        """Advance every replica by ``count`` steps, of which the first is step number ``start``."""
-        blocks, route, run = self.engine.blocks, self.engine.route, self.engine.runner.run
+        """Advance every replica by ``count`` steps, of which the first is step number ``start``.
+
+        Blocks of replicas that have all stopped (:attr:`stopped_at`) stay as they are.
+        """
+        route, run = self.engine.route, self.engine.runner.run
+        blocks = [block for block in self.engine.blocks if (self.stopped_at[block.rows] < 0).any()]
         clock = self._clock(start, count)
         begun = {steps.first for block in blocks for steps in block.ranges}
 

@@ -9,15 +9,16 @@ from jaxtyping import Float, Int, Int32
 from torch import Tensor
 from torch.func import vmap
 
-from svl import random
+from svl import native, random
 from svl.data.draw import Draw, State
 from svl.native.signs import encode_signs
+from svl.native.source import Source
 from svl.tasks.task import TEST_START, Task
 from svl.training.blocks import Block
 from svl.training.spec import StackSpec
 
 # Numbers of examples, and of indices of examples that are drawn as bits; what a core has cache for.
-_NUMBERS_AT_ONCE, _INDICES_AT_ONCE, _MOST_STEPS = 2**18, 2**18, 256
+_NUMBERS_AT_ONCE, _INDICES_AT_ONCE, _MOST_STEPS = 2**21, 2**18, 256
 _TEST_ROWS, _TEST_NUMBERS_HELD = 1024, 2**25
 
 
@@ -26,41 +27,58 @@ class StepExamples(NamedTuple):
 
     Attributes:
         first: number of the first step.
-        inputs: numbers, or signs as bits.
-        targets: of each example.
+        inputs: numbers, or signs as bits, or counters for the source.
+        targets: of each example; ``None`` with a source.
         weights: of each example; ``None`` where all are alike.
+        source: makes inputs and targets where they are needed, if they are not there.
     """
 
     first: int
     inputs: Tensor
-    targets: Tensor
+    targets: Tensor | None
     weights: Float[Tensor, "replica step batch"] | None
+    source: Source | None = None
+
+    @property
+    def end(self) -> int:
+        """Number of the step after the last one."""
+        return self.first + self.inputs.shape[1]
+
+    @property
+    def size(self) -> int:
+        """How many numbers inputs and targets have."""
+        return self.inputs.numel() + (0 if self.targets is None else self.targets.numel())
 
     def part(self, start: int, stop: int) -> StepExamples:
         """Those of the steps from number ``start`` on, before ``stop``."""
         steps = slice(start - self.first, stop - self.first)
         weights = None if self.weights is None else self.weights[:, steps]
-        return StepExamples(start, self.inputs[:, steps], self.targets[:, steps], weights)
+        targets = None if self.targets is None else self.targets[:, steps]
+        return StepExamples(start, self.inputs[:, steps], targets, weights, self.source)
 
 
 class Examples:
     """Makes the examples of a block.
 
-    They are made for a fixed number of steps, from a multiple of it on, in one call of :func:`torch.func.vmap` over the
-    steps, or in a loop where the strategy's or the task's code does not allow that. So their bits do not depend on how
-    many steps a caller asks for.
+    They are made for a fixed number of steps, from a multiple of it on. So their bits do not depend on how many steps a
+    caller asks for. The strategy's rule runs in one call of :func:`torch.func.vmap` over the steps, or in a loop where
+    its code does not allow that. Where its indices alone decide the examples, the task makes those of all steps at
+    once.
 
     Args:
         spec: what is trained.
         size: examples of a step.
-        draws_bits: whether the task draws its inputs as bits, for the strategy's indices.
+        may_have_source: whether the loop may leave it to a :class:`~svl.native.source.Source` to make them.
     """
 
-    def __init__(self, spec: StackSpec, size: int, draws_bits: bool) -> None:
-        self.spec, self.size, self.draws_bits = spec, size, draws_bits
+    def __init__(self, spec: StackSpec, size: int, may_have_source: bool) -> None:
+        self.spec, self.size = spec, size
+        self.draws_bits, self.has_source = draws_bits(spec), may_have_source and has_source(spec)
+        self.has_indices_alone = _has_indices_alone(spec)
         self.has_signs = spec.has_signs
         self._made: dict[Block, StepExamples] = {}
         self._tests: dict[Block, list[StepExamples]] = {}
+        self._sources: dict[Block, Source | None] = {}
         self._allows_vmap = True
 
     def steps_at_once(self, block: Block) -> int:
@@ -70,7 +88,7 @@ class Examples:
         if tensors["data"]:
             settings = tensors["settings"]
             most = min(most, int(data.certain_steps(settings, data.initial_state(settings)).min()))
-        at_once = _INDICES_AT_ONCE if self.draws_bits else _NUMBERS_AT_ONCE // self.spec.example_size
+        at_once = _INDICES_AT_ONCE if self.draws_bits or self.has_source else _NUMBERS_AT_ONCE // self.spec.example_size
         return max(1, min(most, at_once // (self.size * replicas)))
 
     def of(self, block: Block, step: int) -> StepExamples:
@@ -96,11 +114,18 @@ class Examples:
         steps = torch.arange(first, first + count).clamp(max=self.spec.data.total_steps - 1)
         with random.kernel():
             parts = self._of_steps(block.tensors, steps, state, now)
-        if self.draws_bits:
-            inputs, targets = self._bits(block, parts[0])
-            return StepExamples(first, inputs, targets, parts[1] if len(parts) > 1 else None)
-        inputs, targets = parts[:2]
-        return StepExamples(first, inputs, targets, parts[2] if len(parts) > 2 else None)
+            if self.has_source:
+                return StepExamples(first, parts[0], None, parts[1] if len(parts) > 1 else None, self._source(block))
+            if self.has_indices_alone:
+                index, *weights = parts
+                parts = (*(self._bits(block, index) if self.draws_bits else self._numbers(block, index)), *weights)
+        inputs, targets, *weights = parts
+        return StepExamples(first, inputs, targets, weights[0] if weights else None)
+
+    def _source(self, block: Block) -> Source | None:
+        if block not in self._sources:
+            self._sources[block] = self.spec.data.bound_task(block.tensors["settings"]).source(block.tensors["key"])
+        return self._sources[block]
 
     def tests(self, block: Block) -> list[StepExamples]:
         """The test examples, in parts; each part is one step."""
@@ -111,7 +136,7 @@ class Examples:
         if self.has_signs or self.draws_bits:
             joined = [torch.cat(list(tensors), dim=2) for tensors in zip(*(part[1:3] for part in parts), strict=True)]
             parts = [StepExamples(0, joined[0], joined[1], None)]
-        if sum(part.inputs.numel() + part.targets.numel() for part in parts) <= _TEST_NUMBERS_HELD:
+        if sum(part.size for part in parts) <= _TEST_NUMBERS_HELD:
             self._tests[block] = parts
         return parts
 
@@ -143,7 +168,7 @@ class Examples:
                 self.size,
                 has_kernels=True,
             )
-            if self.draws_bits:
+            if self.has_indices_alone:
                 index = data.indices(draw)
                 weights = data.weights(draw, index)
                 parts = [index]
@@ -169,6 +194,15 @@ class Examples:
         assert examples is not None
         return examples[0].unflatten(1, index.shape[1:]), examples[1].view(index.shape)
 
+    def _numbers(
+        self, block: Block, index: Int[Tensor, "replica step batch"]
+    ) -> tuple[Float[Tensor, "replica step batch number"], Tensor]:
+        task = self.spec.data.bound_task(block.tensors["settings"])
+        inputs, targets = task.examples(block.tensors["key"], index.flatten(1))
+        steps = index.shape[1:]
+        inputs, targets = inputs.float().unflatten(1, steps), targets.float().unflatten(1, steps)
+        return inputs.flatten(3).contiguous(), targets.contiguous()
+
 
 def _laid_out(part: Tensor) -> Tensor:
     """The same numbers, contiguous within a replica and a step."""
@@ -181,7 +215,7 @@ def draws_bits(spec: StackSpec) -> bool:
     A subclass of a task may change only these.
     """
     data = spec.data
-    if data.interventions or data.changes_examples or spec.settings["axes"] or data.enumerates(spec.settings):
+    if not _has_indices_alone(spec):
         return False
     task, key = data.bound_task(spec.settings), random.key(spec.settings["seed"])
     index = torch.arange(4).expand(len(key), -1)
@@ -190,3 +224,26 @@ def draws_bits(spec: StackSpec) -> bool:
         return False
     inputs, targets = task.examples(key, index)
     return torch.equal(signs[0], encode_signs(inputs)) and torch.equal(signs[1], targets)
+
+
+def has_source(spec: StackSpec) -> bool:
+    """Whether the task's examples, which no setting changes, can be made by its :class:`~svl.native.source.Source`."""
+    task, key = spec.data.bound_task(spec.settings), random.key(spec.settings["seed"])
+    owner = {name: _owner(type(task), name) for name in ("source", "examples", "labels")}
+    is_for_these = all(issubclass(owner["source"], owner[name]) for name in ("examples", "labels"))
+    if not _has_indices_alone(spec) or not is_for_these:
+        return False
+    source = task.source(key)
+    return source is not None and native.is_available(source.library)
+
+
+def _owner(task: type[Task], name: str) -> type:
+    """The class that defines a method."""
+    return next(kind for kind in task.__mro__ if name in vars(kind))
+
+
+def _has_indices_alone(spec: StackSpec) -> bool:
+    """Whether an example is the task's of an index, whatever the step and the strategy."""
+    data = spec.data
+    changes = data.interventions or data.changes_examples
+    return not (changes or spec.settings["axes"] or data.enumerates(spec.settings))

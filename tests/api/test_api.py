@@ -1,6 +1,7 @@
 """The Python API against the command line, and against a plain PyTorch loop."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def test_runs_side_by_side(run, here):
 def test_a_notebook_shows_a_table_and_a_figure(run):
     shown = run._repr_html_()
     assert shown.count("<svg") == 1 and shown.count("<tr>") == 4 and "val/accuracy" in shown
+    used = set(re.findall(r"var\((--[\w-]+)\)", shown))
+    assert len(used) > 4 and used <= set(re.findall(r"(--[\w-]+): ", shown))
 
 
 def test_a_strategy_that_waits_has_no_examples_without_training(here, config):

@@ -10,7 +10,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REQUIREMENTS = {found.name: found for found in map(Requirement, PROJECT["dependencies"])}
+EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+REQUIREMENTS = {found.name: found for found in map(Requirement, [*PROJECT["dependencies"], *EXTRAS])}
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
 
 

@@ -6,6 +6,10 @@
 #include <random>
 
 #include LIBRARY
+#ifdef TRAINS
+#include "../../svl/native/parity.cpp"
+#include "../../svl/native/single_index.cpp"
+#endif
 
 static std::mt19937 generator(1);
 
@@ -70,13 +74,13 @@ static void call() {
         ends.push_back(begins[r] + below(steps - (int)begins[r] + 1));
     }
     const void* examples[] = {has_words ? words.data() : nullptr, has_words ? nullptr : x.data(), y.data(), s.has_weights ? weight.data() : nullptr,
-                              writes ? written.data() : nullptr};
-    const int64_t of_one_step[] = {s.batch * words_of(dim), s.batch * dim, s.batch * targets, s.batch, s.batch * outputs};
+                              writes ? written.data() : nullptr, nullptr};
+    const int64_t of_one_step[] = {s.batch * words_of(dim), s.batch * dim, s.batch * targets, s.batch, s.batch * outputs, s.batch};
     std::vector<int64_t> strides;
     for (int64_t one : of_one_step) strides.push_back(steps * one);
     Job job = {};
     job.replicas = s.replicas, job.layers = s.layers, job.loss = s.loss, job.correct = below(3), job.threads = s.threads;
-    job.steps = steps, job.batch = s.batch, job.has_signs = s.has_signs, job.dims = s.dims.data();
+    job.steps = steps, job.batch = s.batch, job.has_signs = s.has_signs, job.has_words = has_words, job.dims = s.dims.data();
     job.kept = s.params.data(), job.kept_strides = s.strides.data(), job.class_weight = below(2) ? class_weight.data() : nullptr;
     job.examples = examples, job.strides = strides.data(), job.step_strides = of_one_step;
     job.numbers = settings.data(), job.rates = rates.data(), job.frozen = frozen.data();
@@ -85,6 +89,18 @@ static void call() {
     job.counted = counted.data(), job.diverged_at = diverged.data();
     mlp_train(&job);
     mlp_scores(&job);
+    // The same by a source: parity's of words, or a single-index model's of numbers.
+    if (outputs > 1 || s.loss == CROSS_ENTROPY || dim > 128) return;
+    const std::vector<int64_t> keys(2 * s.replicas, 12345), counters(rows, (int64_t)1 << 61);
+    const std::vector<uint32_t> masks(4 * s.replicas, 21);
+    const auto teachers = numbers(s.replicas * dim), noise = numbers(s.replicas);
+    const Parity parity{keys.data(), masks.data(), dim};
+    const SingleIndex single_index{keys.data(), keys.data(), teachers.data(), below(2) ? noise.data() : nullptr, dim, below(8)};
+    job.source = s.has_signs ? Source{parity_make, &parity} : Source{single_index_make, &single_index};
+    job.has_words = s.has_signs;
+    examples[0] = examples[1] = examples[2] = nullptr;
+    examples[5] = counters.data();
+    mlp_train(&job);
 }
 #elif defined(POPULATION)
 static void call() {

@@ -71,7 +71,16 @@ def own_figure(folder, **claim):
 
 def test_shipped_claims_are_those_of_the_modules():
     assert set(claims.known()) == {
-        *("ahead", "faster", "interior optimum", "measured", "no gap", "ratio of best rates", "trend")
+        *(
+            "ahead",
+            "faster",
+            "interior optimum",
+            "measured",
+            "no gap",
+            "optimum at the end",
+            "ratio of best rates",
+            "trend",
+        )
     }
 
 

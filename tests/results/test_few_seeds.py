@@ -44,6 +44,7 @@ def test_two_seeds_with_equal_times_are_too_few(curves_of, tmp_path, page_of, ma
     page = page_of(report.render([run]))
     speed_up = ratio(gain["value"])
     assert page.table("To val/accuracy")[1] == [["4096", "◇ too few seeds", speed_up, "-", "2"]]
+    assert "2 seeds cannot decide, whatever the outcome; 4 seeds could." in page.text
     assert "against size = online: 1 with too few seeds" in page.text
 
 

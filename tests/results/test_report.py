@@ -2,11 +2,14 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
+from svl.cli.report_file import default_output
 from svl.errors import SettingError
-from svl.results import history, report, report_pictures, summary
+from svl.results import history, panels, report, report_pictures, summary
+from svl.results.style import RAMP
 
 
 @pytest.mark.slow
@@ -109,12 +112,13 @@ def test_an_experiments_folder_is_all_its_measured_runs(nine, two_arms, svl, tmp
     (folder / "20260103-000000-c").mkdir()
     (folder / "20260103-000000-c" / "config.yaml").write_text("experiment: e\n")
     outcome = svl(tmp_path, "report", "e", "e/20260102-000000-b")
-    assert (outcome.status, outcome.out) == (0, "report.html\n")
+    assert (outcome.status, outcome.out) == (0, "e/report.html\n")
     assert "20260103-000000-c" in outcome.err
-    shown = page_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = page_of((tmp_path / "e" / "report.html").read_text(encoding="utf-8"))
     links = [attributes["href"] for tag, attributes in shown.elements if tag == "a"]
     assert links == ["#run1", "#run2"]
-    assert shown.headings[:2] == ["2 runs", "e"]
+    assert "The runs have the same settings" in shown.text
+    assert shown.headings[:3] == ["2 runs", "Settings that differ", "e"]
     assert shown.text.index("e/20260101-000000-a: finished") < shown.text.index("e/20260102-000000-b: finished")
     ids = shown.attributes("id")
     assert len(ids) == len(set(ids))
@@ -126,13 +130,14 @@ def test_what_a_user_named_is_text_and_not_markup(curves_of, tmp_path, page_of, 
     path = make_run(tmp_path / "e" / "r", rows, ["data.size"], experiment=name)
     shown = page_of(report.render([report.load(path)]))
     assert shown.headings[0] == name
-    assert "script" not in {tag for tag, _ in shown.elements}
+    assert [tag for tag, _ in shown.elements].count("script") == 2  # its own: the data and the program
+    assert "alert(" not in "".join(shown.words[-3:])
 
 
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        ("", ["report: got", "RUN", "svl report RUN [RUN ...] [--output FILE]"]),
+        ("", ["report: got", "RUN", "svl report RUN [RUN ...] [--output FILE] [--watch]"]),
         ("run --colour", ["report: got", "--colour"]),
         ("nowhere", ["RUN: got 'nowhere'; allowed: a run directory"]),
         ("empty", ["RUN: got 'empty'", "folder of measured runs"]),
@@ -165,3 +170,62 @@ def test_a_target_that_was_never_measured_is_named(two_arms, tmp_path, make_run)
     path = make_run(tmp_path / "e" / "r", two_arms, ["data.size"], finished=False, **changes)
     with pytest.raises(SettingError, match="val/perplexity"):
         report.load(path)
+
+
+def test_a_run_of_which_only_step_0_is_measured_has_a_page_without_warnings(two_arms, tmp_path, page_of, make_run):
+    path = make_run(tmp_path / "e" / "r", two_arms[two_arms["step"] == 0], ["data.size"], finished=False)
+    shown = page_of(report.render([report.load(path)]))
+    assert "Only step 0 has been measured: there are no curves yet." in shown.text
+    assert "No seed reached it within 0 samples." in shown.text
+
+
+def test_settings_in_which_runs_differ_are_side_by_side(two_arms, tmp_path, page_of, make_run):
+    runs = []
+    for name, width, lr in (("a", 64, 0.1), ("b", 128, 0.1), ("c", 64, 0.3)):
+        model = {
+            "network": {"class_path": "svl.models.MLP", "init_args": {"width": width}},
+            "optimizer": {"class_path": "svl.optim.SGD", "init_args": {"lr": lr}},
+        }
+        path = make_run(tmp_path / "e" / name, two_arms, ["data.size"], model=model, run_id=name)
+        runs.append(report.load(path))
+    shown = page_of(report.render(runs))
+    header, rows = shown.table("Settings in which the runs differ")
+    assert header == ["run", "width", "lr"]
+    assert rows == [["e/a", "64", "0.1"], ["e/b", "128", "0.1"], ["e/c", "64", "0.3"]]
+    assert shown.attributes("href")[:6] == ["#run1", "#run2", "#run3"] * 2
+
+
+def test_more_settings_than_runs_are_rows(two_arms, tmp_path, page_of, make_run):
+    runs = []
+    for name, seeds, steps, loss in (("a", 8, 2000, "logistic"), ("b", 9, 3000, "squared")):
+        changes = {"replicas": {"seeds": seeds, "vary": {"data.size": [4096, "online"]}}}
+        changes |= {"trainer": {"max_steps": steps}, "model": {"loss": loss}}
+        runs.append(report.load(make_run(tmp_path / "e" / name, two_arms, ["data.size"], **changes)))
+    header, rows = page_of(report.render(runs)).table("Settings in which the runs differ")
+    assert header == ["setting", "e/a", "e/b"]
+    assert sorted(rows) == [["loss", "logistic", "squared"], ["max_steps", "2000", "3000"], ["seeds", "8", "9"]]
+
+
+def test_the_page_is_written_where_all_its_runs_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_output([Path("runs/a/1")]) == Path("runs/a/1/report.html")
+    assert default_output([Path("runs/a/1"), Path("runs/a/2")]) == Path("runs/a/report.html")
+    assert default_output([Path("runs/a/1"), Path("runs/b/1")]) == Path("runs/report.html")
+    assert default_output([Path("a/1"), Path("b/1")]) == Path("report.html")
+    assert default_output([Path("a/1"), tmp_path / "b" / "1"]) == tmp_path / "report.html"
+    assert default_output([Path("../x/1"), Path("../y/1")]) == tmp_path.parent / "report.html"
+
+
+def test_many_panels_of_one_arm_are_one_panel_of_many_arms(curves_of):
+    rates = [round(0.1 * place, 1) for place in range(1, 21)]
+    rows = curves_of({"data.size": ["online"], "model.optimizer.lr": rates}, lambda _: 500, seeds=2, every=500)
+    vary = ["data.size", "model.optimizer.lr"]
+    columns = panels.columns_of(rows, vary)
+    assert [len(pairs) for pairs in columns.values()] == [20]
+    (figure,) = panels.curves(rows, vary, "val/accuracy", 0.9).values()
+    colours = [line.get_color() for line in figure.axes[0].lines[:12]]
+    assert len(set(colours)) == 12 and colours[-1] == RAMP(1.0)
+    legend = figure.axes[0].get_legend()
+    assert legend.get_title().get_text() == "12 of 20 arms"
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[0] == "online, 0.1" and names[-1] == "online, 2"

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 import subprocess
 import sys
 
@@ -13,21 +12,22 @@ from matplotlib.colors import to_rgb
 from svl.results.inline_svg import palette
 from svl.results.style import RAMP
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 
 def test_the_page_refers_to_nothing_outside(page, nine):
     html = (nine / "report.html").read_text(encoding="utf-8")
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "image"}
-    assert not re.search(r"https?:|@import|\bsrc\b|//[a-z]", html)
+    assert not tags & {"link", "img", "iframe", "object", "embed", "base", "image"}
+    assert not re.search(r"https?:|@import|\bsrc=|//[a-z]", html)
+    html = re.sub("<script>.*?</script>", "", html, flags=re.DOTALL)  # names of clips are made by the script
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
     referred = [value[1:] for name in ("href", "xlink:href") for value in page.attributes(name)]
     referred += re.findall(r"url\(#([^)]*)\)", html)
     assert len(referred) > 20 and set(referred) <= set(ids)
     assert len(re.findall(r"url\(", html)) == len(re.findall(r"url\(#", html))
-    assert len(html) < 300_000
+    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
+    assert len(html) < 400_000
 
 
 def test_the_page_can_be_read_without_looking(page):
@@ -105,35 +105,3 @@ def test_equal_runs_make_equal_pages_without_torch_and_nothing_else_is_written(p
     assert (tmp_path / "deep" / "page.html").read_bytes() == before
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["page.html"]
     assert {path.name for path in nine.iterdir()} == names
-
-
-def browse(folder, page, *options):
-    words = [
-        CHROMIUM,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        f"--user-data-dir={folder / 'profile'}",
-    ]
-    words += ["--enable-logging=stderr", "--allow-file-access-from-files", *options, page.as_uri()]
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-def test_a_browser_shows_it_on_a_phone_without_scrolling_sideways_or_complaining(page, nine, tmp_path):
-    # Headless windows are 500 pixels wide at least; a frame is as wide as it is told to be.
-    measuring = """<iframe id="phone" width="390" height="800" style="border: 0" src="PAGE"></iframe><script>
-      onload = () => {
-        const page = document.getElementById("phone").contentDocument
-        const wide = [...page.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > 390.5)
-        const loose = wide.filter(e => !e.closest(".scroll, pre, svg"))
-        const tall = [...page.querySelectorAll("svg")].filter(e => e.getBoundingClientRect().height > 100)
-        document.title = [page.documentElement.scrollWidth, loose.length, tall.length].join()
-      }
-    </script>"""
-    frame = tmp_path / "frame.html"
-    frame.write_text(measuring.replace("PAGE", (nine / "report.html").as_uri()))
-    done = browse(tmp_path, frame, "--dump-dom", "--virtual-time-budget=5000")
-    assert "CONSOLE" not in done.stderr
-    assert re.search("<title>(.*?)</title>", done.stdout)[1] == "390,0,12"

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from svl.errors import SettingError
-from svl.sweeps.manifest import Manifest
+from svl.sweeps.expanding import expand
 from svl.sweeps.study import objective, open_study, values
 from svl.sweeps.sweep_file import read
 
@@ -81,7 +81,7 @@ def test_a_config_that_changed_after_the_sweep_was_expanded_is_not_trained_under
     (tmp_path / "seeds.yaml").write_text("replicas: {seeds: 1}\n")
     path = written(tmp_path, [*tiny, "--config", "seeds.yaml"])
     with contextlib.chdir(tmp_path):
-        file = Manifest.expand(read(str(path)), "runs").write()
+        file = expand(read(str(path)), "runs").write()
     (tmp_path / "seeds.yaml").write_text("replicas: {seeds: 2}\n")
     told = svl(tmp_path, "sweep", "fit", str(file), "0")
     assert told.status == 2 and "but it has changed" in told.err
@@ -94,7 +94,7 @@ def test_a_search_whose_fit_fails_says_so(svl, tiny, tmp_path):
         tmp_path, tiny, method="bayes", run_cap=1, metric=metric, parameters={"data.task.degree": {"value": 9}}
     )
     with contextlib.chdir(tmp_path):
-        file = Manifest.expand(read(str(path)), "runs").write()
+        file = expand(read(str(path)), "runs").write()
     assert svl(tmp_path, "sweep", "fit", str(file), "0").status == 2
     told = svl(tmp_path, "sweep", "status", str(path))
     assert "1 fits: 1 failed" in told.out and "1 to dim = 8" in " ".join(told.out.split())
@@ -136,7 +136,7 @@ def test_a_search_ends_what_is_worse_and_learns_from_the_rest(svl, tiny, tmp_pat
     told = svl(tmp_path, "sweep", "slurm", str(path), "--dry-run")
     assert told.status == 0 and "would submit" in told.out
     assert svl(tmp_path, "sweep", "run", str(path), "--count", "6", "--dry-run").status == 0
-    manifest = Manifest.expand(read(str(path)), str(tmp_path / "runs"))
+    manifest = expand(read(str(path)), str(tmp_path / "runs"))
     file = manifest.write()
     for row in range(6):
         assert svl(tmp_path, "sweep", "fit", str(file), str(row)).status == 0

@@ -15,7 +15,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from svl.config_file import load_yaml
 from svl.errors import SettingError
 from svl.sweeps import agent
-from svl.sweeps.manifest import _settings
+from svl.sweeps.manifest import each_settings
 from svl.sweeps.sweep_file import check
 
 COMMAND = ["${env}", "svl", "fit", "--config", "configs/quickstart.yaml", "${args}", "--wandb.mode", "online"]
@@ -36,7 +36,7 @@ def sweep(**changes):
 
 def settings(**parameters):
     """A hundred random draws of each parameter."""
-    return list(_settings(sweep(method="random", run_cap=100, parameters=parameters)))
+    return list(each_settings(sweep(method="random", run_cap=100, parameters=parameters)))
 
 
 @given(st.dictionaries(st.text("abc._", min_size=1), NESTS, min_size=1))
@@ -61,16 +61,16 @@ def test_settings_are_written_as_wandbs_agent_writes_them_and_mean_the_same(tmp_
 def test_a_grid_is_the_product_with_the_last_parameter_fastest(values):
     parameters = {str(number): {"values": one} for number, one in enumerate(values)}
     whole = sweep(parameters=parameters)
-    assert [tuple(row.values()) for row in _settings(whole)] == list(itertools.product(*values))
+    assert [tuple(row.values()) for row in each_settings(whole)] == list(itertools.product(*values))
     assert whole.count == math.prod(map(len, values))
 
 
 def test_whole_numbers_have_a_grid_too():
-    assert [row["a"] for row in _settings(sweep(parameters={"a": {"min": 2, "max": 5}}))] == [2, 3, 4, 5]
+    assert [row["a"] for row in each_settings(sweep(parameters={"a": {"min": 2, "max": 5}}))] == [2, 3, 4, 5]
 
 
 def test_fewer_fits_of_a_grid_are_its_first():
-    assert list(_settings(sweep(run_cap=1))) == [{"a.b": 1, "c": "x"}]
+    assert list(each_settings(sweep(run_cap=1))) == [{"a.b": 1, "c": "x"}]
     assert check(GRID, "name", count=1).count == 1
 
 
@@ -102,7 +102,7 @@ def test_random_ranges_have_wandbs_distributions():
 def test_more_random_fits_begin_with_the_same():
     parameters = {"a": {"min": 0.0, "max": 1.0}}
     few, many = (sweep(method="random", run_cap=count, parameters=parameters) for count in (3, 9))
-    assert list(_settings(many))[:3] == list(_settings(few))
+    assert list(each_settings(many))[:3] == list(each_settings(few))
 
 
 def test_the_key_is_of_the_question_not_of_the_number_of_fits():

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from svl.data import Online
 from svl.errors import SettingError
 from svl.interventions import ClipNorm
+from svl.tasks import LinearRegression
 from svl.training import fastest
 from svl.training.routes.autograd import Autograd
 from svl.training.routes.mlp_kernel import MLPKernel
@@ -71,6 +73,14 @@ def test_a_short_fit_takes_the_preferred_route_and_compiles_no_other(lab, measur
     timed = measured(loop=100.0)
     assert routes(lab.stack(compile="always")) == ROUTES["loop"]
     assert set(timed) == {"loop"}
+
+
+def test_a_fit_whose_examples_have_no_source_is_measured_sooner(lab, measured):
+    timed = measured(loop=40.0, kernel=20.0, autograd=30.0)
+    assert routes(lab.stack(compile="always")) == ROUTES["loop"] and set(timed) == {"loop"}
+    timed = measured()
+    data = Online(LinearRegression(10), batch_size=32, test_size=100)
+    assert routes(lab.stack(data, compile="always", loss="squared")) == ROUTES["kernel"] and set(timed) == set(ROUTES)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svl import native
 from svl.data import AutomaticPhases, FullBatch, Online, Phases, Population, Subset, TwoSets, Zipf
 from svl.interventions import AddedBias, ClipNorm, LabelNoise
 from svl.losses import CrossEntropy
@@ -294,6 +295,19 @@ def test_what_it_does_not_serve_it_leaves_to_other_routes(lab, settings):
     settings = {"data": STRATEGIES["online"](), "compile": "always", **settings}
     stack = lab.stack(**settings)
     assert stack.engine.plan.step_route is StepByStep
+
+
+def test_gradients_are_measured_also_where_the_kernel_for_them_cannot_be_built(lab, monkeypatch):
+    native_library = native.library
+
+    def failing(name, *variant):
+        if name == "mlp":
+            raise native.BuildError("no space left")
+        return native_library(name, *variant)
+
+    loop, eager = both(lab, STRATEGIES["epochs"])
+    monkeypatch.setattr(native, "library", failing)
+    torch.testing.assert_close(loop.gradients(20, 2), eager.gradients(20, 2), rtol=1e-3, atol=1e-5)
 
 
 def test_adamw_on_relu_units(lab):

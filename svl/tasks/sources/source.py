@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from svl.errors import SettingError
+from svl.extras import advice
 from svl.tasks.sources import files
 from svl.tasks.sources.columns import Columns
 from svl.tasks.sources.items import Splits, collect, reason
@@ -71,7 +72,7 @@ def _import(key: str, name: str) -> Any:
     try:
         return pkgutil.resolve_name(name)
     except Exception as error:  # an imported module may raise anything
-        allowed = f"an import path such as 'sklearn.datasets.load_digits', or a file ({reason(error)})"
+        allowed = f"an import path such as 'sklearn.datasets.load_digits', or a file ({reason(error)}{advice(error)})"
         raise SettingError(key, name, f"{allowed}: {', '.join(files.SUFFIXES)}") from error
 
 

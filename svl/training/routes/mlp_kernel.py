@@ -19,6 +19,7 @@ from svl.models.mlp import MLP
 from svl.native import arguments
 from svl.native.arguments import ACTIVATIONS
 from svl.training.contents import is_plain
+from svl.training.routes.autograd import Autograd
 from svl.training.routes.route import BatchRoute, Gradients, Tensors
 from svl.training.spec import StackSpec
 
@@ -38,7 +39,8 @@ class MLPKernel(BatchRoute):
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
         network: Any = spec.network
-        # A fit that takes the loop calls the kernel only to measure gradients, if at all: then it is built.
+        # A fit that takes the loop calls the kernel only to measure gradients, if at all: then it is built, or autograd
+        # computes them.
         if (obstacle := cls.misfit(spec, device)) or native.has_built("train"):
             return obstacle
         is_there = native.is_available("mlp", variant(network.activation))
@@ -64,6 +66,8 @@ class MLPKernel(BatchRoute):
 
     def of_batch(self, tensors: Tensors, batch: MicroBatch, draw: Draw) -> Gradients:
         network: Any = self.spec.network
+        if not native.is_available("mlp", variant(network.activation)):
+            return Autograd(self.spec).of_batch(tensors, batch, draw)
         unpacked, loss = self.spec.packing.unpack(tensors["params"]), self.spec.objective.loss
         row, outputs = gradients(network, loss, unpacked, *batch, self.spec.has_signs)
         in_dims = (0, 0, None if batch.weights is None else 0)
@@ -72,6 +76,8 @@ class MLPKernel(BatchRoute):
 
     def outputs(self, tensors: Tensors, inputs: Tensor, start: Int[Tensor, ""]) -> Float[Tensor, "replica batch ..."]:
         network: Any = self.spec.network
+        if not native.is_available("mlp", variant(network.activation)):
+            return Autograd(self.spec).outputs(tensors, inputs, start)
         return outputs(network, self.spec.packing.unpack(tensors["params"]), inputs, self.spec.has_signs)[..., None]
 
 

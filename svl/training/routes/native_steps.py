@@ -25,7 +25,7 @@ from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
 from svl.training.spec import StackSpec
 from svl.training.state import copy_into
-from svl.training.step_examples import Examples, StepExamples, draws_bits
+from svl.training.step_examples import Examples, StepExamples
 
 _RULES = {SGD: "sgd", AdamW: "adamw"}
 
@@ -48,7 +48,7 @@ class NativeSteps(StepRoute):
 
     def __init__(self, spec: StackSpec, size: int) -> None:
         self.spec, self.kind = spec, kind_of(spec)
-        self.examples = Examples(spec, size, draws_bits(spec))
+        self.examples = Examples(spec, size, may_have_source=self.kind.correct != "uncounted")
 
     @classmethod
     def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
@@ -94,7 +94,7 @@ class NativeSteps(StepRoute):
     def _advance(self, block: Block, start: int, stop: int, rates: Tensor | None) -> int:
         """Take steps from number ``start`` on, as far as there are examples; returns the number of the next."""
         made = self.examples.of(block, start)
-        stop = min(stop, made.first + made.targets.shape[1])
+        stop = min(stop, made.end)
         self._train(block, made.part(start, stop), train.Steps(start, None if rates is None else rates[: stop - start]))
         return stop
 
@@ -135,8 +135,8 @@ class NativeSteps(StepRoute):
     def _train(self, block: Block, made: StepExamples, steps: train.Steps) -> None:
         targets, outputs = self._targets(made), None
         if self.kind.correct == "uncounted":
-            outputs = torch.zeros(*made.targets.shape[:3], self.spec.objective.task.output_dim)
-        batches = arguments.Batches(made.inputs, targets, made.weights, self.examples.has_signs, outputs)
+            outputs = torch.zeros(*made.inputs.shape[:3], self.spec.objective.task.output_dim)
+        batches = arguments.Batches(made.inputs, targets, made.weights, self.examples.has_signs, outputs, made.source)
         record = block.tensors["record"]
         names = ("loss", "correct", "steps", "diverged_at")
         remembered = arguments.Record(*(record[name] for name in names))
@@ -144,8 +144,10 @@ class NativeSteps(StepRoute):
         if outputs is not None:
             self._count_correct(record, outputs, made, steps)
 
-    def _targets(self, made: StepExamples) -> Tensor:
+    def _targets(self, made: StepExamples) -> Tensor | None:
         """Targets as the library takes them: those of one output have no axis of outputs."""
+        if made.targets is None:
+            return None
         is_vector = made.targets.dim() == 4 and self.spec.objective.task.output_dim == 1
         return made.targets[..., 0] if is_vector else made.targets
 
@@ -154,6 +156,7 @@ class NativeSteps(StepRoute):
     ) -> None:
         """Count what the task calls correct, where that is its own idea."""
         task = self.spec.objective.task
+        assert made.targets is not None
         targets = made.targets.long() if task.target == "class" else made.targets
         answer: Any = task.correct
         fraction = vmap(vmap(answer))(outputs, targets).float()
