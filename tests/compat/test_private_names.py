@@ -17,7 +17,7 @@ DOCUMENTED = {
     "_replace": "named tuples document it; the underscore keeps it apart from the fields",
 }
 # What Python itself puts into a class.
-GENERATED = {"_abc_impl", "_is_protocol", "_is_runtime_protocol"}
+GENERATED = {"_abc_impl", "_backward_cls", "_is_protocol", "_is_runtime_protocol"}
 
 
 def is_private(name):

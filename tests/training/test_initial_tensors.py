@@ -63,7 +63,7 @@ class Rarely(nn.Module):
 
 
 class Truncated(nn.Module):
-    """A draw that is changed in place, number by number, and a constant."""
+    """A draw that is changed in place afterwards, and a constant."""
 
     def __init__(self):
         super().__init__()
@@ -80,9 +80,8 @@ DRAWN = {
     "transformer": (partial(Transformer, (20,), 1, width=16, heads=2), "pytorch"),
     "conv": (partial(ConvNet, (1, 8, 8), 10), "pytorch"),
     "norm": (lambda: nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.BatchNorm1d(3)), "pytorch"),
-    "truncated": (Truncated, "pytorch"),
 }
-BUILT = {"scaled": Scaled, "numpy": ByNumpy, "rejecting": Rejecting, "rarely": Rarely}
+BUILT = {"scaled": Scaled, "numpy": ByNumpy, "rejecting": Rejecting, "rarely": Rarely, "truncated": Truncated}
 
 
 def assert_equal_to_the_constructor(made, build, seeds):
