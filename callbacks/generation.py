@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -97,7 +98,7 @@ def generate(
     position = torch.arange(tokens.shape[-1], device=tokens.device)
     tokens[position > first[..., None]] = 0
     for place in range(start, end):
-        token = forward(stack, tokens, lambda outputs, place=place: outputs[:, place].argmax(-1))
+        token = forward(stack, tokens, partial(_likeliest, place))
         begun = place >= first
         written[..., place] = torch.where(begun, token, written[..., place])
         if place + 1 < tokens.shape[-1]:
@@ -105,9 +106,15 @@ def generate(
     return written
 
 
+def _likeliest(place: int, outputs: Tensor) -> Int[Tensor, "batch"]:
+    """The token of the largest logit at a position."""
+    return outputs[:, place].argmax(-1)
+
+
 def _is_causal(stack: ReplicaStack, inputs: Int[Tensor, "replica batch position"]) -> bool:
     """Whether another last token changes no output before it."""
-    changed = inputs[:, :2].clone()
-    changed[..., -1] = (changed[..., -1] + 1) % stack.data.task.vocabulary
+    changed, vocabulary = inputs[:, :2].clone(), stack.data.task.vocabulary
+    assert vocabulary is not None
+    changed[..., -1] = (changed[..., -1] + 1) % vocabulary
     before, after = (forward(stack, tokens, lambda outputs: outputs[:, :-1]) for tokens in (inputs[:, :2], changed))
     return torch.allclose(before, after, rtol=1e-4, atol=1e-5, equal_nan=True)

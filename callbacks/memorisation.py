@@ -30,14 +30,14 @@ class Probes(NamedTuple):
     Attributes:
         inputs: ``[replica, batch, *input_shape]``.
         targets: as training sees them, ``[replica, batch, ...]``.
-        index: their counters.
+        counter: of each.
         is_real: which of them count; a set that has fewer examples is filled up.
         saw: which replicas of the same arm have each example in their set: ``[replica, batch, seed]``.
     """
 
     inputs: Tensor
     targets: Tensor
-    index: Int[Tensor, "replica batch"]
+    counter: Int[Tensor, "replica batch"]
     is_real: Bool[Tensor, "replica batch"]
     saw: Bool[Tensor, "replica batch seed"]
 
@@ -175,12 +175,12 @@ def probes(stack: ReplicaStack, present: Sequence[tuple[int, int, int]], example
     saw = saw[:, None].repeat(1, examples, 1)
     for replica in range(len(rows)):
         arm, own = replica - replica % seeds, _hash(inputs[replica])
-        for place, others in enumerate(hashes[arm : arm + seeds]):
+        for seed, others in enumerate(hashes[arm : arm + seeds]):
             if others is not None:
-                saw[replica, :, place] |= torch.isin(own, others)
+                saw[replica, :, seed] |= torch.isin(own, others)
             elif can_coincide:
                 # Whether the other has these examples is not known: as if it had, so that it is not asked.
-                saw[replica, :, place] = True
+                saw[replica, :, seed] = True
     return Probes(inputs, targets, index, is_real, saw)
 
 
@@ -217,8 +217,8 @@ def _hash(inputs: Tensor) -> Int[Tensor, "batch"]:
     total = torch.zeros(len(words), dtype=torch.int64, device=words.device)
     for column in words.unbind(1):
         # Products wrap around, as in any multiplicative hash.
-        total = (total ^ column) * 0x5851F42D4C957F2D
-        total = total ^ (total >> 29)
+        product = (total ^ column) * 0x5851F42D4C957F2D
+        total = product ^ (product >> 29)
     return total
 
 
@@ -240,7 +240,7 @@ def _right(stack: ReplicaStack, probes: Probes, shift: int) -> Float[Tensor, "re
     inputs, targets = turned(probes.inputs, shift), turned(probes.targets, shift)
     task = stack.data.task
     if task.has_teacher and shift:
-        targets = stack.data.bound_task(stack.settings).labels(stack.key, inputs, turned(probes.index, shift))
+        targets = stack.data.bound_task(stack.settings).labels(stack.key, inputs, turned(probes.counter, shift))
     outputs = forward(stack, inputs)
     if task.per_position and task.target == "class":
         is_right = (outputs.argmax(-1) == targets).float().masked_fill(targets < 0, math.nan)

@@ -1,5 +1,8 @@
 """Counter-based random numbers: the same key and counter give the same bits on any device, in any order.
 
+Gaussian numbers (:func:`normal_pair`) are made of these bits by logarithms and cosines, whose last digits can differ
+between devices.
+
 The generator is Philox-4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 Words of 32 bits are held in int64 tensors, because 64-bit products are needed and unsigned arithmetic is not available
 everywhere. All functions are elementwise over broadcast leading axes, so they fuse into a compiled training step.

@@ -52,9 +52,8 @@ the smallest and the largest in brackets; ratios are taken within a round.
 Python {platform.python_version()}, torch {torch.__version__}.
 
 {tables}
-Not measured: any GPU. There the Triton kernel of `svl/training/routes/triton.py` is meant to make 40 million
-replica-steps a second on one H200; it is checked in Triton's interpreter, compiled for compute capabilities 8.0 and
-9.0, and used only where it agrees with the eager step. `model.precision: bf16-mixed` is checked on a CPU.
+Not measured: any GPU. [gpu.md](gpu.md) says what is checked without one, and `python -m svl.bench.gpu` measures one.
+`model.precision: bf16-mixed` is checked on a CPU.
 """
 
 

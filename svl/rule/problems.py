@@ -85,12 +85,12 @@ def _link(link: str, dim: int, rates: tuple[float, ...], value: float, tests: bo
 
 PROBLEMS = (
     _parity(20, 6),
+    _parity(18, 6),
     _parity(14, 4),
     _parity(16, 5),
     _link("he3", 16, (0.005, 0.01, 0.02), 1.8),
     _link("he2", 24, (0.01, 0.02, 0.04), 0.4),
     _link("relu", 24, (0.02, 0.05, 0.1), 0.01),
-    _parity(18, 6, tests=True),
     Problem(
         "staircase (14, 4)",
         ("Staircase", {"dim": 14, "degree": 4, "epsilon": 0.1}),

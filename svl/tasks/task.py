@@ -21,6 +21,9 @@ TEST_START = 2**62
 class Task(ABC):
     """The base class of tasks: the same key and counter give the same example on any device, in any order.
 
+    Whole numbers and signs are the same bit for bit. Gaussian numbers are so on one device alone: the last digits of
+    logarithms and cosines differ between devices (``docs/gpu.md``).
+
     A subclass sets the attributes below where they differ from the defaults, and implements :meth:`examples`; the
     other methods are optional. Attributes named in ``per_replica`` are numbers, or tensors ``[replica, 1]`` if they
     differ by replica, so :meth:`examples` uses them in arithmetic that broadcasts over ``[replica, batch]``, and never

@@ -123,8 +123,6 @@ class Plan:
             raise unserved(choice, reasons)
         if step_route is NativeSteps:
             blocks = blocks_of(spec, micro, replicas_per_call(spec))
-        elif step_route is not StepByStep:  # a kernel on a GPU, which holds no activations
-            blocks = blocks_of(spec, micro, spec.replicas)
         most = max(block.replicas for block in blocks)
         rows = evaluation_rows(spec, device, most)
         # The C++ loop and the C++ kernel need no compilation, and what is measured is not worth it by itself.

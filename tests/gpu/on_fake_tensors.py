@@ -75,6 +75,7 @@ def devices(nest):
     return {leaf.device.type for leaf in pytree.tree_leaves(nest) if isinstance(leaf, torch.Tensor)}
 
 
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by a copy in torchmetrics
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_fit_stays_on_the_gpu_and_never_waits_for_it(config):
     words = ["fit", "--config", str(config), *FEW, "--model.compile", "never", *SMALL.get(config.stem, [])]

@@ -39,7 +39,7 @@ class ByNumpy(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.weight = nn.Parameter(torch.from_numpy(np.random.standard_normal(3)).float())
+        self.weight = nn.Parameter(torch.from_numpy(np.random.standard_normal(3)).float())  # noqa: NPY002
 
 
 class Rejecting(nn.Module):

@@ -18,7 +18,7 @@ from svl import native
 from svl.compat.torch import cuda_kernel
 from svl.data.online import Online
 from svl.training.blocks import Block
-from svl.training.routes.route import Tick
+from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.triton import LOSSES, TritonSteps, serves
 from svl.training.spec import StackSpec
 
@@ -33,6 +33,14 @@ class WarpSteps(TritonSteps):
 
     name = "CUDA kernel"
     word = "warp"
+
+    @classmethod
+    def start(cls, spec: StackSpec, fallback: StepRoute, blocks: list[Block]) -> StepRoute:
+        """The route for these blocks; if it does not agree with the steps of the fallback, the Triton kernel."""
+        started = super().start(spec, fallback, blocks)
+        if started is not fallback or TritonSteps.obstacle(spec, blocks[0].tensors["key"].device) is not None:
+            return started
+        return TritonSteps.start(spec, fallback, blocks)
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
