@@ -24,7 +24,7 @@ from svl.data import Online, Subset
 from svl.models import MLP, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
-from svl.reproduction.paper_figure import PAPERS
+from svl.reproduction.catalogue import PAPERS
 from svl.tasks import InContextRegression, LinearRegression, Parity, SingleIndex, Staircase
 from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings, memory
 from svl.training.engine import Engine
