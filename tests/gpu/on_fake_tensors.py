@@ -57,6 +57,7 @@ class OnGPU:
         self.plan = Plan.of(stack.spec, GPU)
 
     def __enter__(self):
+        self.stack.stopped_at = self.stack.stopped_at.numpy()  # on the CPU, where it has values
         self.mode.__enter__()
         self.gradients = torch.no_grad()
         self.gradients.__enter__()
