@@ -55,7 +55,8 @@ class Validation:
     def compute(self) -> dict[str, Float[Tensor, "replica"]]:
         """The metrics as ``val/<name>``, NaN for replicas that have diverged; the collections are empty after it."""
         # torchmetrics makes a number of what one replica has.
-        means = {name: values.reshape(-1) for name, values in self.means.compute().items()}
+        device = self.stack.key.device
+        means = {name: values.reshape(-1).to(device) for name, values in self.means.compute().items()}
         named = self.stack.measuring.on_tests(means)
         # Parameters can stop being finite a step before the record says so.
         alive = (self.stack.record["diverged_at"] < 0).cpu() & ~named["val/loss"].isnan()

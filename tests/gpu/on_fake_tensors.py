@@ -24,7 +24,7 @@ from svl.data import Online, Subset
 from svl.models import MLP, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
-from svl.reproduction.paper_figure import PAPERS
+from svl.reproduction.catalogue import PAPERS
 from svl.tasks import InContextRegression, LinearRegression, Parity, SingleIndex, Staircase
 from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings, memory
 from svl.training.engine import Engine
@@ -57,6 +57,7 @@ class OnGPU:
         self.plan = Plan.of(stack.spec, GPU)
 
     def __enter__(self):
+        self.stack.stopped_at = self.stack.stopped_at.numpy()  # on the CPU, where it has values
         self.mode.__enter__()
         self.gradients = torch.no_grad()
         self.gradients.__enter__()
