@@ -10,7 +10,13 @@ from svl import config_file
 from svl.errors import SettingError
 from svl.reproduction.scale import SCALES, at_scale
 
-PAPERS = ("liu2026", "kotha2025", "yan2025", "kopiczko2026")
+PAPERS = {
+    "liu2026": "Liu et al. 2026, *Less Data, Faster Training*",
+    "kotha2025": "Kotha et al. 2025, *Lowering Data Diversity Can Accelerate Training*",
+    "yan2025": "Yan et al. 2025, *Larger Datasets Can Be Repeated More*",
+    "kopiczko2026": "Kopiczko et al. 2026, *Data Repetition Beats Data Scaling in Long-CoT Supervised Fine-Tuning*",
+}
+"""The papers whose figures there are, in the order in which they are listed: the folder of their configs, and a title."""
 
 
 class Entry(NamedTuple):
@@ -31,7 +37,7 @@ def known() -> dict[str, str]:
     """The path of every figure's config by name, in order."""
     folders = [(paper, root / "configs" / paper) for root in (Path(), *config_file.ROOTS) for paper in PAPERS]
     names = {f"{paper}/{path.stem}" for paper, folder in folders for path in folder.glob("*.yaml")}
-    order = sorted(names, key=lambda name: (PAPERS.index(name.partition("/")[0]), name))
+    order = sorted(names, key=lambda name: (list(PAPERS).index(name.partition("/")[0]), name))
     return {name: f"configs/{name}.yaml" for name in order}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svl.errors import SettingError
 from svl.reproduction import looks
-from svl.reproduction.catalogue import known
+from svl.reproduction.catalogue import PAPERS, known
 from svl.reproduction.record import CONFIRMING, EXPLORATORY, PICTURE, RESULT, Record, place, read
 from svl.reproduction.scale import SCALES
 from svl.reproduction.tuning import described
@@ -29,11 +29,6 @@ Only a *confirming* run can say *reproduced*: its claims, seeds, grids, statisti
 `claims.lock`, committed before the run, and its seeds are new (docs/reproducing.md). Every other result is
 *exploratory* and says *agrees* or *disagrees*; it may have been looked at before its claims were chosen. *Looks* are
 the exploratory results that were seen, listed in `looks.yaml` with what changed between them."""
-_PAPERS = {
-    "liu2026": "Liu et al. 2026, *Less Data, Faster Training*",
-    "kotha2025": "Kotha et al. 2025, *Lowering Data Diversity Can Accelerate Training*",
-    "yan2025": "Yan et al. 2025, *Larger Datasets Can Be Repeated More*",
-}
 
 
 def check(gallery: Path) -> None:
@@ -94,7 +89,7 @@ def _page(gallery: Path) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     missing, judged = [], []
-    sections: dict[str, list[str]] = {paper: [] for paper in _PAPERS}
+    sections: dict[str, list[str]] = {paper: [] for paper in PAPERS}
     for name in known():
         confirming, explored = (_records(gallery, name, kind) for kind in (CONFIRMING, EXPLORATORY))
         seen = taken.get(name, [])
@@ -118,7 +113,7 @@ def _page(gallery: Path) -> str:
     lines += ["", _error_rate(judged)]
     if missing:
         lines += ["", f"Not run yet: {', '.join(missing)}."]
-    for paper, title in _PAPERS.items():
+    for paper, title in PAPERS.items():
         if sections[paper]:
             lines += ["", f"## {title}", *sections[paper]]
     return "\n".join(lines) + "\n"

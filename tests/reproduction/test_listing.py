@@ -2,14 +2,18 @@
 
 import io
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from svl.errors import SettingError
-from svl.reproduction import catalogue, paper_figure
+from svl.reproduction import catalogue, gallery, paper_figure
 from svl.reproduction.listing import listing
 from svl.reproduction.scale import SCALES
+
+SHIPPED = Path(__file__).parents[2] / "docs" / "gallery"
 
 
 @pytest.mark.parametrize("name", catalogue.known())
@@ -45,3 +49,13 @@ def test_a_config_that_is_no_figure_s_is_named(tmp_path, monkeypatch, content, s
     (tmp_path / "mine.yaml").write_text(content)
     with pytest.raises(SettingError, match=re.escape(said)):
         catalogue.entry("mine/mine", "mine.yaml")
+
+
+def test_the_shipped_gallery_s_page_is_what_is_written_from_its_results(tmp_path):
+    folder = tmp_path / "gallery"
+    shutil.copytree(SHIPPED, folder)
+    page = (folder / gallery.PAGE).read_text(encoding="utf-8")
+    gallery.write(folder)
+    assert (folder / gallery.PAGE).read_text(encoding="utf-8") == page
+    sections = {name.partition("/")[0] for name in catalogue.known() if (folder / name).is_dir()}
+    assert all(f"## {catalogue.PAPERS[paper]}" in page for paper in sections)
