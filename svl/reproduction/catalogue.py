@@ -16,7 +16,7 @@ PAPERS = {
     "yan2025": "Yan et al. 2025, *Larger Datasets Can Be Repeated More*",
     "kopiczko2026": "Kopiczko et al. 2026, *Data Repetition Beats Data Scaling in Long-CoT Supervised Fine-Tuning*",
 }
-"""The papers whose figures there are, in the order in which they are listed: the folder of their configs, and a title."""
+"""The papers whose figures there are, in the order of the list: the folder of their configs, and a title."""
 
 
 class Entry(NamedTuple):
