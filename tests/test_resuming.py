@@ -51,7 +51,7 @@ def test_a_longer_fit_equals_one_that_was_long_from_the_start(svl, tiny, run, tm
     path, checkpoint = run
     done = svl(tmp_path, "fit", *checkpoint, "--trainer.max_steps", "40", "--trainer.callbacks", "[NormRatio]")
     assert done.status == 0
-    assert done.err.startswith(f"svl: {path} is resumed with trainer.callbacks [{{class_path: callbacks.NormRatio")
+    assert done.err.startswith(f"svl: {path} is resumed with trainer.callbacks [{{class_path: svl.callbacks.NormRatio")
     assert done.err.endswith(" in place of none; trainer.max_steps 40 in place of 20\n")
     assert done.path == path
     long = svl(tmp_path, *tiny, "--trainer.max_steps", "40")

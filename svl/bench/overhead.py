@@ -16,6 +16,7 @@ from svl.callbacks import (
     Feature,
     GradientSimilarity,
     Measurement,
+    Memorisation,
     NormRatio,
     Norms,
     PhaseLog,
@@ -33,7 +34,7 @@ from svl.training.replica_module import ReplicaModule
 
 REPLICAS, STEPS, TOTAL_STEPS, SIZE = 64, 25, 3000, 8192
 TRANSFORMER_REPLICAS, TRANSFORMER_STEPS = 8, 50
-OF_MLP = (NormRatio, Norms, Rates, GradientSimilarity, SamplingBias, Feature, PhaseLog, Throughput)
+OF_MLP = (NormRatio, Norms, Rates, GradientSimilarity, SamplingBias, Feature, Memorisation, PhaseLog, Throughput)
 OF_TRANSFORMER = (QueryKey,)
 
 

@@ -20,6 +20,7 @@ from svl.models import MLP, QuadraticNeuron
 from svl.optim import SGD
 from svl.replicas import Replicas
 from svl.tasks import Parity
+from svl.training.batch_steps import _WORK
 from svl.training.blocks import view
 from svl.training.groups import ParameterGroup
 from svl.training.replica_module import ReplicaModule
@@ -162,7 +163,7 @@ def test_it_is_measured_at_every_nth_measurement_and_a_stop_changes_nothing(svl,
     callbacks = "[{class_path: GradientSimilarity, init_args: {batches: 2, every: 3}}, PhaseLog, SamplingBias, Rates]"
     words = [*tiny, "--trainer.callbacks", callbacks]
     # One step a Lightning batch, so that the fit can stop anywhere.
-    monkeypatch.setattr("svl.training.batch_steps._WORK", 0)
+    monkeypatch.setitem(_WORK, "cpu", 0)
     undisturbed = svl(tmp_path, *words)
     assert undisturbed.status == 0, undisturbed.err
     history = pd.read_parquet(undisturbed.path / "history.parquet")

@@ -15,6 +15,7 @@ from svl.optim import SGD
 from svl.optim.initialisation import initial_network
 from svl.replicas import Replicas
 from svl.tasks import Parity
+from svl.training.batch_steps import _WORK
 from svl.training.replica_module import ReplicaModule
 
 
@@ -72,7 +73,7 @@ def test_a_network_without_matrices_has_none():
 def test_a_stop_between_two_measurements_changes_nothing(svl, tiny, tmp_path, monkeypatch):
     words = [*tiny, "--trainer.callbacks", "[Norms, Feature]"]
     # One step a Lightning batch, so that the fit can stop anywhere.
-    monkeypatch.setattr("svl.training.batch_steps._WORK", 0)
+    monkeypatch.setitem(_WORK, "cpu", 0)
     undisturbed = svl(tmp_path, *words)
 
     def stop(self, trainer, *_):

@@ -11,7 +11,7 @@ from svl.tasks import Parity
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", gpu.cases(65_536), ids=lambda case: f"{case.name}, {case.route}")
+@pytest.mark.parametrize("case", list(gpu.cases(65_536)), ids=lambda case: f"{case.name}, {case.route}")
 def test_every_case_can_be_made(case):
     assert case.replicas >= 1
     small = {"population": FullBatch(Parity(8, 2), "population")}.get(case.name, case.data)
