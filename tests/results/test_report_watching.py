@@ -107,11 +107,16 @@ def test_what_cannot_be_watched_is_one_line(svl, tmp_path, words):
 def test_an_interrupt_is_quiet_and_leaves_a_page_that_does_not_reload(running, tmp_path):
     path, _ = running
     words = [sys.executable, "-c", PROGRAM, "report", "--watch", str(path)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     page = path / "report.html"
-    wait_until(lambda: page.exists())
-    assert "refresh" in page.read_text(encoding="utf-8")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # The tests themselves may run where interrupts are ignored, as a shell's commands in the background are.
+    with subprocess.Popen(words, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+        try:
+            wait_until(lambda: page.exists())
+            assert "refresh" in page.read_text(encoding="utf-8")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, f"{page}\n", "")
     assert 'http-equiv="refresh"' not in page.read_text(encoding="utf-8")
