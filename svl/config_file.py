@@ -101,10 +101,14 @@ def read_config(path: str) -> dict[str, Any]:
 
 def whole_number(text: str) -> int | None:
     """The whole number that a text in scientific notation stands for (``1e3``, ``2.5e4``), or ``None``."""
-    number = Decimal(text) if _SCIENTIFIC.fullmatch(text) else None
-    if number is None or abs(number) > _LARGEST or number != number.to_integral_value():
+    if not _SCIENTIFIC.fullmatch(text):
         return None
-    return int(number)
+    try:
+        number = Decimal(text)
+        is_whole = abs(number) <= _LARGEST and number == number.to_integral_value()
+    except ArithmeticError:  # an exponent of many digits, as in a name such as 12e3456789012
+        return None
+    return int(number) if is_whole else None
 
 
 def load_yaml(text: str) -> Any:

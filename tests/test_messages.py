@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from svl.cli.arguments import prepare
-from svl.config_file import load_yaml
+from svl.config_file import load_yaml, whole_number
 
 MINE = "import numpy as np\n\n\ndef xy():\n    return np.zeros((20, 3), 'float32'), np.arange(20) % 2\n"
 SHOWN = "--print_config"
@@ -51,6 +51,31 @@ def test_null_is_refused_where_a_text_is_needed(svl, tiny, tmp_path):
     assert resolved(svl(tmp_path, *tiny, "--run_id", "null", SHOWN))["run_id"] is None
     done = svl(tmp_path, *tiny, "--trainer.max_steps", "null")
     assert (done.status, done.err) == (2, "svl: error: trainer.max_steps: got null; allowed: a whole number\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e3", 1000),
+        ("2.5e4", 25_000),
+        ("2.55e1", None),
+        ("1e-3", None),
+        ("9007199254740993e0", None),
+        ("12e3456789012", None),  # as a run's id may look, of which a decimal number overflows
+        ("1e99999999999999999999", None),
+        ("0e3456789012", 0),
+        ("run", None),
+    ],
+)
+def test_the_whole_number_that_a_text_stands_for(text, number):
+    assert whole_number(text) == number
+    loaded = load_yaml(f"id: {text}")["id"]
+    assert (isinstance(loaded, int) and loaded == number) if number is not None else not isinstance(loaded, int)
+
+
+def test_a_run_id_may_look_like_a_large_number(svl, tiny, tmp_path):
+    settings = resolved(svl(tmp_path, *tiny, "--run_id", "123e45678901", SHOWN))
+    assert settings["run_id"] == "123e45678901"
 
 
 def test_a_whole_number_can_be_in_scientific_notation(svl, tiny, tmp_path):
