@@ -32,6 +32,13 @@ int main(int, char** arguments) {
     for (float& value : y) value = next() > 0 ? 1.0f : -1.0f;
     std::vector<uint32_t> words((size_t)batch * words_of(dim));
     encode(batch, dim, x.data(), words.data());
+    // In the order of the first coordinates, which are the words' last bits.
+    const auto reversed = [](uint32_t word) {
+        uint32_t bits = 0;
+        for (int i = 0; i < WORD; i++) bits |= (word >> i & 1) << (WORD - 1 - i);
+        return bits;
+    };
+    if (SVL_SHALLOW == 2) std::sort(words.begin(), words.end(), [&](uint32_t a, uint32_t b) { return reversed(a) < reversed(b); });
     std::vector<double> numbers;
     for (int p = 0; p < 2 * layers; p++)
         for (double number : {RULE == ADAMW ? 1e-3 : 0.1, RULE == ADAMW ? 0.9 : 0.0, RULE == ADAMW ? 0.999 : 0.0, 1e-8, 0.01}) numbers.push_back(number);

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from svl import garbage
 from svl.caches import settle_matplotlib, settle_torch
 from svl.cli.streams import drop_output, replace_unknown_characters
 from svl.processes import end_with_parent
@@ -70,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; ``None`` for those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # in another program's process what there is may be garbage
+        garbage.pause()
     replace_unknown_characters()
     # Of a notebook's or another program's environment; matplotlib refuses a backend that it does not know.
     os.environ["MPLBACKEND"] = "agg"
@@ -108,7 +111,9 @@ def _run(arguments: list[str]) -> int:
         if arguments[0] not in commands:
             raise SettingError("subcommand", arguments[0], ", ".join(commands) + nearest(arguments[0], commands))
         if arguments[0] in SUBCOMMANDS:
-            return importlib.import_module(SUBCOMMANDS[arguments[0]]).main(arguments[1:])
+            command = importlib.import_module(SUBCOMMANDS[arguments[0]])
+            garbage.resume()
+            return command.main(arguments[1:])  # type: ignore[no-any-return]
         from svl.cli.fit import run
 
         return run(arguments)

@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from svl import callbacks, cluster, interventions, optim, tasks
+from svl import callbacks, cluster, garbage, interventions, optim, tasks
 from svl.callbacks.checkpoint import CheckpointInterval
 from svl.cli import checks, ending
 from svl.cli.arguments import Given
@@ -229,6 +229,7 @@ class Session(CommandLine):
 
     def run_subcommand(self, subcommand: str) -> None:
         """Run it; the run directory is closed whatever happens, and the SLURM job requeued if a signal ended it."""
+        garbage.resume()
         # A signal that comes while the results are written is too late to stop anything.
         catching = self.checkpoint.catching_signals() if self.is_fit else nullcontext()
         try:

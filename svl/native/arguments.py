@@ -30,6 +30,8 @@ class Kind:
         correct: ``counted`` where an output has the sign of its target, or is the first of the largest at its class;
             ``undefined`` (NaN) for a task without accuracy; ``uncounted`` to leave the record of it as it is.
         class_weights: of the cross-entropy; ``None`` for ones.
+        is_set: whether all steps of a call have the same examples, as full batches do. What is known of them is then
+            found out once. It is fastest in the order of :func:`~svl.native.signs.order_of_signs`.
     """
 
     activation: str
@@ -37,6 +39,7 @@ class Kind:
     rule: str
     correct: str = "counted"
     class_weights: Float[Tensor, "output"] | None = None
+    is_set: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (

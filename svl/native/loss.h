@@ -21,9 +21,9 @@ static inline vec derivative(int loss, vec f, vec y) {
     return -y;
 }
 
-// log(1 + exp(x)), with a small relative error everywhere: log(1 + t) = 2 artanh(t / (2 + t)). NaN stays NaN.
-static inline vec softplus(vec x) {
-    const vec t = exp_(x < vec{} ? x : -x), s = t / (2.0f + t), q = s * s;
+// log(1 + t) for 0 <= t <= 1, with a small relative error everywhere: 2 artanh(t / (2 + t)).
+static inline vec log_of_one_and(vec t) {
+    const vec s = t / (2.0f + t), q = s * s;
     vec p = splat(1.0f / 15);
     p = p * q + 1.0f / 13;
     p = p * q + 1.0f / 11;
@@ -32,8 +32,11 @@ static inline vec softplus(vec x) {
     p = p * q + 1.0f / 5;
     p = p * q + 1.0f / 3;
     p = p * q + 1.0f;
-    return positive(x) + 2.0f * s * p;
+    return 2.0f * s * p;
 }
+
+// log(1 + exp(x)). NaN stays NaN.
+static inline vec softplus(vec x) { return positive(x) + log_of_one_and(exp_(x < vec{} ? x : -x)); }
 
 static inline vec value_of(int loss, vec f, vec y) {
     if (loss == LOGISTIC) return softplus(-y * f);
@@ -47,23 +50,55 @@ struct Score {
     vec loss = {}, correct = {};
 };
 
+static inline void add_to_score(Score* score, vec value, vec outputs, vec target, vec w) {
+    score->loss += w * value;
+    score->correct += outputs * target > vec{} ? w : vec{};
+}
+
+// The logistic loss of whole vectors, as below: first all exponentials. One after another, a vector's would wait for what becomes of the
+// last one's.
+static inline vec logistic_slopes(int count, const float* f, const float* y, const float* weight, float uniform, float* d, Score* score) {
+    alignas(vec) float up[STRIP], down[STRIP];
+    for (int b = 0; b < count; b += LANES) {
+        const vec margin = load(y + b) * load(f + b);
+        store(up + b, exp_(margin));
+        store(down + b, exp_(margin > vec{} ? -margin : margin));
+    }
+    vec sum = {};
+    for (int b = 0; b < count; b += LANES) {
+        const vec target = load(y + b), outputs = load(f + b), w = weight ? load(weight + b) : splat(uniform);
+        const vec v = w * (-target * (1.0f / (1.0f + load(up + b))));
+        store(d + b, v);
+        sum += v;
+        add_to_score(score, positive(-target * outputs) + log_of_one_and(load(down + b)), outputs, target, w);
+    }
+    return sum;
+}
+
 // d[b]: the weighted loss's derivative with respect to output b of a strip, whose buffers are whole vectors. Returns the sum of d.
 static inline float slopes_of_loss(int count, int loss, const float* f, const float* y, const float* weight, float uniform, float* d, Score* score) {
     vec sum = {};
-    for (int b = 0; b < count; b += LANES) {
-        vec target = {}, w = splat(uniform);
+    int b = 0;
+    if (loss == LOGISTIC && score) {
+        b = count / LANES * LANES;
+        sum = logistic_slopes(b, f, y, weight, uniform, d, score);
+    }
+    for (; b < count; b += LANES) {
+        vec target = {}, w = splat(uniform), outputs = load(f + b);
         const int part = std::min(LANES, count - b);
-        memcpy(&target, y + b, part * sizeof(float));
-        if (weight) memcpy(&w, weight + b, part * sizeof(float));
-        // Behind the strip's end may lie anything: not even its product with 0 is 0.
-        vec outputs = load(f + b);
-        for (int i = part; i < LANES; i++) outputs[i] = w[i] = 0.0f;
+        if (part == LANES) {
+            target = load(y + b);
+            if (weight) w = load(weight + b);
+        } else {
+            memcpy(&target, y + b, part * sizeof(float));
+            if (weight) memcpy(&w, weight + b, part * sizeof(float));
+            // Behind the strip's end may lie anything: not even its product with 0 is 0.
+            for (int i = part; i < LANES; i++) outputs[i] = w[i] = 0.0f;
+        }
         const vec v = w * derivative(loss, outputs, target);
         store(d + b, v);
         sum += v;
-        if (!score) continue;
-        score->loss += w * value_of(loss, outputs, target);
-        score->correct += outputs * target > vec{} ? w : vec{};
+        if (score) add_to_score(score, value_of(loss, outputs, target), outputs, target, w);
     }
     return total(sum);
 }

@@ -27,19 +27,21 @@ static inline void decode(int64_t count, int dim, const uint32_t* words, float* 
         for (int i = 0; i < dim; i++) *x++ = words[i / WORD] >> i % WORD & 1 ? 1.0f : -1.0f;
 }
 
-// What the sixteen codes of four weights add to as many units as there are lanes.
+// What the codes of some weights, by default the sixteen of four, add to as many units as there are lanes.
+template <int BITS = GROUP>
 static inline void sums_of_codes(vec start, const vec* weights, vec* sums) {
     sums[0] = start;
-    for (int i = 0; i < GROUP; i++)
+    for (int i = 0; i < BITS; i++)
         for (int c = 0; c < 1 << i; c++) {
             sums[c | 1 << i] = sums[c] + weights[i];
             sums[c] -= weights[i];
         }
 }
 
-// The reverse, a Walsh-Hadamard transform: the sums' differences along the four coordinates; their total is left in sums[0].
+// The reverse, a Walsh-Hadamard transform: the sums' differences along the coordinates; their total is left in sums[0].
+template <int BITS = GROUP>
 static inline void differences_of_codes(vec* sums, vec* differences) {
-    for (int i = GROUP - 1; i >= 0; i--) {
+    for (int i = BITS - 1; i >= 0; i--) {
         differences[i] = vec{};
         for (int c = 0; c < 1 << i; c++) {
             differences[i] += sums[c | 1 << i] - sums[c];

@@ -1,10 +1,13 @@
 // Optimisation steps of R multi-layer perceptrons, several in one call, so that a replica's parameters and optimizer states stay in the
-// cache from one step to the next. Each library has the code for one activation SVL_ACTIVATION and one optimizer SVL_RULE; with SVL_SHALLOW
-// that for networks with one output and one hidden ReLU layer on signs, else that for all.
+// cache from one step to the next. Each library has the code for one activation SVL_ACTIVATION and one optimizer SVL_RULE. SVL_SHALLOW is 1
+// for networks with one output and one hidden ReLU layer on signs, 2 for these on the same signs as bits at each step, and 0 for all others.
 
 #include <atomic>
 
-#if SVL_SHALLOW
+#if SVL_SHALLOW == 2
+#include "shallow_set.h"
+typedef ShallowSet<SVL_RULE> Model;
+#elif SVL_SHALLOW
 #include "shallow_signs.h"
 typedef ShallowSigns<SVL_RULE> Model;
 #else

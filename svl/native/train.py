@@ -91,7 +91,7 @@ def train(
     job.loss_sum, job.correct_sum, job.counted, job.diverged_at = map(
         _pointer, (record.loss, record.correct, record.steps, record.diverged_at)
     )
-    variant(kind, dims, batches.has_words or batches.has_signs).mlp_train(ctypes.byref(job))
+    variant(kind, dims, batches.has_signs, batches.has_words).mlp_train(ctypes.byref(job))
     del alive
 
 
@@ -117,25 +117,32 @@ def scores(
     job, alive = _job(kept, batches, kind, dims)
     sums = torch.empty(2, len(batches.inputs))
     job.loss_sum, job.correct_sum = sums[0].data_ptr(), sums[1].data_ptr()
-    variant(kind, dims, batches.has_words or batches.has_signs).mlp_scores(ctypes.byref(job))
+    variant(kind, dims, batches.has_signs, batches.has_words).mlp_scores(ctypes.byref(job))
     del alive
     return sums[0], sums[1]
 
 
-def variant(kind: Kind, dims: Sequence[int], has_signs: bool) -> ctypes.CDLL:
+def variant(kind: Kind, dims: Sequence[int], has_signs: bool, has_words: bool) -> ctypes.CDLL:
     """The library that has the code for a fit, which is built at the first call.
 
     Args:
         kind: of the network, the loss and the optimizer.
         dims: widths of its layers, the input's first.
         has_signs: whether inputs are signs.
+        has_words: whether they are signs as bits.
 
     Raises:
         BuildError: if it cannot be built.
     """
-    is_shallow = kind.activation == "relu" and has_signs and len(dims) == 3 and dims[-1] == 1
-    macros = {"ACTIVATION": kind.activation.upper(), "RULE": kind.rule.upper(), "SHALLOW": int(is_shallow)}
+    has_sums = is_shallow(kind, dims) and (has_signs or has_words)
+    shallow = 0 if not has_sums else 2 if kind.is_set and has_words else 1
+    macros = {"ACTIVATION": kind.activation.upper(), "RULE": kind.rule.upper(), "SHALLOW": shallow}
     return native.library("train", tuple(f"SVL_{name}={value}" for name, value in macros.items()))
+
+
+def is_shallow(kind: Kind, dims: Sequence[int]) -> bool:
+    """Whether a network has one hidden ReLU layer and one output, so that on signs its gradients follow from sums."""
+    return kind.activation == "relu" and len(dims) == 3 and dims[-1] == 1
 
 
 def _job(kept: list[Tensor | None], batches: Batches, kind: Kind, dims: list[int]) -> tuple[_Job, list[object]]:

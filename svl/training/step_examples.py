@@ -12,7 +12,7 @@ from torch.func import vmap
 from svl import native, random
 from svl.data.draw import Draw, State
 from svl.data.full_batch import FullBatch
-from svl.native.signs import encode_signs
+from svl.native.signs import encode_signs, order_of_signs
 from svl.native.source import Source
 from svl.tasks.task import TEST_START, Task
 from svl.training.blocks import Block
@@ -50,6 +50,17 @@ class StepExamples(NamedTuple):
         targets = None if self.targets is None else _repeated(self.targets, count)
         weights = None if self.weights is None else _repeated(self.weights, count)
         return StepExamples(first, _repeated(self.inputs, count), targets, weights, self.source)
+
+    def in_order(self, has_signs: bool) -> StepExamples:
+        """The same examples, signs as bits and in the order in which the loop is fastest."""
+        inputs = self.inputs
+        if inputs.dtype != torch.int32:
+            if not has_signs:
+                return self
+            inputs = encode_signs(inputs)
+        order = order_of_signs(inputs)
+        parts = (None if part is None else _ordered(part, order) for part in (self.targets, self.weights))
+        return StepExamples(self.first, _ordered(inputs, order), *parts, self.source)
 
     @property
     def size(self) -> int:
@@ -108,7 +119,8 @@ class Examples:
         made = self._made.get(block)
         if made is None or (made.first != first and not self.is_constant):
             steps = 1 if self.is_constant else count
-            made = self._made[block] = self.made(block, first, steps, {}, torch.zeros_like(block.tensors["key"][:, 0]))
+            made = self.made(block, first, steps, {}, torch.zeros_like(block.tensors["key"][:, 0]))
+            made = self._made[block] = made.in_order(self.has_signs) if self.is_constant else made
         return made.repeated(first, count) if self.is_constant else made
 
     def made(self, block: Block, first: int, count: int, state: State, now: Int[Tensor, "replica"]) -> StepExamples:
@@ -217,6 +229,12 @@ class Examples:
 
 def _repeated(part: Tensor, count: int) -> Tensor:
     return part.expand(-1, count, *part.shape[2:])
+
+
+def _ordered(part: Tensor, order: Int[Tensor, "replica step batch"]) -> Tensor:
+    """A part in another order of each step's examples."""
+    places = order.view(*order.shape, *[1] * (part.dim() - 3)).expand(part.shape)
+    return part.gather(2, places)
 
 
 def _laid_out(part: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ static void call() {
     if (SVL_SHALLOW) s.has_signs = true;
     if (outputs > 1) s.loss = below(2) ? SQUARED : CROSS_ENTROPY;
     const int64_t rows = (int64_t)s.replicas * steps * s.batch, dim = s.dims[0], targets = outputs > 1 ? targets_of(s.loss, outputs) : 1;
-    const bool has_words = s.has_signs && below(2), has_steps = below(2), writes = below(2);
+    const bool has_words = s.has_signs && (SVL_SHALLOW == 2 || below(2)), has_steps = below(2), writes = below(2);
     const auto x = numbers(rows * dim, s.has_signs), weight = numbers(rows), class_weight = numbers(outputs);
     auto y = numbers(rows * targets, true);
     if (s.loss == CROSS_ENTROPY)
@@ -75,9 +75,10 @@ static void call() {
     }
     const void* examples[] = {has_words ? words.data() : nullptr, has_words ? nullptr : x.data(), y.data(), s.has_weights ? weight.data() : nullptr,
                               writes ? written.data() : nullptr, nullptr};
-    const int64_t of_one_step[] = {s.batch * words_of(dim), s.batch * dim, s.batch * targets, s.batch, s.batch * outputs, s.batch};
+    int64_t of_one_step[] = {s.batch * words_of(dim), s.batch * dim, s.batch * targets, s.batch, s.batch * outputs, s.batch};
     std::vector<int64_t> strides;
     for (int64_t one : of_one_step) strides.push_back(steps * one);
+    if (SVL_SHALLOW == 2 && below(2)) of_one_step[0] = 0;
     Job job = {};
     job.replicas = s.replicas, job.layers = s.layers, job.loss = s.loss, job.correct = below(3), job.threads = s.threads;
     job.steps = steps, job.batch = s.batch, job.has_signs = s.has_signs, job.has_words = has_words, job.dims = s.dims.data();
@@ -90,7 +91,7 @@ static void call() {
     mlp_train(&job);
     mlp_scores(&job);
     // The same by a source: parity's of words, or a single-index model's of numbers.
-    if (outputs > 1 || s.loss == CROSS_ENTROPY || dim > 128) return;
+    if (outputs > 1 || s.loss == CROSS_ENTROPY || dim > 128 || SVL_SHALLOW == 2) return;
     const std::vector<int64_t> keys(2 * s.replicas, 12345), counters(rows, (int64_t)1 << 61);
     const std::vector<uint32_t> masks(4 * s.replicas, 21);
     const auto teachers = numbers(s.replicas * dim), noise = numbers(s.replicas);

@@ -15,6 +15,7 @@ PROGRAMS = {
     "gradients": ("mlp", "SVL_ACTIVATION=RELU"),
     "population": ("population", "SVL_ACTIVATION=RELU", "POPULATION"),
     "loop on signs": ("train", "TRAINS", "SVL_ACTIVATION=RELU", "SVL_RULE=SGD", "SVL_SHALLOW=1"),
+    "loop on full batches": ("train", "TRAINS", "SVL_ACTIVATION=RELU", "SVL_RULE=ADAMW", "SVL_SHALLOW=2"),
     "loop": ("train", "TRAINS", "SVL_ACTIVATION=GELU", "SVL_RULE=ADAMW", "SVL_SHALLOW=0"),
     "Transformers": ("transformer",),
 }

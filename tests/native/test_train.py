@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from svl.native.arguments import ACTIVATIONS, HYPER, STATES, Batches, Kind, Parameter, Record, Steps
-from svl.native.signs import encode_signs, words_of
+from svl.native.signs import encode_signs, order_of_signs, words_of
 from svl.native.train import scores, train
 
 pytestmark = pytest.mark.usefixtures("build")
@@ -71,6 +71,20 @@ def make_batches(loss, signs, weighted, *shape, outputs=1, words=True):
     x = x.sign() if signs else x
     weights = torch.rand(rows) if weighted else None
     return x, Batches(encode_signs(x) if signs and words else x, y, weights, has_signs=signs)
+
+
+def as_set(x, batches, order):
+    """Examples of the first step, in an order, as those of all steps."""
+    places = order(batches.inputs[:, :1])
+    places = places if places.dim() == 3 else torch.arange(x.shape[2]).expand(len(x), 1, -1)
+
+    def repeated(part):
+        rows = places.view(*places.shape, *[1] * (part.dim() - 3)).expand(-1, -1, -1, *part.shape[3:])
+        return part[:, :1].gather(2, rows).expand(-1, x.shape[1], *part.shape[2:])
+
+    parts = {name: repeated(getattr(batches, name)) for name in ("inputs", "targets")}
+    weights = None if batches.weights is None else repeated(batches.weights)
+    return repeated(x), replace(batches, **parts, weights=weights)
 
 
 def snapshot(parameters, record):
@@ -175,12 +189,36 @@ def test_training_with_several_outputs_equals_a_plain_loop(
     compare([*dims, outputs], activation, loss, rule, size, 3, 0.2, bias, weighted, signs, seed, class_weights)
 
 
-def compare(dims, activation, loss, rule, size, steps, frozen, bias, weighted, signs, seed, class_weights=None):
+@pytest.mark.slow
+@bounded
+@given(
+    st.integers(1, 100),
+    st.integers(1, 150),
+    st.sampled_from(sorted(PLAIN_LOSSES)),
+    st.sampled_from(sorted(HYPER)),
+    st.integers(1, 1200),
+    st.sampled_from([1, 3]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_full_batches_of_signs_equal_a_plain_loop(dim, width, loss, rule, size, steps, bias, weighted, is_ordered, seed):
+    order = order_of_signs if is_ordered else torch.zeros_like
+    compare([dim, width, 1], "relu", loss, rule, size, steps, 0.2, bias, weighted, True, seed, order=order)
+
+
+def compare(
+    dims, activation, loss, rule, size, steps, frozen, bias, weighted, signs, seed, class_weights=None, order=None
+):
     torch.manual_seed(seed)
-    replicas, kind = 3, Kind(activation, loss, rule, class_weights=class_weights)
+    replicas = 3
+    kind = Kind(activation, loss, rule, class_weights=class_weights, is_set=order is not None)
     parameters = make_parameters(dims, bias, rule, replicas, frozen)
     sizes = replicas, steps, size, dims[0]
-    x, batches = make_batches(loss, signs, weighted, *sizes, outputs=dims[-1], words=seed % 2)
+    x, batches = make_batches(loss, signs, weighted, *sizes, outputs=dims[-1], words=seed % 2 or kind.is_set)
+    if order is not None:
+        x, batches = as_set(x, batches, order)
     outputs = torch.zeros(*sizes[:3], dims[-1])
     batches = replace(batches, outputs=outputs)
     rates, record, before = torch.rand(steps, dtype=torch.float64), make_record(replicas), copy.deepcopy(parameters)
@@ -312,6 +350,16 @@ def test_replicas_and_steps_may_share_examples():
     for parameters, given_batches in ((found, shared), (expected, apart)):
         train(parameters, given_batches, make_record(3), Kind("relu", "logistic", "sgd"))
     assert all(torch.equal(a.value, b.value) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("dim", [1, 5, 32, 40])
+def test_the_order_of_signs_is_that_of_the_first_coordinates(dim):
+    torch.manual_seed(dim)
+    x = torch.randn(3, 2, 50, dim).sign()
+    order = order_of_signs(encode_signs(x))
+    assert order.shape == (3, 2, 50)
+    for rows, places in zip(x.flatten(0, 1).tolist(), order.flatten(0, 1).tolist(), strict=True):
+        assert places == sorted(range(50), key=lambda place: rows[place][:32])
 
 
 @pytest.mark.parametrize("dim", [1, 4, 15, 16, 31, 32, 33, 64, 70])

@@ -29,6 +29,8 @@ from svl.training.step_examples import Examples, StepExamples, full_batch
 
 # Of full batches: numbers that are kept, half a gigabyte, and examples whose gradients are added up in one float32.
 _NUMBERS_HELD, _MOST_EXAMPLES = 2**27, 2**18
+# Of these, from so many examples on neighbours share their sums (svl/native/shallow_set.h): a core is as fast as three of the kernel.
+_LEAST_OF_SET, _FASTER_ON_SETS = 1024, 3
 _RULES = {SGD: "sgd", AdamW: "adamw"}
 
 
@@ -76,8 +78,8 @@ class NativeSteps(StepRoute):
         examples = full_batch(spec)
         if examples is None and type(data).micro_batches is not ReuseDataModule.micro_batches:
             return "a step has several micro-batches"
-        if examples is not None and spec.replicas < (execution.threads or torch.get_num_threads()):
-            return "a full batch of one replica is divided between the cores"
+        if examples is not None and spec.replicas * (_FASTER_ON_SETS if _shares_sums(spec) else 1) < (execution.threads or torch.get_num_threads()):
+            return "a full batch of few replicas is divided between the cores"
         if examples is not None and (
             examples * spec.replicas * spec.example_size > _NUMBERS_HELD or examples > _MOST_EXAMPLES
         ):
@@ -207,7 +209,8 @@ def kind_of(spec: StackSpec) -> arguments.Kind:
     correct = "undefined" if not has_answer else "uncounted" if is_own else "counted"
     weights = loss.weights if isinstance(loss, CrossEntropy) else None
     activation: Any = network.activation
-    return arguments.Kind(activation, name_of(type(loss)), _RULES[type(spec.rule)], correct, weights)
+    rule, is_set = _RULES[type(spec.rule)], (full_batch(spec) or 0) >= _LEAST_OF_SET
+    return arguments.Kind(activation, name_of(type(loss)), rule, correct, weights, is_set)
 
 
 def _runs(clock: list[Tick]) -> Iterator[list[Tick]]:
@@ -236,6 +239,11 @@ def _trains(spec: StackSpec) -> bool:
     return task.target in ("vector", "class") if has_several else task.target in ("sign", "number", "vector")
 
 
+def _shares_sums(spec: StackSpec) -> bool:
+    """Whether the loop looks up once what several examples of a full batch have in common."""
+    return spec.has_signs and kind_of(spec).is_set and train.is_shallow(kind_of(spec), _dims(spec))
+
+
 def _updates(spec: StackSpec) -> bool:
     """Whether the loop computes the optimizer with all of its hyperparameters."""
     code = _RULES.get(type(spec.rule))
@@ -244,7 +252,10 @@ def _updates(spec: StackSpec) -> bool:
 
 def _library(spec: StackSpec) -> Any:
     """The library for a fit, which is built if it is not there."""
+    return train.variant(kind_of(spec), _dims(spec), spec.has_signs, has_words=spec.has_signs)
+
+
+def _dims(spec: StackSpec) -> list[int]:
+    """Widths of the network's layers, the input's first."""
     network: Any = spec.network
-    layers = network.layers
-    dims = [layers[0].in_features, *(layer.out_features for layer in layers)]
-    return train.variant(kind_of(spec), dims, spec.has_signs)
+    return [network.layers[0].in_features, *(layer.out_features for layer in network.layers)]
