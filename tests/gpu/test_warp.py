@@ -11,9 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svl import native
 from svl.data import Online, Subset, TwoSets
 from svl.models import MLP
+from svl.native.cuda import kernel_path, kernel_source
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
 from svl.tasks import Parity, Staircase
@@ -34,46 +34,49 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("emulated")
 
 
-def emulated(folder, defines):
-    """The kernel's source compiled for the host, where a warp's lanes run in turn."""
-    key = tuple(defines.items())
+def emulated(folder, name, defines):
+    """A kernel's source compiled for the host, where the lanes run in turn, and blocks one after the other."""
+    key = (name, *defines.items())
     if key not in INSTANCES:
         made = folder / f"{len(INSTANCES)}.so"
-        folders = [f"-I{HERE}", f"-I{Path(native.__file__).parent}"]
-        command = ["g++", "-O1", "-std=c++17", "-shared", "-fPIC", *folders, str(HERE / "emulated_warp.cpp")]
-        subprocess.run([*command, *(f"-D{k}={v}" for k, v in key), "-o", str(made)], check=True)
+        what = {"SOURCE": f'"{name}.cu"', "KERNEL": f"sgd_{name}", **defines}
+        command = ["g++", "-O1", "-std=c++17", "-shared", "-fPIC", f"-I{HERE}", f"-I{kernel_path(name).parent}"]
+        command += [str(HERE / "emulated_warp.cpp"), *(f"-D{k}={v}" for k, v in what.items()), "-o", str(made)]
+        subprocess.run(command, check=True)
         INSTANCES[key] = ctypes.CDLL(str(made))
 
-    def launch(grid, block, arguments):
+    def launch(grid, threads, arguments, is_reversed=False):
+        assert threads == (32 * defines["WARPS"], 1, 1)
+        assert all(argument.is_contiguous() for argument in arguments if isinstance(argument, torch.Tensor))
         pointers = [
             ctypes.c_void_p(None if argument is None else argument.data_ptr())
             if argument is None or isinstance(argument, torch.Tensor)
             else ctypes.c_int(argument)
             for argument in arguments
         ]
-        assert all(argument.is_contiguous() for argument in arguments if isinstance(argument, torch.Tensor))
-        INSTANCES[key].emulate(*pointers)
+        INSTANCES[key].emulate(ctypes.c_int(grid[0]), ctypes.c_bool(is_reversed), *pointers)
 
     return launch
 
 
-def make_stack(data=None, width=20, bias=True, loss="logistic", replicas=None, rule=None, **settings):
+def make_stack(data=None, width=20, depth=2, bias=True, loss="logistic", replicas=None, rule=None, **settings):
     data = data or Online(Parity(20, 6, support="drawn"), batch_size=40, test_size=64)
     data.schedule(1000, 1)
 
     def network(input_shape, output_dim):
-        return MLP(input_shape, output_dim, width=width, bias=bias)
+        return MLP(input_shape, output_dim, width=width, depth=depth, bias=bias)
 
     replicas = replicas or Replicas(1, vary={"model.optimizer.lr": [0.1, 0.5]})
     training = TrainingSettings(network, loss, rule or SGD(0.3), replicas, **settings)
     return ReplicaStack(data, training, ExecutionSettings(compile="never"))
 
 
-def advanced(folder, first=0, steps=3, **settings):
+def advanced(folder, first=0, steps=3, is_reversed=False, **settings):
     """A stack that the emulated kernel has advanced, one that the eager step has, and one at the start."""
     by_kernel, eager, start = (make_stack(**settings) for _ in range(3))
     route = WarpSteps(by_kernel.spec, by_kernel.engine.steps, is_compiled=False)
-    route.__dict__["_kernel"] = emulated(folder, route.defines)
+    launch = emulated(folder, route.shape.kernel, route.defines)
+    route.__dict__["_kernel"] = partial(launch, is_reversed=is_reversed)
     for block in by_kernel.engine.blocks:
         route.advance(block, by_kernel._clock(first, steps))
     eager.train_steps(first, steps)
@@ -95,10 +98,11 @@ def assert_equal(by_kernel, eager, start, tolerance=2e-5):
 
 @has_compiler
 @pytest.mark.parametrize("loss", NAMES)
-@pytest.mark.parametrize("bias", [True, False])
-def test_it_equals_the_eager_step_for_every_loss(folder, loss, bias):
+@pytest.mark.parametrize(("depth", "bias"), [(2, True), (2, False), (3, True)])
+def test_it_equals_the_eager_step_for_every_loss(folder, loss, depth, bias):
     assert [type(make_stack(loss=name).spec.objective.loss) for name in NAMES] == list(LOSSES)
-    assert_equal(*advanced(folder, loss=loss, bias=bias, rule=SGD(0.2, momentum=0.9, weight_decay=1e-2)))
+    rule = SGD(0.2, momentum=0.9, weight_decay=1e-2)
+    assert_equal(*advanced(folder, loss=loss, depth=depth, bias=bias, rule=rule))
 
 
 @has_compiler
@@ -136,7 +140,7 @@ def test_several_launches_equal_one(folder):
     once, _, _ = advanced(folder, steps=4, rule=SGD(0.3, momentum=0.5))
     twice = make_stack(rule=SGD(0.3, momentum=0.5))
     route = WarpSteps(twice.spec, twice.engine.steps, is_compiled=False)
-    route.__dict__["_kernel"] = emulated(folder, route.defines)
+    route.__dict__["_kernel"] = emulated(folder, route.shape.kernel, route.defines)
     for first in (0, 2):
         route.advance(twice.engine.blocks[0], twice._clock(first, 2))
     for name, expected in once.parameters_by_name().items():
@@ -144,12 +148,33 @@ def test_several_launches_equal_one(folder):
 
 
 @has_compiler
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_network_of_figure_5(folder, bias):
+    """20-64-64-1, four warps a replica; the last batch of examples is not a whole round of each warp."""
+    data = Online(Parity(20, 6, support="drawn"), batch_size=150, test_size=64)
+    rule = SGD(0.3, momentum=0.5)
+    assert_equal(*advanced(folder, data=data, width=64, depth=3, bias=bias, rule=rule))
+
+
+@has_compiler
+def test_no_warp_reads_what_another_has_not_written(folder):
+    data = Online(Parity(20, 6, support="drawn"), batch_size=150, test_size=64)
+    first, last = (advanced(folder, data=data, width=64, depth=3, is_reversed=order)[0] for order in (False, True))
+    for name, expected in first.parameters_by_name().items():
+        assert torch.equal(last.parameters_by_name()[name], expected)
+
+
+@has_compiler
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(1, 23), st.integers(1, 64), st.integers(1, 70), st.booleans(), st.sampled_from(NAMES), st.booleans())
-def test_it_equals_the_eager_step_for_random_shapes(folder, dim, width, batch, bias, loss, has_momentum):
+@given(
+    *(st.integers(1, 23), st.integers(1, 64), st.integers(2, 3), st.integers(1, 70)),
+    *(st.booleans(), st.sampled_from(NAMES), st.booleans()),
+)
+def test_it_equals_the_eager_step_for_random_shapes(folder, dim, width, depth, batch, bias, loss, has_momentum):
     data = Online(Parity(dim, (dim + 1) // 2, support="drawn"), batch_size=batch, test_size=8)
     rule = SGD(0.1, momentum=0.5 if has_momentum else 0.0, weight_decay=0.01)
-    assert_equal(*advanced(folder, steps=2, data=data, width=width, bias=bias, loss=loss, rule=rule))
+    network = {"width": width, "depth": depth, "bias": bias}
+    assert_equal(*advanced(folder, steps=2, data=data, loss=loss, rule=rule, **network))
 
 
 def obstacle(monkeypatch, capability=(9, 0), **settings):
@@ -191,11 +216,11 @@ def test_a_cpu_has_no_use_for_it():
 def test_it_is_used_only_where_it_agrees_with_the_eager_step(folder, monkeypatch):
     stack = make_stack(rule=SGD(0.3, momentum=0.5), replicas=Replicas(9))
     engine = stack.engine
-    monkeypatch.setattr(warp, "cuda_kernel", lambda source, name, options: emulated(folder, DEFINES))
+    monkeypatch.setattr(warp, "cuda_kernel", lambda source, name, options: emulated(folder, "warp", DEFINES))
     DEFINES = WarpSteps(stack.spec, engine.steps).defines
     assert type(WarpSteps.start(stack.spec, engine.steps, engine.blocks)) is WarpSteps
     wrong = {**DEFINES, "LOSS": 1}
-    monkeypatch.setattr(warp, "cuda_kernel", lambda source, name, options: emulated(folder, wrong))
+    monkeypatch.setattr(warp, "cuda_kernel", lambda source, name, options: emulated(folder, "warp", wrong))
     with pytest.warns(UserWarning, match="the CUDA kernel is not used.*differs from the eager step"):
         assert WarpSteps.start(stack.spec, engine.steps, engine.blocks) is engine.steps
 

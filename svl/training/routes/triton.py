@@ -86,7 +86,7 @@ class TritonSteps(StepRoute):
         packing, tensors = self.spec.packing, block.tensors
         buffers = {label: tensors["rule"][label]["momentum_buffer"] for label in packing.names}
         params, velocities = self._row(tensors["params"]), self._row(buffers)
-        most = max(1, _COUNTERS_PER_LAUNCH // (len(params) * self.spec.data.batch_size))
+        most = self._steps_of_launch(len(params), len(clock))
         for start in range(0, len(clock), most):
             self._launch(block, clock[start : start + most], params, velocities)
         for kept, row in ((tensors["params"], params), (buffers, velocities)):
@@ -129,6 +129,10 @@ class TritonSteps(StepRoute):
         # Over many steps and replicas, a unit at its kink in one of them in a hundred may have changed what follows.
         far = (error >= _TOLERANCE_AT_A_KINK).any(0).sum()
         return bool((error.median(1).values < _TOLERANCE).all() and far <= len(some) // 100)
+
+    def _steps_of_launch(self, replicas: int, steps: int) -> int:
+        """Steps that one launch takes, of so many that are asked for."""
+        return max(1, _COUNTERS_PER_LAUNCH // (replicas * self.spec.data.batch_size))
 
     def _of_step(
         self, tensors: dict[str, Any], step: Int[Tensor, ""], micro: Int[Tensor, ""]
@@ -184,8 +188,13 @@ class TritonSteps(StepRoute):
         )
 
 
-def serves(spec: StackSpec) -> bool:
-    """Whether the kernel supports the network, the task, the loss, the optimizer and the strategy."""
+def serves(spec: StackSpec, depths: tuple[int, ...] = (2,)) -> bool:
+    """Whether the kernel supports the network, the task, the loss, the optimizer and the strategy.
+
+    Args:
+        spec: what is trained.
+        depths: layers of weights that the kernel supports.
+    """
     data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
     if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
         return False
@@ -202,7 +211,7 @@ def serves(spec: StackSpec) -> bool:
     layers: Any = network.layers
     if not is_plain(layers, network):
         return False
-    if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:
+    if len(layers) not in depths or layers[-1].out_features != 1 or layers[0].weight.dtype != torch.float32:
         return False
     units, inputs = _padded(layers[0].out_features), _padded(task.dim + 1)
     return network.activation == "relu" and units <= _MOST_UNITS and units * inputs <= _MOST_WEIGHTS
