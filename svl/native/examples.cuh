@@ -77,11 +77,8 @@ struct Source {
 #endif
   }
 
-  // The signs of an example as bits, of which the first DIM count; 0 for one beyond the batch.
-  METHOD u32 draw(int step, u64 number, int replica, int replicas, int batch, int example) {
-    if (example >= batch) return 0;
-    return philox(counter(((i64)step * replicas + replica) * batch + example, number * batch + example), key).c[0];
-  }
+  // An example as bits, of which the first DIM are its signs.
+  METHOD u32 draw(i64 place, u64 position) { return philox(counter(place, position), key).c[0]; }
   METHOD float label(u32 word) const { return popc(word & digits) & 1 ? -1.f : 1.f; }
 };
 

@@ -17,6 +17,9 @@ DEV int input_of(int g) { return (g >> 1) + 4 * (g & 1); }
 // Where a gradient has what the weights have in place q: a product leaves (g, t), (g, t + 4), (g + 8, t), (g + 8, t + 4).
 DEV int place_of(int q) { return 2 * (q & 1) + (q >> 1); }
 
+// Whether there is such a unit: the last tile may not be full.
+DEV bool exists(int u) { return WIDTH % 16 == 0 || u < WIDTH; }
+
 // A call of each(k, q, place in the network's parameters, whether it is a bias) for all weights [k][q] that a lane has of the
 // units 16m to 16m + 15.
 template <class Each>
@@ -27,8 +30,8 @@ DEV void of_first(int m, Each each) {
 #pragma unroll
     for (int q = 0; q < 4; q++) {
       const int u = 16 * m + g + 8 * (q & 1), i = 8 * k + t + 4 * (q >> 1);
-      if (u < WIDTH && i < DIM) each(k, q, u * DIM + i, false);
-      else if (BIAS && u < WIDTH && i == DIM) each(k, q, WIDTH * DIM + u, true);
+      if (exists(u) && i < DIM) each(k, q, u * DIM + i, false);
+      else if (BIAS && exists(u) && i == DIM) each(k, q, WIDTH * DIM + u, true);
     }
 }
 DEV void load_first(float (&w)[KT][4], int m, const float* p) {
@@ -41,8 +44,7 @@ DEV void store_first(const float (&w)[KT][4], int m, float* p) {
 }
 // A step of these weights, whose gradients are a product's result times the factor of its row.
 DEV void descend_first(float (&w)[KT][4], const float (&product)[KT][4], const float (&factor)[2], int m, float* velocities,
-                       const double* hyper, double rate, bool is_last) {
-  const Group of_w = group_of(hyper, 0, rate), of_b = group_of(hyper, BIAS, rate);
+                       const Group& of_w, const Group& of_b, bool is_last) {
   of_first(m, [&](int k, int q, int place, bool is_bias) {
     descend(w[k][q], factor[q & 1] * product[k][place_of(q)], is_bias ? of_b : of_w, velocities + place, is_last);
   });

@@ -32,6 +32,10 @@ DEV float loge(float x) { return __logf(x); }
 DEV float divide(float a, float b) { return __fdividef(a, b); }
 // For the compiler the number is a new one here, so that what is computed of it is not kept in registers for long.
 DEV void renew(float& value) { asm volatile("" : "+f"(value)); }
+// Loads behind it are not made before it, so that less is in registers at once.
+DEV void order_loads() { __syncwarp(); }
+DEV void add_to(float* sum, float value) { atomicAdd(sum, value); }
+DEV void add_to(i64* sum, i64 value) { atomicAdd((u64*)sum, (u64)value); }
 DEV void load2(u32 (&to)[2], const u32* from) { uint2 v = *(const uint2*)from; to[0] = v.x; to[1] = v.y; }
 DEV void store2(u32* to, u32 a, u32 b) { *(uint2*)to = make_uint2(a, b); }
 #endif

@@ -42,19 +42,22 @@ DEV float loss_of(float y, float out, float& derivative) {
 #endif
 }
 
-// What is remembered of a replica's training.
+// What is remembered of a replica's training; one lane writes it, step by step.
 struct Record {
-  float losses, hits; i64 count, diverged;
-  METHOD Record(const float* loss_sum, const float* correct_sum, const i64* steps_done, const i64* diverged_at, int replica)
-      : losses(loss_sum[replica]), hits(correct_sum[replica]), count(steps_done[replica]), diverged(diverged_at[replica]) {}
+  float *loss_sum, *correct_sum; i64 *steps_done, *diverged_at;
+  bool is_alive, is_writer;
+  METHOD Record(float* loss_sum, float* correct_sum, i64* steps_done, i64* diverged_at, int replica, bool is_writer)
+      : loss_sum(loss_sum + replica), correct_sum(correct_sum + replica), steps_done(steps_done + replica),
+        diverged_at(diverged_at + replica), is_alive(diverged_at[replica] < 0), is_writer(is_writer) {}
   // Whether the replica takes the step, which it does until a loss is not finite.
   METHOD bool add(float loss, float correct, i64 step) {
-    const bool was_alive = diverged < 0, alive = was_alive && (bitsof(loss) & INFINITE) != INFINITE;
-    if (was_alive && !alive) diverged = step;
-    if (alive) { losses += loss; hits += correct; count++; }
-    return alive;
-  }
-  METHOD void write(float* loss_sum, float* correct_sum, i64* steps_done, i64* diverged_at, int replica) const {
-    loss_sum[replica] = losses; correct_sum[replica] = hits; steps_done[replica] = count; diverged_at[replica] = diverged;
+    if (!is_alive) return false;
+    is_alive = (bitsof(loss) & INFINITE) != INFINITE;
+    if (is_writer && is_alive) {
+      add_to(loss_sum, loss);
+      add_to(correct_sum, correct);
+      add_to(steps_done, (i64)1);
+    } else if (is_writer) *diverged_at = step;
+    return is_alive;
   }
 };

@@ -1,8 +1,7 @@
 """Several steps of a block in one launch of a CUDA kernel, in which a warp, or a block of them, trains a replica.
 
-The kernels are ``svl/native/warp.cu``, of 2-layer networks, and ``svl/native/team.cu``, of 3-layer networks. They are
-compiled by NVRTC, which PyTorch brings, for the shapes of the fit, and used only if they give the same results as the eager
-step (:meth:`~.triton.TritonSteps.agrees`).
+The kernel is ``svl/native/steps.cu``. It is compiled by NVRTC, which PyTorch brings, for the shapes of the fit, and used
+only if it gives the same results as the eager step (:meth:`~.triton.TritonSteps.agrees`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from svl.native.cuda import kernel_source
 from svl.training.blocks import Block
 from svl.training.routes.route import StepRoute, Tick
 from svl.training.routes.step_by_step import StepByStep
-from svl.training.routes.triton import LOSSES, TritonSteps, serves
+from svl.training.routes.triton import LOSSES, TritonSteps, serves_batches, serves_fit
 from svl.training.spec import StackSpec
 
 _LEAST_CAPABILITY = (8, 0)  # whose tensor cores have tf32
@@ -56,27 +55,34 @@ class Shape(NamedTuple):
         return cls(data.task.dim, first.out_features, int(first.bias is not None), len(network.layers))
 
     @property
-    def kernel(self) -> str:
-        """Name of the kernel's source."""
-        return "warp" if self.depth == 2 else "team"
+    def team(self) -> int:
+        """Warps that train one replica: one for 2 layers; for 3 layers one for 16 units, all of a thread block."""
+        return 1 if self.depth == 2 else -(-self.width // 16)
 
     @property
-    def function(self) -> str:
-        """Name of the kernel."""
-        return f"sgd_{self.kernel}"
+    def warps(self) -> int:
+        """Warps of a thread block."""
+        return 4 if self.depth == 2 else self.team
 
     @property
-    def replicas_per_block(self) -> int:
-        """How many a thread block trains."""
-        return 4 if self.depth == 2 else 1
+    def blocks(self) -> int:
+        """Thread blocks of a processor, whose registers are enough for 8 warps of 255 a thread."""
+        return 8 // self.warps
 
     @property
     def defines(self) -> dict[str, int]:
-        """What the kernel is compiled with, besides what depends on the fit."""
-        warps = self.replicas_per_block if self.depth == 2 else -(-self.width // 16)
-        # Thread blocks of a processor, for each of which 128 threads can have 255 registers.
-        blocks = max(2, 8 // warps)
-        return {"DIM": self.dim, "WIDTH": self.width, "BIAS": self.bias, "WARPS": warps, "MINBLOCKS": blocks}
+        """What the kernels are compiled with, besides what depends on the fit."""
+        sizes = {"DEPTH": self.depth, "DIM": self.dim, "WIDTH": self.width, "BIAS": self.bias}
+        return {**sizes, "WARPS": self.warps, "MINBLOCKS": self.blocks}
+
+    def grid(self, teams: int) -> tuple[int, int, int]:
+        """Thread blocks for so many teams."""
+        return -(-teams * self.team // self.warps), 1, 1
+
+    @property
+    def threads(self) -> tuple[int, int, int]:
+        """Of a thread block."""
+        return 32 * self.warps, 1, 1
 
 
 class WarpSteps(TritonSteps):
@@ -99,17 +105,10 @@ class WarpSteps(TritonSteps):
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
-        if not spec.execution.fused:
-            return "model.fused is false"
-        reason = _cannot_run(device)
-        if reason:
-            return reason
-        if not serves(spec, (2, 3)):
-            return "it trains 2-layer and 3-layer ReLU networks on parity with SGD, with one batch per step"
-        shape = Shape.of(spec)
-        if shape.dim + shape.bias > _MOST_INPUTS or shape.width > _MOST_UNITS:
-            return f"the registers of a warp hold {_MOST_INPUTS} inputs, with the bias, and {_MOST_UNITS} units"
-        return None
+        reason = misfit(spec, device)
+        if reason is None and not serves_batches(spec):
+            return "each step has one batch of drawn examples"
+        return reason
 
     @cached_property
     def draw(self) -> int:
@@ -136,9 +135,9 @@ class WarpSteps(TritonSteps):
         return {**self.shape.defines, "MOMENTUM": int(momentum), "LOSS": loss, "DRAW": self.draw}
 
     @cached_property
-    def _kernel(self) -> Callable[..., None]:
-        options = ["--std=c++17", *(f"-D{name}={value}" for name, value in self.defines.items())]
-        return cuda_kernel(kernel_source(self.shape.kernel), self.shape.function, options)
+    def kernels(self) -> dict[str, Callable[..., None]]:
+        """The kernels by name, as they are compiled for the fit."""
+        return {"sgd_steps": compiled("steps", "sgd_steps", self.defines)}
 
     def _launch(self, block: Block, clock: list[Tick], params: Tensor, velocities: Tensor) -> None:
         seed, support, hyper = self._constants[block]
@@ -149,8 +148,7 @@ class WarpSteps(TritonSteps):
         record = [block.tensors["record"][name] for name in ("loss", "correct", "steps", "diverged_at")]
         tensors = [index, self._pools.get(block), rates, seed, support, hyper, params, velocities, *record]
         numbers = [clock[0].number, len(clock), len(params), self.spec.data.batch_size]
-        grid, threads = -(-len(params) // self.shape.replicas_per_block), 32 * self.defines["WARPS"]
-        self._kernel((grid, 1, 1), (threads, 1, 1), [*tensors, *numbers])
+        self.kernels["sgd_steps"](self.shape.grid(len(params)), self.shape.threads, [*tensors, *numbers])
 
     def _steps_of_launch(self, replicas: int, steps: int) -> int:
         return super()._steps_of_launch(replicas, steps) if self.draw == GIVEN else steps
@@ -167,10 +165,22 @@ def pools_of(block: Block) -> Int[Tensor, "replica 4"]:
     return torch.stack([settings["size"], *settings["sides"].unbind(1), key[:, 0] | key[:, 1] << 32], dim=1)
 
 
-def _cannot_run(device: torch.device) -> str | None:
-    """Why the kernel cannot run on a device, or ``None`` if it can."""
+def compiled(file: str, name: str, defines: dict[str, int]) -> Callable[..., None]:
+    """A kernel of a file of ``svl/native``."""
+    return cuda_kernel(kernel_source(file), name, ["--std=c++17", *(f"-D{key}={value}" for key, value in defines.items())])
+
+
+def misfit(spec: StackSpec, device: torch.device) -> str | None:
+    """Why the kernels cannot train the network or run on a device, or ``None`` if they can."""
+    if not spec.execution.fused:
+        return "model.fused is false"
     if device.type != "cuda":
         return f"it runs on a GPU, not on {device.type}"
     if torch.version.cuda is None or torch.cuda.get_device_capability(device) < _LEAST_CAPABILITY:
         return "the GPU has no tensor cores for tf32"
+    if not serves_fit(spec, (2, 3)):
+        return "it trains 2-layer and 3-layer ReLU networks on parity with SGD"
+    shape = Shape.of(spec)
+    if shape.dim + shape.bias > _MOST_INPUTS or shape.width > _MOST_UNITS:
+        return f"the registers of a warp hold {_MOST_INPUTS} inputs, with the bias, and {_MOST_UNITS} units"
     return None
