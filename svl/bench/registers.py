@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from svl.native.cuda import kernel_path
 from svl.training.routes.warp import EPOCHS, FRESH, Shape
+from svl.training.routes.warp_full_batch import SUMMERS
 
 SHAPES = (
     *(Shape(20, 16, 1), Shape(20, 32, 1), Shape(20, 64, 1), Shape(23, 64, 1), Shape(10, 64, 1)),
     *(Shape(20, 16, 1, 3), Shape(20, 32, 1, 3), Shape(20, 64, 1, 3)),
 )
-BATCH, ROUND = 128, 32
+BATCH, ROUND, POPULATION = 128, 32, 2**20
 # What an H100 does a second at most: instructions of a warp that it issues, and products of m16n8k8 in tf32.
 ISSUE_RATE, PRODUCT_RATE = 132 * 4 * 1.755e9, 494.7e12 / (2 * 16 * 8 * 8)
 
@@ -56,29 +57,37 @@ class Counts(NamedTuple):
         return min(ISSUE_RATE / self.each_step(batch), PRODUCT_RATE / products)
 
 
-def counts(shape: Shape, momentum: bool = False, draw: int = FRESH, capability: str = "sm_90") -> Counts:
-    """Compile the kernel and count.
+def counts(
+    shape: Shape, momentum: bool = False, draw: int = FRESH, file: str = "steps", capability: str = "sm_90"
+) -> Counts:
+    """Compile a kernel and count.
 
     Args:
         shape: of the network.
         momentum: whether velocities are read and written.
         draw: where the examples come from.
+        file: ``steps``, or ``slices`` for the kernels over full batches.
         capability: of the GPU.
     """
-    defines = {**shape.defines, "LOSS": 0, "MOMENTUM": int(momentum), "DRAW": draw}
+    defines = {**shape.defines, "LOSS": 0, "MOMENTUM": int(momentum), "DRAW": draw, "SUMMERS": SUMMERS}
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "kernel.cubin")
         command = ["nvcc", f"-arch={capability}", "-cubin", "-std=c++17", "-Xptxas", "-v"]
-        command += [str(kernel_path("steps")), "-o", str(made)]
+        command += [str(kernel_path(file)), "-o", str(made)]
         command += [f"-D{name}={value}" for name, value in defines.items()]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
         listing = subprocess.run([_disassembler(), "-c", str(made)], capture_output=True, text=True, check=True).stdout
-    (registers,), (spilled,) = re.findall(r"Used (\d+) registers", told), re.findall(r"(\d+) bytes spill stores", told)
-    return Counts(int(registers), int(spilled), shape.team, *_loops(listing))
+    registers, spilled = (
+        max(map(int, re.findall(word, told))) for word in (r"Used (\d+) registers", r"(\d+) bytes spill stores")
+    )
+    return Counts(registers, spilled, shape.team, *_loops(listing))
 
 
 def _loops(listing: str) -> tuple[int, int, int]:
-    """Instructions of the innermost loop with all matrix products, those of the loop around it, and the products."""
+    """Instructions of the innermost loop with all matrix products, those around it, and the products.
+
+    Around it is a loop over steps or, where there is none, the rest of the code.
+    """
     places: dict[str, int] = {}
     branches: list[tuple[int, str]] = []
     products: list[int] = []
@@ -97,7 +106,7 @@ def _loops(listing: str) -> tuple[int, int, int]:
         for end, target in branches
         if places.get(target, count) <= end and places[target] <= products[0] and products[-1] <= end
     )
-    (inner, _, _), (outer, _, _) = loops[0], loops[1]
+    inner, outer = loops[0][0], loops[1][0] if len(loops) > 1 else count
     return inner, outer - inner, len(products)
 
 
@@ -124,6 +133,13 @@ def main() -> None:
                 f"| {name} | {kinds} | {found.registers} | {found.spilled} | {found.each_step(BATCH):,} "
                 f"| {found.limit(BATCH) / 1e6:.0f} |"
             )
+    columns = ["network", "registers", "bytes spilled", "instructions a step of 2^20 inputs, M", "limit, us a step"]
+    print(f"\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    for shape in (Shape(20, 64, 1), Shape(20, 64, 1, 3)):
+        found = counts(shape, file="slices")
+        name = "-".join(map(str, (shape.dim, *[shape.width] * (shape.depth - 1), 1)))
+        millions, limit = found.each_step(POPULATION) / 1e6, 1e6 / found.limit(POPULATION)
+        print(f"| {name} | {found.registers} | {found.spilled} | {millions:.0f} | {limit:.0f} |")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ class ReplicaModule(pl.LightningModule):
         fused: in a compiled fit, use what is written by hand: C++ and Triton kernels, outer sums over a population.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
-        precision: ``32-true``; or on a GPU ``tf32``, which sets ``torch.set_float32_matmul_precision("high")`` during the
-            fit, or ``bf16-mixed``: matrix products in bfloat16, parameters in float32.
+        precision: ``32-true``; or on a GPU ``tf32``, which sets ``torch.set_float32_matmul_precision("high")`` during
+            the fit, or ``bf16-mixed``: matrix products in bfloat16, parameters in float32.
         metrics: further metrics of the test set, by name: any of torchmetrics that returns one number. Each replica has
             its own, measured as ``val/<name>``; see :func:`svl.metrics.predictions.predictions` for what it is given.
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...

@@ -47,9 +47,7 @@ class Emulation:
     def _launch(self, library, grid, threads, arguments):
         assert all(argument.is_contiguous() for argument in arguments if isinstance(argument, torch.Tensor))
         bits = [argument.data_ptr() if isinstance(argument, torch.Tensor) else argument or 0 for argument in arguments]
-        library.emulate(
-            grid[0], threads[0] // 32, ctypes.c_bool(self.is_reversed), (ctypes.c_int64 * len(bits))(*bits)
-        )
+        library.emulate(grid[0], threads[0] // 32, ctypes.c_bool(self.is_reversed), (ctypes.c_int64 * len(bits))(*bits))
 
 
 @pytest.fixture(scope="session")

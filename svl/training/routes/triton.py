@@ -110,9 +110,7 @@ class TritonSteps(StepRoute):
         numbers = torch.arange(count, device=device)
         rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64, device=device)
         clock = list(map(Tick, range(count), numbers, rates))
-        by_kernel, by_eager_step = (
-            Block(rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2)
-        )
+        by_kernel, by_eager_step = (Block(rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2))
         type(self)(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
         allowed = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
@@ -196,7 +194,8 @@ def serves(spec: StackSpec) -> bool:
     if not (serves_fit(spec, (2,)) and serves_batches(spec)):
         return False
     network: Any = spec.network
-    units, inputs = _padded(network.layers[0].out_features), _padded(spec.data.task.dim + 1)
+    data: Any = spec.data
+    units, inputs = _padded(network.layers[0].out_features), _padded(data.task.dim + 1)
     return units <= _MOST_UNITS and units * inputs <= _MOST_WEIGHTS
 
 

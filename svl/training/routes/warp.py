@@ -1,7 +1,7 @@
 """Several steps of a block in one launch of a CUDA kernel, in which a warp, or a block of them, trains a replica.
 
-The kernel is ``svl/native/steps.cu``. It is compiled by NVRTC, which PyTorch brings, for the shapes of the fit, and used
-only if it gives the same results as the eager step (:meth:`~.triton.TritonSteps.agrees`).
+The kernel is ``svl/native/steps.cu``. It is compiled by NVRTC, which PyTorch brings, for the shapes of the fit, and is
+used only if it gives the same results as the eager step (:meth:`~.triton.TritonSteps.agrees`).
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ def pools_of(block: Block) -> Int[Tensor, "replica 4"]:
 
 def compiled(file: str, name: str, defines: dict[str, int]) -> Callable[..., None]:
     """A kernel of a file of ``svl/native``."""
-    return cuda_kernel(kernel_source(file), name, ["--std=c++17", *(f"-D{key}={value}" for key, value in defines.items())])
+    options = ["--std=c++17", *(f"-D{key}={value}" for key, value in defines.items())]
+    return cuda_kernel(kernel_source(file), name, options)
 
 
 def misfit(spec: StackSpec, device: torch.device) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from jaxtyping import Int
@@ -20,7 +21,7 @@ from svl.training.routes.route import Tick
 from svl.training.routes.warp import FRESH, WarpSteps, compiled, misfit
 from svl.training.spec import StackSpec
 
-_SUMMERS = 16  # warps of a thread block that adds up slices
+SUMMERS = 16  # warps of a thread block that adds up slices
 _PARAMETERS = 32  # of such a block
 _LARGEST_SET = 2**31  # below it examples are counted with words of 32 bits
 _WAVES = 4  # in how many turns a GPU takes slices, if there are too many replicas for one turn
@@ -30,8 +31,8 @@ class WarpFullBatch(WarpSteps):
     """Steps on all examples of a set, or on every input of the population, two launches a step."""
 
     name = "CUDA kernel over full batches"
-    compared = {"cuda": (8, 4), "cpu": (8, 3)}
-    draw = FRESH
+    compared: ClassVar[dict[str, tuple[int, int]]] = {"cuda": (8, 4), "cpu": (8, 3)}
+    draw = FRESH  # of a set, whose examples are the first of all
 
     @classmethod
     def obstacle(cls, spec: StackSpec, device: torch.device) -> str | None:
@@ -43,7 +44,7 @@ class WarpFullBatch(WarpSteps):
 
     @cached_property
     def kernels(self) -> dict[str, Callable[..., None]]:
-        defines = {**self.defines, "SUMMERS": _SUMMERS}
+        defines = {**self.defines, "SUMMERS": SUMMERS}
         return {name: compiled("slices", name, defines) for name in ("gradient_slices", "sgd_of_slices")}
 
     @cached_property
@@ -63,7 +64,7 @@ class WarpFullBatch(WarpSteps):
             self.kernels["gradient_slices"](self.shape.grid(replicas * slices), self.shape.threads, [sizes, *first])
             numbers = [tick.number, int(tick is clock[-1]), replicas, slices]
             second = [tick.rate, hyper, gradients, params, velocities, *record, *numbers]
-            self.kernels["sgd_of_slices"](grid, (32 * _SUMMERS, 1, 1), second)
+            self.kernels["sgd_of_slices"](grid, (32 * SUMMERS, 1, 1), second)
 
     def _steps_of_launch(self, replicas: int, steps: int) -> int:
         return steps
