@@ -75,8 +75,12 @@ def cases(scale: int = 1) -> Iterator[Case]:
             yield Case("fresh data", Online(parity), mlp, route, max(1, replicas // scale))
     for reuse in ("epochs", "replacement"):
         yield Case(f"subset, {reuse}", Subset(parity, 16_384, reuse), mlp, "warp", max(1, 65_536 // scale))
-    yield Case("depth 3", Online(parity), deep, None, max(1, 16_384 // scale))
-    yield Case("population", FullBatch(parity, "population"), mlp, None, max(1, 64 // scale))
+    for route in ("warp", "autograd"):
+        yield Case("depth 3", Online(parity), deep, route, max(1, 16_384 // scale))
+        for replicas in (1, 64):
+            yield Case("population", FullBatch(parity, "population"), mlp, route, max(1, replicas // scale))
+        yield Case("population, depth 3", FullBatch(parity, "population"), deep, route, max(1, 64 // scale))
+        yield Case("full batch", FullBatch(parity, 16_384), mlp, route, max(1, 1024 // scale))
     yield Case("transformer", Online(parity, batch_size=32), transformer, None, max(1, 64 // scale), AdamW(1e-4))
 
 

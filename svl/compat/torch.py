@@ -128,11 +128,12 @@ def cuda_kernel(source: str, name: str, options: list[str]) -> Callable[..., Non
     kernel = torch.cuda._compile_kernel(source, name, nvcc_options=options)
 
     def launch(grid: tuple[int, int, int], block: tuple[int, int, int], arguments: list[Any]) -> None:
-        # A null pointer is an empty tensor's.
         device = next(argument.device for argument in arguments if isinstance(argument, Tensor))
-        empty = torch.empty(0, device=device)
+        if any(argument is None for argument in arguments):
+            empty = torch.empty(0, device=device)  # whose pointer is null
+            arguments = [empty if argument is None else argument for argument in arguments]
         with torch.cuda.device(device):
-            kernel(grid, block, [empty if argument is None else argument for argument in arguments])
+            kernel(grid, block, arguments)
 
     return launch
 

@@ -20,12 +20,13 @@ from svl.training.routes.step_by_step import StepByStep
 from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.routes.triton import TritonSteps
 from svl.training.routes.warp import WarpSteps
+from svl.training.routes.warp_full_batch import WarpFullBatch
 from svl.training.spec import StackSpec
 
 # Of each kind, the first route without an obstacle is taken.
 BATCH_ROUTES: tuple[type[BatchRoute], ...] = (MLPKernel, TransformerKernel, SampleGradients, Autograd)
 POPULATION_ROUTES: tuple[type[GradientRoute], ...] = (FactoredKernel, FactoredPopulation)
-STEP_ROUTES: tuple[type[StepRoute], ...] = (WarpSteps, TritonSteps, NativeSteps, StepByStep)
+STEP_ROUTES: tuple[type[StepRoute], ...] = (WarpSteps, WarpFullBatch, TritonSteps, NativeSteps, StepByStep)
 STEP_WORDS = {route.word for route in STEP_ROUTES if route.word}
 
 RouteType = TypeVar("RouteType", bound=Route)

@@ -59,7 +59,8 @@ class ReplicaModule(pl.LightningModule):
         fused: in a compiled fit, use what is written by hand: C++ and Triton kernels, outer sums over a population.
         block_size: replicas trained together on one core; chosen to fit its cache if left out.
         threads: cores to use; all if left out.
-        precision: ``32-true``, or ``bf16-mixed`` on a GPU: matrix products in bfloat16, parameters in float32.
+        precision: ``32-true``; or on a GPU ``tf32``, which sets ``torch.set_float32_matmul_precision("high")`` during
+            the fit, or ``bf16-mixed``: matrix products in bfloat16, parameters in float32.
         metrics: further metrics of the test set, by name: any of torchmetrics that returns one number. Each replica has
             its own, measured as ``val/<name>``; see :func:`svl.metrics.predictions.predictions` for what it is given.
         measure_at: steps that are measured in addition to the regular ones: a list, or ``logarithmic`` for 1, 2, 4, ...
@@ -113,6 +114,7 @@ class ReplicaModule(pl.LightningModule):
         self.measured: dict[str, Float[Tensor, "replica"]] = {}
         self.logs_means = True
         self._measured_at, self._loaded_step = -1, 0
+        self._matmul_precision = torch.get_float32_matmul_precision()
         self.execution = ExecutionSettings(compile, fused, block_size, threads, precision, route=route)
 
     def variable_settings(self, data: ReuseDataModule) -> set[str]:
@@ -191,14 +193,21 @@ class ReplicaModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         trainer: Any = self.trainer
         device = trainer.strategy.root_device.type
-        if self.execution.precision == "bf16-mixed" and device == "cpu":
-            raise SettingError("model.precision", "bf16-mixed", "'32-true' on a CPU; bf16-mixed needs a GPU")
+        precision = self.execution.precision
+        if precision != "32-true" and device == "cpu":
+            raise SettingError("model.precision", precision, f"'32-true' on a CPU; {precision} needs a GPU")
+        self._matmul_precision = torch.get_float32_matmul_precision()
+        if precision == "tf32":
+            torch.set_float32_matmul_precision("high")
         team = Team(trainer.global_rank, trainer.world_size, trainer.world_size > len(self.replicas))
         if stage == "fit" and team.size > 1:
             self.stack.join(team)
             if team.divides_batches:
                 # All processes must make the same calls, even if they decide differently what is worth compiling.
                 trainer.datamodule.schedule(trainer.max_steps, 1, self.measured_steps)
+
+    def teardown(self, stage: str) -> None:
+        torch.set_float32_matmul_precision(self._matmul_precision)
 
     def configure_optimizers(self) -> StepClock:
         return clock_of(self.stack.spec, self.replicas)

@@ -44,7 +44,7 @@ _EVALUATION_NUMBERS = 2**20
 _LEAST_TESTS_AT_ONCE = 32
 
 Compile = Literal["auto", "always", "never"]
-Precision = Literal["32-true", "bf16-mixed"]
+Precision = Literal["32-true", "tf32", "bf16-mixed"]
 RouteWord = Literal["loop", "kernel", "autograd", "warp", "triton"]
 
 
@@ -84,7 +84,8 @@ class ExecutionSettings:
         fused: in a compiled fit, use routes and kernels that are written by hand.
         block_size: replicas that are trained together on one core; chosen to fit its cache if ``None``.
         threads: cores to use; all if ``None``.
-        precision: ``bf16-mixed`` for matrix products in bfloat16.
+        precision: ``tf32`` and ``bf16-mixed`` for matrix products with 11 and 8 digits; the first is PyTorch's own
+            switch, which :class:`~svl.training.ReplicaModule` sets.
         evaluations: how many the fit will have, where that is known.
         route: word of the route to take; the fastest on this machine if ``None``.
     """

@@ -7,6 +7,7 @@ step that waits for the GPU fails here.
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ import svl.tasks.table
 from svl.callbacks import Measurement
 from svl.callbacks.sampling_bias import population_moment
 from svl.cli import fit as command
-from svl.data import Online, Subset
+from svl.data import FullBatch, Online, Population, Subset, TwoSets
 from svl.models import MLP, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
@@ -29,6 +30,9 @@ from svl.tasks import InContextRegression, LinearRegression, Parity, SingleIndex
 from svl.training import ExecutionSettings, ReplicaStack, TrainingSettings, memory
 from svl.training.engine import Engine
 from svl.training.plan import Plan
+from svl.training.routes import warp, warp_full_batch
+from svl.training.routes.warp import WarpSteps
+from svl.training.routes.warp_full_batch import WarpFullBatch
 
 ROOT = Path(__file__).parents[2]
 GPU = torch.device("cuda:0")
@@ -96,6 +100,43 @@ def test_a_fit_stays_on_the_gpu_and_never_waits_for_it(config):
         for callback in session.settings.trainer.callbacks or []:
             if isinstance(callback, Measurement):
                 only_asking_for_values(partial(callback.measure, module))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "kernels"),
+    [
+        (Online(Parity(20, 6)), WarpSteps, ["sgd_steps"]),
+        (Subset(Parity(20, 6), 1000), WarpSteps, ["sgd_steps"]),
+        (Subset(Parity(20, 6), 1000, "replacement"), WarpSteps, ["sgd_steps"]),
+        (TwoSets(Parity(20, 6), 1000), WarpSteps, ["sgd_steps"]),
+        (Population(Parity(20, 6)), WarpFullBatch, 3 * ["gradient_slices", "sgd_of_slices"]),
+        (FullBatch(Parity(20, 6), [5000, "population"], [2]), WarpFullBatch, 3 * ["gradient_slices", "sgd_of_slices"]),
+    ],
+    ids=["fresh", "epochs", "replacement", "two sets", "population", "phases"],
+)
+@pytest.mark.parametrize("depth", [2, 3])
+def test_kernels_are_given_tensors_of_the_gpu(monkeypatch, data, kind, kernels, depth):
+    launched = []
+
+    def compiled(file, name, defines):
+        def launch(grid, threads, arguments):
+            tensors = [argument for argument in arguments if isinstance(argument, torch.Tensor)]
+            assert devices(tensors) == {"cuda"} and all(tensor.is_contiguous() for tensor in tensors)
+            assert grid[0] > 0 and threads[0] <= 1024
+            launched.append(name)
+
+        return launch
+
+    for module in (warp, warp_full_batch):
+        monkeypatch.setattr(module, "compiled", compiled)
+    machine = SimpleNamespace(multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: machine)
+    data.schedule(100, 100)
+    training = TrainingSettings(partial(MLP, width=64, depth=depth), "logistic", SGD(), Replicas(8))
+    with OnGPU(ReplicaStack(data, training, ExecutionSettings(compile="never"))) as stack:
+        route = kind(stack.spec, stack.engine.steps, is_compiled=False)
+        route.advance(stack.engine.blocks[0], stack._clock(0, 3))
+    assert launched == kernels
 
 
 class Finished:

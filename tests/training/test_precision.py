@@ -1,12 +1,16 @@
 """Matrix products in bfloat16: PyTorch's autocast of the same network alone is the oracle."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from svl.data import Online
 from svl.models import MLP, Transformer
 from svl.optim import SGD
+from svl.replicas import Replicas
 from svl.tasks import Parity
+from svl.training import ReplicaModule
 
 
 def mlp(shape, outputs):
@@ -60,8 +64,21 @@ def test_what_is_compiled_has_its_products_in_bfloat16(lab):
     assert products and set(products) == {torch.bfloat16}
 
 
-def test_a_fit_on_a_cpu_refuses_it(svl, tiny, tmp_path):
-    outcome = svl(tmp_path, *tiny, "--model.precision", "bf16-mixed", "--trainer.accelerator", "cpu")
+@pytest.mark.parametrize("precision", ["bf16-mixed", "tf32"])
+def test_a_fit_on_a_cpu_refuses_it(svl, tiny, tmp_path, precision):
+    outcome = svl(tmp_path, *tiny, "--model.precision", precision, "--trainer.accelerator", "cpu")
     assert outcome.status == 2 and len(outcome.err.splitlines()) == 1
     assert "model.precision" in outcome.err and "'32-true' on a CPU" in outcome.err
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_tf32_is_allowed_during_a_fit_on_a_gpu_and_not_behind_it():
+    module = ReplicaModule(mlp, replicas=Replicas(2), precision="tf32")
+    module._trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device("cuda")), global_rank=0, world_size=1
+    )
+    before = torch.get_float32_matmul_precision()
+    module.setup("fit")
+    during = torch.get_float32_matmul_precision()
+    module.teardown("fit")
+    assert (before, during, torch.get_float32_matmul_precision()) == ("highest", "high", "highest")

@@ -48,7 +48,7 @@ class FactoredPopulation(GradientRoute):
             return "streams and the samples' own gradients need the examples"
         if not spec.execution.fused:
             return "model.fused is false"
-        if spec.execution.precision != "32-true":
+        if spec.execution.precision == "bf16-mixed":
             return f"it computes in float32, and model.precision is {spec.execution.precision}"
         if spec.team.divides_batches:
             return "each device has a part of every batch"

@@ -77,6 +77,17 @@ class StepByStep(StepRoute):
                 self.ascent.end(block.tensors)
             self.apply(block, tick.step, tick.rate)
 
+    def advance_eagerly(self, block: Block, clock: list[Tick]) -> None:
+        """Take the steps operation by operation, for an optimizer that takes one gradient and a team of one."""
+        for tick in clock:
+            function, calls = self.function_of(block, tick.number)
+            if function is self.whole:
+                function.function(block.tensors, tick.step, tick.rate, self.micro[0])
+                continue
+            for number in self.micro[:calls]:
+                function.function(block.tensors, tick.step, number)
+            self.apply.function(block.tensors, tick.step, tick.rate)
+
     def _add_up(self, block: Block, tick: Tick, function: BlockFunction, micro: list[Tensor]) -> None:
         """Add the gradients of all micro-batches, of all processes that share them, to the block's ``total``."""
         for number in micro:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -33,7 +33,6 @@ from svl.training.spec import StackSpec
 LOSSES = (Logistic, Hinge, Squared, Correlation)
 _MOST_UNITS, _MOST_WEIGHTS = 128, 8192  # limits of the padded first layer, which a program keeps in registers
 _COUNTERS_PER_LAUNCH = 2**26  # they take half a gigabyte
-_COMPARED = {"cuda": (1000, 32), "cpu": (8, 3)}  # replicas and steps; an interpreter takes a second for each step
 # Rounding decides on which side of 0 a ReLU unit near 0 falls, so a few replicas may differ more than the others.
 _TOLERANCE, _TOLERANCE_AT_A_KINK = 1e-4, 0.1
 
@@ -45,8 +44,12 @@ class TritonSteps(StepRoute):
         spec: what is trained.
         oracle: computes the same step by step.
         is_compiled: whether the strategy's rule is compiled.
+
+    Attributes:
+        compared: replicas and steps that are compared with the eager step; an interpreter takes a second for each step.
     """
 
+    compared: ClassVar[dict[str, tuple[int, int]]] = {"cuda": (1000, 32), "cpu": (8, 3)}
     name = "Triton kernel"
     word = "triton"
     for_long_fits = True
@@ -86,7 +89,7 @@ class TritonSteps(StepRoute):
         packing, tensors = self.spec.packing, block.tensors
         buffers = {label: tensors["rule"][label]["momentum_buffer"] for label in packing.names}
         params, velocities = self._row(tensors["params"]), self._row(buffers)
-        most = max(1, _COUNTERS_PER_LAUNCH // (len(params) * self.spec.data.batch_size))
+        most = self._steps_of_launch(len(params), len(clock))
         for start in range(0, len(clock), most):
             self._launch(block, clock[start : start + most], params, velocities)
         for kept, row in ((tensors["params"], params), (buffers, velocities)):
@@ -99,22 +102,20 @@ class TritonSteps(StepRoute):
         The last replica is among them. The eager step multiplies in float32.
         """
         device = block.tensors["key"].device
-        replicas, count = _COMPARED["cuda" if device.type == "cuda" else "cpu"]
+        replicas, count = self.compared["cuda" if device.type == "cuda" else "cpu"]
         total = len(block.tensors["key"])
         some = torch.linspace(0, total - 1, min(replicas, total), device=device).round().long()
+        rows = slice(0, len(some))
         before = pytree.tree_map(lambda tensor: tensor[some], block.tensors)
         numbers = torch.arange(count, device=device)
         rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64, device=device)
         clock = list(map(Tick, range(count), numbers, rates))
-        by_kernel, by_eager_step = (
-            Block(block.rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2)
-        )
+        by_kernel, by_eager_step = (Block(rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2))
         type(self)(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
         allowed = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
-            for tick in clock:
-                self.oracle.whole.function(by_eager_step.tensors, tick.step, tick.rate, torch.zeros_like(tick.step))
+            self.oracle.advance_eagerly(by_eager_step, clock)
         finally:
             torch.set_float32_matmul_precision(allowed)
         errors = []
@@ -129,6 +130,10 @@ class TritonSteps(StepRoute):
         # Over many steps and replicas, a unit at its kink in one of them in a hundred may have changed what follows.
         far = (error >= _TOLERANCE_AT_A_KINK).any(0).sum()
         return bool((error.median(1).values < _TOLERANCE).all() and far <= len(some) // 100)
+
+    def _steps_of_launch(self, replicas: int, steps: int) -> int:
+        """Steps that one launch takes, of so many that are asked for."""
+        return max(1, _COUNTERS_PER_LAUNCH // (replicas * self.spec.data.batch_size))
 
     def _of_step(
         self, tensors: dict[str, Any], step: Int[Tensor, ""], micro: Int[Tensor, ""]
@@ -186,26 +191,43 @@ class TritonSteps(StepRoute):
 
 def serves(spec: StackSpec) -> bool:
     """Whether the kernel supports the network, the task, the loss, the optimizer and the strategy."""
-    data, network, task, settings = spec.data, spec.network, spec.data.task, spec.settings
-    if not (type(network) is MLP and type(task) is Parity and type(spec.rule) is SGD):
+    if not (serves_fit(spec, (2,)) and serves_batches(spec)):
+        return False
+    network: Any = spec.network
+    data: Any = spec.data
+    units, inputs = _padded(network.layers[0].out_features), _padded(data.task.dim + 1)
+    return units <= _MOST_UNITS and units * inputs <= _MOST_WEIGHTS
+
+
+def serves_fit(spec: StackSpec, depths: tuple[int, ...]) -> bool:
+    """Whether kernels for ReLU networks on parity support the network, the task, the loss and the optimizer.
+
+    Args:
+        spec: what is trained.
+        depths: layers of weights that the kernel supports.
+    """
+    data, network = spec.data, spec.network
+    if not (type(network) is MLP and type(data.task) is Parity and type(spec.rule) is SGD):
         return False
     if spec.numbers != {"lr", "momentum", "weight_decay"}:
         return False
-    if type(spec.objective.loss) not in LOSSES or spec.execution.precision != "32-true" or spec.interventions:
+    if type(spec.objective.loss) not in LOSSES or spec.execution.precision == "bf16-mixed" or spec.interventions:
         return False
-    if data.interventions or data.branches or data.axes or spec.team.divides_batches:
-        return False
-    if data.makes_examples_itself or data.initial_state(settings) or "batch" in settings or data.enumerates(settings):
-        return False
-    if type(data).weights is not ReuseDataModule.weights:
+    if data.interventions or data.branches or data.axes or spec.team.divides_batches or "batch" in spec.settings:
         return False
     layers: Any = network.layers
     if not is_plain(layers, network):
         return False
-    if len(layers) != 2 or layers[1].out_features != 1 or layers[0].weight.dtype != torch.float32:
+    is_supported = len(layers) in depths and layers[-1].out_features == 1 and network.activation == "relu"
+    return is_supported and layers[0].weight.dtype == torch.float32
+
+
+def serves_batches(spec: StackSpec) -> bool:
+    """Whether every step has one batch of drawn examples, which the strategy chooses by their counters."""
+    data = spec.data
+    if data.makes_examples_itself or data.initial_state(spec.settings) or data.enumerates(spec.settings):
         return False
-    units, inputs = _padded(layers[0].out_features), _padded(task.dim + 1)
-    return network.activation == "relu" and units <= _MOST_UNITS and units * inputs <= _MOST_WEIGHTS
+    return type(data).weights is ReuseDataModule.weights
 
 
 def _runs_on(device: torch.device) -> bool:
