@@ -116,7 +116,7 @@ def cpp_compiler() -> str:
 
     names = [name for name in config.cpp.cxx if name]
     if "CXX" not in os.environ and not any(map(shutil.which, names)):
-        config.cpp.cxx = (None, *names, *filter(shutil.which, CPP_COMPILERS))
+        config.cpp.cxx = (None, *names, *filter(shutil.which, CPP_COMPILERS))  # type: ignore[assignment]
     return cpp_builder.get_cpp_compiler()
 
 
