@@ -16,6 +16,7 @@ from svl.errors import SettingError, within
 
 _refused: list[SettingError] = []
 
+
 @dataclass
 class Construction:
     """A call of a class that a config names.
