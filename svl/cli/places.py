@@ -36,7 +36,7 @@ def construct(kind: Any, /, *inputs: Any, **arguments: Any) -> Any:
     What contains an object can call its class too, and then adds the object's place to the error by itself
     (:func:`~svl.errors.within`). That error is a new one, without an origin.
 
-    A library that a class needs and that is not installed, such as that of one of Lightning's loggers, is such an error.
+    That a library which the class needs is not installed, as of one of Lightning's loggers, is such an error too.
     """
     try:
         return kind(*inputs, **arguments)
