@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from svl.bench.startup import LIGHT, LIMIT, cpu_seconds
+
 
 @pytest.mark.parametrize("start", [["-m", "svl"], ["-c", "import sys; from svl.cli import main; sys.exit(main())"]])
 def test_svl_starts_as_a_module_and_as_a_function(start):
@@ -55,3 +57,8 @@ def test_what_only_reads_yaml_or_prints_help_imports_nothing_heavy(words, status
     lines = done.stdout.splitlines()
     first = max(place for place, line in enumerate(lines) if line == str(status))
     assert set(lines[first:]) & HEAVY == set()
+
+
+@pytest.mark.parametrize("words", LIGHT)
+def test_what_trains_nothing_takes_little_cpu_time(words, tmp_path):
+    assert cpu_seconds(words.split(), tmp_path) < LIMIT

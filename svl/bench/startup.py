@@ -1,8 +1,9 @@
-"""The time of ``svl fit`` until its first step, without and with the compiled code of an earlier fit."""
+"""The time of ``svl fit`` until its first step, and of the commands that only read YAML or print help."""
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,16 @@ import lightning.pytorch as pl
 from svl.bench.section import Section, spread
 
 COLD, CACHED = 2, 4  # numbers of fits
+LIGHT = (
+    "--help",
+    "configs list",
+    "theory",
+    "sweep run sweeps/width --dry-run",
+    "reproduce --list",
+)
+"""Commands that need none of the heavy libraries."""
+LIMIT = 2.0
+"""CPU seconds that each of them may take."""
 
 
 class FirstStep(pl.Callback):
@@ -36,7 +47,30 @@ def measure(rounds: int) -> list[Section]:
 imports, the checks of the settings, compilation, the measurement at step 0. *Cached*: as any fit whose shapes and code
 were compiled before, which torch keeps in `TORCHINDUCTOR_CACHE_DIR`."""
     rows = [[name, spread(times)] for name, times in seconds.items()]
-    return [Section("Start-up", text, ("compilation", "seconds"), rows)]
+    return [Section("Start-up", text, ("compilation", "seconds"), rows), light_commands(rounds)]
+
+
+def light_commands(rounds: int) -> Section:
+    """The commands of :data:`LIGHT`, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        spent = {words: [cpu_seconds(words.split(), Path(folder)) for _ in range(rounds)] for words in LIGHT}
+    text = f"""CPU seconds of a process, from Python's start to its end, of commands that read YAML or print help. They import no
+numerical library; a test fails if one of them takes {LIMIT:g} seconds."""
+    rows = [[f"`svl {words}`", spread(times, "{:.2f}")] for words, times in spent.items()]
+    return Section("Commands that train nothing", text, ("command", "CPU seconds"), rows)
+
+
+def cpu_seconds(words: list[str], folder: Path) -> float:
+    """CPU seconds, of the user and the system, of one command.
+
+    Args:
+        words: those after ``svl``.
+        folder: working directory.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "svl", *words], cwd=folder, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def first_step(folder: Path, *words: str) -> float:

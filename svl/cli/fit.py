@@ -23,6 +23,7 @@ from svl.cli.setting_parser import SettingParser
 from svl.compat.jsonargparse import supplied
 from svl.data.reuse import ReuseDataModule
 from svl.sweeps import agent
+from svl.training.compilation import OWN
 from svl.training.estimate import Estimate
 from svl.training.replica_module import ReplicaModule
 
@@ -155,9 +156,25 @@ def _parser_settings(subcommand: str) -> dict[str, Any]:
 
 @contextmanager
 def _process(words: list[str]) -> Iterator[None]:
-    """Set ``sys.argv``, which LightningCLI reads, and silence other libraries; both are restored afterwards."""
+    """Set ``sys.argv``, which LightningCLI reads, and silence other libraries; both are restored afterwards.
+
+    A warning of svl's own is one line that begins as all its messages do, and is printed once.
+    """
     argv, levels = sys.argv, {name: logging.getLogger(name).level for name in _LOGGERS}
+    python_format = warnings.formatwarning
+
+    printed: set[str] = set()
+
+    def formatted(message: Any, category: Any, filename: str, *place: Any) -> str:
+        if filename != OWN:
+            return python_format(message, category, filename, *place)
+        line = f"svl: {message}\n"
+        is_new = line not in printed
+        printed.add(line)
+        return line if is_new else ""
+
     sys.argv = [argv[0] if argv else "svl", *words]
+    warnings.formatwarning = formatted  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
             # Lightning's advice on loaders, loggers and optimizers assumes one optimisation step a batch.
@@ -166,6 +183,6 @@ def _process(words: list[str]) -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
             yield
     finally:
-        sys.argv = argv
+        sys.argv, warnings.formatwarning = argv, python_format
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)

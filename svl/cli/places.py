@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jsonargparse import Namespace
 
+from svl.cli.own_code import causes
+from svl.compat.jsonargparse import NO_TYPE_FITS
 from svl.errors import SettingError, within
+
+_refused: list[SettingError] = []
 
 
 @dataclass
@@ -30,12 +35,33 @@ def construct(kind: Any, /, *inputs: Any, **arguments: Any) -> Any:
 
     What contains an object can call its class too, and then adds the object's place to the error by itself
     (:func:`~svl.errors.within`). That error is a new one, without an origin.
+
+    That a library which the class needs is not installed, as of one of Lightning's loggers, is such an error too.
     """
     try:
         return kind(*inputs, **arguments)
     except SettingError as error:
         error.origin = error.origin or Construction(kind, arguments)
+        _refused.append(error)
         raise
+    except ImportError as error:
+        name = getattr(kind, "__name__", str(kind))
+        refused = SettingError("", name, f"a class whose libraries are installed ({' '.join(str(error).split())})")
+        refused.origin = Construction(kind, arguments)
+        _refused.append(refused)
+        raise refused from error
+
+
+def refusal(error: BaseException) -> SettingError | None:
+    """The :class:`SettingError` of a constructor that caused an error while objects were made; ``None`` if none did.
+
+    Where a setting can have one of several types, jsonargparse keeps the cause for the first type alone.
+    """
+    found = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
+    if found is None and _refused and re.match(NO_TYPE_FITS, str(error)):
+        found = _refused[-1]
+    _refused.clear()
+    return found
 
 
 def in_full(error: SettingError, config: Namespace, groups: Mapping[Any, str]) -> SettingError:

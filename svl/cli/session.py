@@ -18,8 +18,7 @@ from svl.callbacks.checkpoint import CheckpointInterval
 from svl.cli import checks, ending
 from svl.cli.arguments import Given
 from svl.cli.imports import check_modules
-from svl.cli.own_code import causes
-from svl.cli.places import in_full
+from svl.cli.places import in_full, refusal
 from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer, train
@@ -131,7 +130,7 @@ class Session(CommandLine):
             super().instantiate_classes()
         except BaseException as error:
             self.discard_run_directory()
-            cause = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
+            cause = refusal(error)
             if cause is None:
                 raise
             # The placed error has this one as its cause.

@@ -37,6 +37,8 @@ KEY = r"Parser key [\"']([^\"']+)[\"']"
 VALUE = (r"Got value: (.*)", r"Given value: (.*)")
 NESTED_VALUE = r"NestedArg\(key='([^']+)'"
 """How jsonargparse prints a value for one part of a setting; the group is the part's name."""
+NO_TYPE_FITS = r"Does not validate against any of the Union subtypes"
+"""Begins the error of a setting that can have one of several types; the error of the first type is its cause."""
 SUBCOMMAND = r"(?:Subcommand '|.* required: )(fit|validate|test)\b"
 """The beginning of a message of the main parser about a subcommand."""
 LISTED_SUBCLASSES = r",\s+known\s+subclasses:\s[^)]*(?:lightning|torchmetrics)[^)]*\)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -39,6 +41,8 @@ __all__ = [
 
 CONVOLUTION: type[nn.Module] = nn.modules.conv._ConvNd
 """The base class of convolutions of any number of dimensions."""
+CPP_COMPILERS = ("g++", "clang++", "c++")
+"""Commands of C++ compilers, the preferred one first."""
 DispatchMode = TorchDispatchMode
 """The base class of contexts that replace operations of torch below ``torch.func``'s transformations."""
 
@@ -102,11 +106,17 @@ def compile_graph(
 def cpp_compiler() -> str:
     """The command of the C++ compiler that TorchInductor uses.
 
+    It looks for one name alone: ``CXX``, else that of the platform's usual compiler. Where ``CXX`` is not set and that
+    name leads to nothing, another compiler of the path is made the one that it uses.
+
     Raises:
         Exception: of several unrelated classes, if there is no compiler.
     """
-    from torch._inductor import cpp_builder
+    from torch._inductor import config, cpp_builder
 
+    names = [name for name in config.cpp.cxx if name]
+    if "CXX" not in os.environ and not any(map(shutil.which, names)):
+        config.cpp.cxx = (None, *names, *filter(shutil.which, CPP_COMPILERS))  # type: ignore[assignment]
     return cpp_builder.get_cpp_compiler()
 
 

@@ -23,6 +23,11 @@ def significant(number: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def number(count: int, noun: str) -> str:
+    """A number of things: ``1 fit``, ``2,304 fits``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def setting(value: object) -> str:
     """A setting's value as in a config: ``4096``, ``0.3``, ``[16, online]``; whole floats lose their ``.0``."""
     if isinstance(value, list):

@@ -11,6 +11,7 @@ from typing import Any
 from svl.errors import SettingError
 from svl.results.atomic import replacing
 from svl.results.files import is_finished
+from svl.results.quantity import number
 from svl.sweeps.sweep_file import Settings, Sweep, check
 
 FOLDER, FAILED = "sweep", "failed"
@@ -97,10 +98,13 @@ def expansion(manifest: Manifest) -> str:
     rows = manifest.rows
     shapes = {(row.arms, row.seeds) for row in rows}
     if manifest.sweep.method == "bayes":
-        return f"{manifest.sweep.name}: {len(rows)} fits, each chosen after the ones before it"
-    each = ", each of {} arms x {} seeds".format(*shapes.pop()) if len(shapes) == 1 else ""
+        return f"{manifest.sweep.name}: {number(len(rows), 'fit')}, each chosen after the ones before it"
+    each = ""
+    if len(shapes) == 1:
+        ((arms, seeds),) = shapes
+        each = f", each of {number(arms, 'arm')} x {number(seeds, 'seed')}"
     total = sum(row.arms * row.seeds for row in rows)
-    return f"{manifest.sweep.name}: {len(rows)} fits{each}: {total:,} training runs"
+    return f"{manifest.sweep.name}: {number(len(rows), 'fit')}{each}: {number(total, 'training run')}"
 
 
 def each_settings(sweep: Sweep) -> Iterator[Settings]:

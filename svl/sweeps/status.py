@@ -16,7 +16,7 @@ from svl.console import plain
 from svl.results.arm_label import short_names
 from svl.results.files import CONFIG
 from svl.results.lock import is_held
-from svl.results.quantity import setting
+from svl.results.quantity import number, setting
 from svl.sweeps.manifest import Manifest, Row, drawn, failure, is_done
 
 JOBS = "jobs.jsonl"
@@ -56,7 +56,7 @@ def counted(standings: list[Standing]) -> str:
     """``12 fits: 5 done, 2 running, 5 missing``."""
     counts = Counter(standing.state for standing in standings)
     parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
-    return f"{len(standings)} fits: {', '.join(parts)}"
+    return f"{number(len(standings), 'fit')}: {', '.join(parts)}"
 
 
 def table(standings: list[Standing]) -> Table:

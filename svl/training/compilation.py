@@ -26,6 +26,8 @@ from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema,
 from svl.signals import ended_by_signals
 from svl.training.blocks import Block
 
+OWN = "svl"
+"""The place in the code that svl's own warnings name; the command line prints them without it."""
 _SMALLER_FUSIONS = (4, 1)
 
 
@@ -161,12 +163,18 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
                 return compile_graph(copy.deepcopy(graph), inputs, options | fusion)
         except InductorError as error:
             # Some fusions of operations that write to their inputs break the backend; smaller ones are a little slower.
-            reason = str(error).splitlines()[0]
+            reason = _reason(str(error))
         except OSError as error:
             reason = str(error)
             break
     warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
     return graph
+
+
+def _reason(text: str) -> str:
+    """Why a compiler has failed: the first error that the C++ compiler found, else the first line."""
+    found = next((line for line in text.splitlines() if "error: " in line), None)
+    return f"C++: {found.partition('error: ')[2].strip()}" if found else text.splitlines()[0]
 
 
 def can_compile() -> bool:
@@ -191,4 +199,4 @@ def warn_eager() -> None:
 def warn(message: str) -> None:
     """Show a warning of one line on standard error."""
     # Line 0 has no source text, which Python would otherwise print as a second line.
-    warnings.warn_explicit(message, UserWarning, "svl", 0)
+    warnings.warn_explicit(message, UserWarning, OWN, 0)

@@ -36,7 +36,7 @@ def test_a_signalled_task_is_requeued_and_ends_with_the_history_of_a_quiet_run(s
     quiet = cluster.ask("sbatch", "--parsable", *options, *words[1:], "--replicas.seeds", "3", "--experiment", "quiet")
     told = svl(tmp_path, "sweep", "slurm", str(sweep))
     assert told.status == 0, told
-    assert "2 fits, each of 1 arms x 3 seeds: 6 training runs" in told.out
+    assert "2 fits, each of 1 arm x 3 seeds: 6 training runs" in told.out
     job = re.search(r"submitted job (\d+)", told.out)[1]
 
     cluster.until(lambda: any(tmp_path.glob("runs/pair/*/checkpoints/last.ckpt")))

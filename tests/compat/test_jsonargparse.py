@@ -227,3 +227,17 @@ def test_an_argument_that_is_supplied_needs_no_value_and_a_default_stays_a_setti
     if kind is Made:
         with pytest.raises(ArgumentError, match="vocabulary"):
             parser.parse_args([f"--make={name}", "--make.size=2"])
+
+
+def test_of_several_types_the_first_one_s_error_is_the_cause():
+    def made(kind, /, **arguments):
+        raise ValueError("no such size")
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--part", type=Base | list[Base] | None)
+    part = {"class_path": f"{__name__}.Child"}
+    for value, is_kept in ((part, True), ([part], False)):
+        config = parser.parse_object({"part": value})
+        with pytest.raises(ValueError, match=jsonargparse.NO_TYPE_FITS) as raised:
+            parser.instantiate(config, instantiators=[(made, object, True)])
+        assert ("no such size" in str(raised.value.__cause__)) == is_kept

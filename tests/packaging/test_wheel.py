@@ -1,8 +1,11 @@
 """What is in a wheel, built here."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email import message_from_bytes
@@ -56,6 +59,40 @@ def test_the_readme_of_a_package_index_has_no_links_to_files(metadata):
     assert text.startswith("# svl: small versus large") and len(text) > 5000
     assert not re.findall(r"\]\((?!https?:|#)[^)]*\)", text)
     assert "`docs/statistics.md`" in text and metadata["Description-Content-Type"] == "text/markdown"
+
+
+def test_with_a_repository_the_readme_s_links_lead_there():
+    text = readme(SVL_REPOSITORY="https://forge/group/svl")
+    links = re.findall(r"\]\((?!#)([^)]*)\)", text)
+    assert len(links) > 25 and "![" not in text
+    for link in links:
+        path = re.fullmatch(r"https://forge/group/svl/blob/main/([^#]+)(#.+)?", link)[1]
+        assert (ROOT / path).is_file()
+
+
+def readme(**variables):
+    """The text in the metadata of a wheel that is built with environment variables."""
+    command = [sys.executable, "-m", "hatchling", "metadata"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=True, capture_output=True, timeout=120)
+    return json.loads(done.stdout)["readme"]["text"]
+
+
+def test_a_source_distribution_has_svl_callbacks_and_builds_the_same_wheel(wheel, tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t"]
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+    unpacked = archive.with_suffix("").with_suffix("")
+    assert {name.partition("/")[0] for name in tracked(".")} - {".ci", ".pre-commit-config.yaml"} <= {
+        path.name for path in unpacked.iterdir()
+    }
+    for path in (ROOT / "callbacks").glob("*.py"):
+        assert (unpacked / "callbacks" / path.name).read_bytes() == path.read_bytes()
+        assert (unpacked / "svl" / "callbacks" / path.name).read_bytes() == path.read_bytes()
+    subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True, timeout=120)
+    (again,) = tmp_path.glob("*.whl")
+    assert again.read_bytes() == Path(wheel.filename).read_bytes()
 
 
 def test_nothing_that_only_tests_or_extras_need_is_required(metadata):

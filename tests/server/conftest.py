@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def environment(tmp_path_factory):
     yield make
     left = marked(mark)
     for process in left:
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def marked(mark):
@@ -85,14 +87,29 @@ class Fit:
 
     folder: Path
     process: multiprocessing.Process
+    mark: str
 
-    def wait(self, status=0, timeout=120):
+    def wait(self, status=0, timeout=600):
         self.process.join(timeout)
         assert self.status == status, (self.out, self.err)
         return self
 
     def signal(self, number):
         os.kill(self.process.pid, number)
+
+    def go_on(self):
+        """Let a fit that waits at a step go on."""
+        (self.folder / "go").touch()
+
+    def lose_wandb(self, timeout=60):
+        """Wait until W&B's own processes have ended, which outlive a fit that is killed and send what they have."""
+        end = time.monotonic() + timeout
+        while marked(self.mark):
+            if time.monotonic() > end:
+                for process in marked(self.mark):
+                    with suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+            time.sleep(0.05)
 
     @property
     def status(self):
@@ -116,7 +133,7 @@ class Fit:
 def until():
     """Waits for something to be true."""
 
-    def wait(true, timeout=180):
+    def wait(true, timeout=600):
         end = time.monotonic() + timeout
         while not true():
             assert time.monotonic() < end
@@ -141,13 +158,15 @@ def fit(processes, environment):
     """Starts a command in a folder, against a server's address."""
     started = []
 
-    def start(folder, url, *words, patience=30.0, **more):
+    def start(folder, url, *words, patience=300.0, hold=float("inf"), **more):
         folder.mkdir(exist_ok=True)
-        names = {"folder": str(folder), "environment": environment(url) | more, "patience": patience}
+        (folder / "go").unlink(missing_ok=True)
+        surroundings = environment(url) | more
+        names = {"folder": str(folder), "environment": surroundings, "patience": patience, "hold": hold}
         arguments = (str(HERE / "fit.py"), names | {"words": list(map(str, words))})
         started.append(processes.Process(target=runpy.run_path, args=arguments))
         started[-1].start()
-        return Fit(folder, started[-1])
+        return Fit(folder, started[-1], surroundings["SVL_TEST"])
 
     yield start
     for process in started:

@@ -1,7 +1,8 @@
 """A command of svl in a process that has imported it already: run by ``process`` in conftest.py.
 
-Whoever runs it sets the names below: where to work, the whole environment, W&B's patience in seconds, and the words.
-``spent.txt`` is for the seconds that training spent on handing rows to W&B.
+Whoever runs it sets the names below: where to work, the whole environment, W&B's patience in seconds, the words, and a
+step at which the fit waits, before it hands the row to W&B, until there is a file ``go``. ``spent.txt`` is for the
+seconds that training spent on handing rows to W&B.
 """
 
 import atexit
@@ -14,6 +15,7 @@ folder: str
 environment: dict[str, str]
 patience: float
 words: list[str]
+hold: float
 
 os.environ.clear()
 os.environ.update(environment)
@@ -30,9 +32,11 @@ from svl.cli import main  # noqa: E402
 log_metrics, spent = WandbLogger.log_metrics, []
 
 
-def timed(*given, **named):
+def timed(logger, metrics, step=None):
+    while metrics.get("step", 0) >= hold and not Path(folder, "go").exists():
+        time.sleep(0.02)
     began = time.perf_counter()
-    log_metrics(*given, **named)
+    log_metrics(logger, metrics, step)
     spent.append(time.perf_counter() - began)
 
 

@@ -23,13 +23,17 @@ def story(tiny, fit, serve, until, tmp_path_factory):
     def reached(step):
         return lambda: any(run.summary.get("step", 0) > step for run in server.runs.values())
 
-    killed = fit(folder, server.url, *words)
+    # Fits wait at a step, so that they have not ended when the server has what is waited for, however slow it is.
+    killed = fit(folder, server.url, *words, hold=600)
     until(reached(50))
     killed.signal(signal.SIGKILL)
     killed.wait(-signal.SIGKILL)
-    stopped = fit(folder, server.url, *words, "--ckpt_path", "last")
-    until(reached(400))
+    # W&B's process sends the rest; a run that goes on meanwhile would be told of fewer lines than there will be.
+    killed.lose_wandb()
+    stopped = fit(folder, server.url, *words, "--ckpt_path", "last", hold=900)
+    until(reached(600))
     stopped.signal(signal.SIGUSR1)
+    stopped.go_on()
     stopped.wait(128 + signal.SIGUSR1)
     done = fit(folder, server.url, *words, "--ckpt_path", "last").wait()
     (run,) = [run for run in server.runs.values() if run.project]

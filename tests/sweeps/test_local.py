@@ -97,7 +97,7 @@ def test_a_search_whose_fit_fails_says_so(svl, tiny, tmp_path):
         file = expand(read(str(path)), "runs").write()
     assert svl(tmp_path, "sweep", "fit", str(file), "0").status == 2
     told = svl(tmp_path, "sweep", "status", str(path))
-    assert "1 fits: 1 failed" in told.out and "1 to dim = 8" in " ".join(told.out.split())
+    assert "1 fit: 1 failed" in told.out and "1 to dim = 8" in " ".join(told.out.split())
 
 
 @pytest.mark.slow

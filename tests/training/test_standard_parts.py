@@ -274,6 +274,17 @@ def test_further_steps_are_measured_and_no_number_changes(svl, tiny, tmp_path, a
     pd.testing.assert_frame_equal(rows[rows["step"] % 5 == 0].reset_index(drop=True), before)
 
 
+@pytest.mark.skipif(find_spec("mlflow") is not None, reason="is about a machine without mlflow")
+def test_a_logger_whose_library_is_not_installed_is_refused_in_one_line(fit):
+    named = "{class_path: CSVLogger, init_args: {save_dir: logs}}, {class_path: MLFlowLogger}"
+    for value, key in (("MLFlowLogger", "trainer.logger"), (f"[{named}]", "trainer.logger.MLFlowLogger")):
+        outcome = fit("[NormRatio]", "--trainer.logger", value)
+        allowed = "a class whose libraries are installed (Requirement 'mlflow"
+        assert outcome.status == 2
+        assert outcome.err.startswith(f"svl: error: {key}: got 'MLFlowLogger'; allowed: {allowed}")
+        assert outcome.err.count("\n") == 1
+
+
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="needs mlflow, which svl does not: pip install mlflow-skinny")
 def test_mlflow_has_each_arm_s_means(fit, tmp_path):
     import mlflow
