@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
+import svl.models
+import svl.optim
 import svl.tasks
 from svl.callbacks.gradient_similarity import gram, noise
 from svl.callbacks.memorisation import Shares, probes
 from svl.callbacks.memorisation import tests as unseen
 from svl.data import Subset
 from svl.losses.names import LOSSES
-from svl.models import MLP
-from svl.optim import SGD
 from svl.replicas import Replicas
-from svl.rule.problems import BATCH, Problem
+from svl.rule.problems import Problem
 from svl.training.replica_module import ReplicaModule
 from svl.training.stack import ReplicaStack
 
@@ -29,24 +30,25 @@ def features(problem: Problem) -> dict[str, float]:
     """Numbers of a problem at its middle rate, as medians over seeds.
 
     - ``noise``: log2 of the noise scale of the output layer's gradient at step 0, tr(Sigma) / |G|^2 in examples: a set
-      of so many examples has a sampling bias q_N as large as the population's gradient q. It is estimated from 8,192
-      examples, and cut off there: a larger one cannot be told from infinity.
+      of so many examples has a sampling bias q_N as large as the population's gradient q. It is estimated from 128
+      batches, and cut off at their number of examples: a larger one cannot be told from infinity.
     - ``growth``: the logarithm of the norm ratio (output layer over input layer) after 128 steps on 256 examples,
       over that after 128 steps on fresh data.
     - ``memorised``: the share of the 256 examples that are memorised after these steps, above chance.
     """
-    stacks = {size: _stack(problem, size) for size in (SMALL, "online")}
-    rows = stacks["online"].gradients(0, BATCHES)
-    first, end = next(reversed(_weights(stacks["online"]).values()))
-    measured = noise(gram(rows[..., first:end]), BATCH)
-    most = BATCHES * BATCH
+    every = problem.all_data
+    stacks = {size: _stack(problem, size) for size in (SMALL, every)}
+    rows = stacks[every].gradients(0, BATCHES)
+    first, end = next(reversed(_weights(stacks[every]).values()))
+    measured = noise(gram(rows[..., first:end]), problem.batch)
+    most = BATCHES * problem.batch
     square = measured["gradient_square"].clamp(min=0)
     scale = (measured["gradient_variance"] / square.clamp(min=1e-30)).clamp(max=most)
     begun = {size: _norm_ratio(stack) for size, stack in stacks.items()}
     for stack in stacks.values():
         stack.train_steps(0, STEPS)
     grown = {size: (_norm_ratio(stack) / begun[size]).log() for size, stack in stacks.items()}
-    numbers = {"noise": scale.log2(), "growth": grown[SMALL] - grown["online"]}
+    numbers = {"noise": scale.log2(), "growth": grown[SMALL] - grown[every]}
     if problem.target[0] == "val/accuracy":
         stack = stacks[SMALL]
         own = probes(stack, [(0, SMALL, 0)] * SEEDS, 64)
@@ -56,16 +58,17 @@ def features(problem: Problem) -> dict[str, float]:
 
 def _stack(problem: Problem, size: int | str) -> ReplicaStack:
     """A fit of the problem that has not begun."""
-
-    def network(input_shape: tuple[int, ...], output_dim: int, **_: Any) -> MLP:
-        return MLP(input_shape, output_dim, width=problem.width)
-
-    kind, arguments = problem.task
-    rate = problem.rates[len(problem.rates) // 2]
+    (network, shape), (task, arguments) = problem.network, problem.task
     made = ReplicaModule(
-        network, LOSSES[problem.loss](), SGD(lr=rate), replicas=Replicas(seeds=SEEDS, first_seed=1000), compile="never"
+        partial(getattr(svl.models, network), **shape),
+        LOSSES[problem.loss](),
+        getattr(svl.optim, problem.optimizer)(lr=problem.rates[len(problem.rates) // 2]),
+        replicas=Replicas(seeds=SEEDS, first_seed=1000),
+        compile="never",
     )
-    made.prepare(Subset(getattr(svl.tasks, kind)(**arguments), size, batch_size=BATCH, test_size=256), 2 * STEPS, STEPS)
+    common: dict[str, Any] = {"test_size": 256} if problem.stored is None else {}
+    data = Subset(getattr(svl.tasks, task)(**arguments), size, batch_size=problem.batch, **common)
+    made.prepare(data, 2 * STEPS, STEPS)
     return made.stack
 
 

@@ -1,5 +1,5 @@
-"""The numbers of the rule, which were fitted and committed before the rule was tested."""
+"""The numbers of the rules by round, which were fitted and committed before the rules were tested."""
 
 from svl.rule.rule import Rule
 
-RULE = Rule(threshold=4.9245, scale=8.5, power=0.0, epochs=8)
+RULES = {1: Rule(threshold=4.9245, scale=8.5, power=0.0, epochs=8)}

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 import svl
 from svl.results import statistics
-from svl.rule.problems import STEPS, Problem, arms
+from svl.rule.problems import FRESH, Problem, arms
 
 TUNING, TESTING = 6, 8
 """Seeds on which each choice gets its rate, and the best choice is chosen; and seeds on which all are measured."""
@@ -34,7 +34,7 @@ def race(problem: Problem, runs: str) -> Times:
         choice, _, rate = str(arm).partition(" @ ")
         found = statistics.time_to_target(rows, metric, value)
         gone = found.index.isin(rows.loc[statistics.diverged(rows), "seed"])
-        steps = found["step"].where(found["reached"] & ~gone, STEPS).clip(lower=1)
+        steps = found["step"].where(found["reached"] & ~gone, problem.steps).clip(lower=1)
         times.setdefault(choice, {})[rate] = steps.sort_index().astype(float).tolist()
     return times
 
@@ -50,7 +50,11 @@ def tuned(times: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, Floa
 
 
 def log_cost(times: Mapping[str, Mapping[str, Any]], choice: str) -> float:
-    """log2 of the mean time of a choice, over that of the choice that was best on the tuning seeds."""
+    """log2 of the mean time of a choice, over that of the choice that was best on the tuning seeds.
+
+    A set that is as large as the stored data, which is not among the measured choices, is all of them.
+    """
     by_choice = tuned(times)
     raced = min(by_choice, key=lambda name: by_choice[name][0])
-    return float(np.log2(by_choice[choice][1].mean() / by_choice[raced][1].mean()))
+    chosen = by_choice.get(choice, by_choice[FRESH])
+    return float(np.log2(chosen[1].mean() / by_choice[raced][1].mean()))

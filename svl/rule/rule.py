@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from svl.rule.problems import BATCH, EPOCHS, FRESH, SIZES, STEPS
+from svl.rule.problems import EPOCHS, FRESH, SIZES
 from svl.rule.race import Times, log_cost
 
 Features = Mapping[str, float]
@@ -18,26 +18,30 @@ Chooser = Callable[[Features], str]
 
 @dataclass(frozen=True)
 class Rule:
-    """Repeat a set for some epochs if the population's gradient is hard to see at first, and use fresh data otherwise.
+    """Repeat a set for some epochs if a feature of the fit is large enough, and use fresh data otherwise.
 
-    Fresh data if the noise scale of the output layer's first gradient is below 2^``threshold`` examples: the
-    population itself makes the output layer grow then, and a sampling bias adds nothing. Otherwise the first N =
-    2^``scale`` dim^``power`` examples for ``epochs`` epochs, and fresh data after them.
+    By the feature ``noise``: fresh data if the noise scale of the output layer's first gradient is below
+    2^``threshold`` examples. The population itself makes the output layer grow then, and a sampling bias adds nothing.
+    By the feature ``growth``: fresh data unless a small set makes the output layer grow faster, relative to the input
+    layer, by more than the threshold. Otherwise the first N = 2^``scale`` dim^``power`` examples for ``epochs`` epochs,
+    and fresh data after them.
 
     Attributes:
-        threshold: of the feature ``noise`` (:func:`svl.rule.features.features`).
+        threshold: of the feature.
         scale: log2 of the size for one dimension.
         power: of the dimension.
         epochs: of the set.
+        feature: ``noise`` or ``growth`` (:func:`svl.rule.features.features`).
     """
 
     threshold: float
     scale: float
     power: float
     epochs: int
+    feature: str = "noise"
 
     def __call__(self, features: Features) -> str:
-        if features["noise"] < self.threshold:
+        if features[self.feature] < self.threshold:
             return FRESH
         return repeat(2 ** (self.scale + self.power * features["dim"]), self.epochs)
 
@@ -48,28 +52,33 @@ def repeat(size: float, epochs: int) -> str:
     return f"{nearest} x {epochs}"
 
 
+_CHOICES = (FRESH, *(f"{size} x {epochs}" for size in SIZES for epochs in EPOCHS))
+
 NAIVE: dict[str, Chooser] = {
     "always fresh": lambda features: FRESH,
     "N = 10 d^2, 32 epochs": lambda features: repeat(10 * 4 ** features["dim"], 32),
-    "1/320 of the budget, 32 epochs": lambda features: repeat(STEPS * BATCH / 320, 32),
+    "1/320 of the budget, 32 epochs": lambda features: repeat(2 ** features["budget"] / 320, 32),
 }
 """Rules that need no probe. The last has the size of the first phase in Liu et al. 2026, figure 19."""
 
 
-def fit(problems: Mapping[str, tuple[Features, Times]]) -> Rule:
+def fit(problems: Mapping[str, tuple[Features, Times]], by: Sequence[str] = ("noise",)) -> Rule:
     """The numbers with the least mean log-cost on some problems; of equals, those that use fresh data least often.
 
     Args:
         problems: features and times of each problem by name.
+        by: the features that the rule may go by, of which it has one.
     """
-    noises = sorted({round(features["noise"], 3) for features, _ in problems.values()})
-    between = [(low + high) / 2 for low, high in itertools.pairwise(noises)]
-    thresholds = [0.0, *between, math.inf]
-    grid = itertools.product(thresholds, np.arange(0, 11.5, 0.5).tolist(), (0.0, 1.0, 2.0), EPOCHS)
-    rules = [Rule(*numbers) for numbers in grid]
-    costs = {name: {choice: log_cost(times, choice) for choice in times} for name, (_, times) in problems.items()}
+    costs = {name: {choice: log_cost(times, choice) for choice in _CHOICES} for name, (_, times) in problems.items()}
 
     def cost(rule: Rule) -> float:
         return float(np.mean([costs[name][rule(features)] for name, (features, _) in problems.items()]))
 
-    return min(rules, key=lambda rule: (round(cost(rule), 6), rule.threshold, rule.power))
+    def rules(feature: str) -> Iterator[Rule]:
+        seen = sorted({round(features[feature], 3) for features, _ in problems.values()})
+        thresholds = [-math.inf, *((low + high) / 2 for low, high in itertools.pairwise(seen)), math.inf]
+        for numbers in itertools.product(thresholds, np.arange(0, 11.5, 0.5).tolist(), (0.0, 1.0, 2.0), EPOCHS):
+            yield Rule(*numbers, feature)
+
+    every = itertools.chain.from_iterable(map(rules, by))
+    return min(every, key=lambda rule: (round(cost(rule), 6), rule.threshold, rule.power))
