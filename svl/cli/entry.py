@@ -113,7 +113,7 @@ def _run(arguments: list[str]) -> int:
         if arguments[0] in SUBCOMMANDS:
             command = importlib.import_module(SUBCOMMANDS[arguments[0]])
             garbage.resume()
-            return command.main(arguments[1:])  # type: ignore[no-any-return]
+            return command.main(arguments[1:])
         from svl.cli.fit import run
 
         return run(arguments)

@@ -25,6 +25,9 @@ from svl.training.routes.transformer_kernel import TransformerKernel
 from svl.training.spec import StackSpec
 
 _CALLS_WORTH_COMPILING = 1000
+# The C++ loop needs no compilation beside its library, which is built once on a machine, in some five seconds: as long
+# as a few hundred eager calls take, or fewer.
+_CALLS_WORTH_THE_LOOP = 100
 # Examples that are the same at every step, half a gigabyte, and test examples, an eighth of one.
 _NUMBERS_HELD, _TEST_NUMBERS_HELD = 2**27, 2**25
 
@@ -111,6 +114,7 @@ class Plan:
         if is_compiled and not can_compile():
             warn_eager()
             is_compiled = False
+        is_compiled = is_compiled or _is_worth_the_loop(spec, device, choice, calls)
         reasons: dict[str, str] = {}
         # First of all: a fit that takes the loop may need nothing else.
         step_route = first(STEP_ROUTES, spec, device, is_compiled, choice, reasons)
@@ -171,6 +175,14 @@ def _examples(spec: StackSpec, blocks: tuple[BlockPlan, ...], micro: int, is_fac
 def _is_compiled(spec: StackSpec, choice: Choice | None, calls: int) -> bool:
     wanted = choice.is_compiled if choice else None
     return _is_worth_compiling(spec, calls) if wanted is None else wanted
+
+
+def _is_worth_the_loop(spec: StackSpec, device: torch.device, choice: Choice | None, calls: int) -> bool:
+    """Whether a fit that is too short to be compiled takes the C++ loop, for which nothing else is."""
+    if spec.execution.compile != "auto" or calls < _CALLS_WORTH_THE_LOOP or not can_compile():
+        return False
+    is_open = choice is None or (choice.is_compiled is None and not choice.leaves_out(NativeSteps))
+    return is_open and NativeSteps.obstacle(spec, device) is None
 
 
 def _is_worth_compiling(spec: StackSpec, calls: int) -> bool:

@@ -59,8 +59,8 @@ class StepExamples(NamedTuple):
                 return self
             inputs = encode_signs(inputs)
         order = order_of_signs(inputs)
-        parts = (None if part is None else _ordered(part, order) for part in (self.targets, self.weights))
-        return StepExamples(self.first, _ordered(inputs, order), *parts, self.source)
+        targets, weights = (None if part is None else _ordered(part, order) for part in (self.targets, self.weights))
+        return StepExamples(self.first, _ordered(inputs, order), targets, weights, self.source)
 
     @property
     def size(self) -> int:

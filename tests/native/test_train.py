@@ -203,8 +203,8 @@ def test_training_with_several_outputs_equals_a_plain_loop(
     st.booleans(),
     st.integers(0, 2**31),
 )
-def test_full_batches_of_signs_equal_a_plain_loop(dim, width, loss, rule, size, steps, bias, weighted, is_ordered, seed):
-    order = order_of_signs if is_ordered else torch.zeros_like
+def test_full_batches_of_signs_equal_a_plain_loop(dim, width, loss, rule, size, steps, bias, weighted, ordered, seed):
+    order = order_of_signs if ordered else torch.zeros_like
     compare([dim, width, 1], "relu", loss, rule, size, steps, 0.2, bias, weighted, True, seed, order=order)
 
 

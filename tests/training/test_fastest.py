@@ -55,6 +55,22 @@ def test_a_named_route_serves_a_fit_too_short_for_it_otherwise(lab):
 
 
 @pytest.mark.parametrize(
+    ("steps", "settings", "is_loop"),
+    [
+        (20, {}, False),
+        (400, {}, True),
+        (400, {"route": "autograd"}, False),
+        (400, {"fused": False}, False),
+        (400, {"interventions": {"clip": ClipNorm(1.0)}}, False),
+    ],
+)
+def test_a_fit_of_some_hundred_calls_takes_the_loop_and_compiles_nothing(lab, steps, settings, is_loop):
+    plan = lab.stack(steps=steps, compile="auto", **settings).engine.plan
+    assert (plan.step_route is NativeSteps) == plan.is_compiled == is_loop
+    assert not plan.compiles_evaluation and not plan.compiles_gradients
+
+
+@pytest.mark.parametrize(
     ("settings", "reason"),
     [
         ({"route": "triton"}, r"the Triton kernel: "),

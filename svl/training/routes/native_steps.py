@@ -29,7 +29,8 @@ from svl.training.step_examples import Examples, StepExamples, full_batch
 
 # Of full batches: numbers that are kept, half a gigabyte, and examples whose gradients are added up in one float32.
 _NUMBERS_HELD, _MOST_EXAMPLES = 2**27, 2**18
-# Of these, from so many examples on neighbours share their sums (svl/native/shallow_set.h): a core is as fast as three of the kernel.
+# Of these, from so many examples on neighbours share their sums (svl/native/shallow_set.h), by which a core is as fast
+# as three of the kernel.
 _LEAST_OF_SET, _FASTER_ON_SETS = 1024, 3
 _RULES = {SGD: "sgd", AdamW: "adamw"}
 
@@ -78,7 +79,8 @@ class NativeSteps(StepRoute):
         examples = full_batch(spec)
         if examples is None and type(data).micro_batches is not ReuseDataModule.micro_batches:
             return "a step has several micro-batches"
-        if examples is not None and spec.replicas * (_FASTER_ON_SETS if _shares_sums(spec) else 1) < (execution.threads or torch.get_num_threads()):
+        cores = execution.threads or torch.get_num_threads()
+        if examples is not None and spec.replicas * (_FASTER_ON_SETS if _shares_sums(spec) else 1) < cores:
             return "a full batch of few replicas is divided between the cores"
         if examples is not None and (
             examples * spec.replicas * spec.example_size > _NUMBERS_HELD or examples > _MOST_EXAMPLES
