@@ -1,6 +1,6 @@
 // Examples of parity by their counters, and the counters by the strategy's rule, as svl/data and svl/random.py have them.
 // Compiled with DIM inputs and DRAW: 0 counters that are given, 1 fresh examples, in order, 2 a pool in epochs, each in a new
-// order, 3 a pool with replacement; and WARPS of a block.
+// order, 3 a pool with replacement, 4 fresh examples and those of a pool in one batch; and WARPS of a block.
 #pragma once
 #include "lanes.cuh"
 
@@ -48,7 +48,7 @@ DEV u64 below(const Words& words, u64 n) {
 // Where a replica's examples come from.
 struct Source {
   const i64* index;  // [step, replica, batch] counters, where they are given
-  const i64* pool;   // examples of the pool, 0 for fresh ones; sides of their grid; key of the order. All but it are below 2^31.
+  const i64* pool;   // examples of the pool, 0 for fresh ones; sides of their grid, or how often in 2^32 one is taken; key
   u64 key;           // of the examples
   u32 digits;        // of an example that its label depends on
   u64 epoch;         // whose round keys the lane holds
@@ -65,7 +65,11 @@ struct Source {
 #else
     const u32 size = (u32)pool[0];
     if (!size) return position;
-#if DRAW == 2
+#if DRAW == 4
+    const u64 key = (u64)pool[3];
+    if (philox(position, key).c[0] >= (u64)pool[1]) return size + position;
+    return below(philox((u32)position, (u32)(position >> 32), 1, 0, key), size);
+#elif DRAW == 2
     SHARED u32 held[32 * WARPS][8];  // kept here, since the registers are full
     u32 (&rounds)[8] = held[32 * WARP + LANE];
     const u64 now = position >> 32 ? position / size : (u32)position / size;

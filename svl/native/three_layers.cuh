@@ -3,9 +3,9 @@
 // The first layer is that of first_layer.cuh. Its activations h of a round of 32 examples are in shared memory, split in two
 // tf32, because every warp needs all of them: for z2 = W2 h + b2, where W2 is split too and three products keep 22 digits, and
 // for the gradient of W2, whose row j is a_j sum_b df_b [z2_jb > 0] h_b. What reaches unit k of the first layer is
-// df_b sum_j a_j W2_jk [z2_jb > 0]: the warp of unit k needs one column of a_j W2_jk, which is in shared memory as well, and
-// one bit of each unit and example, so that no sums of several warps are added up. Outputs are: each warp has the sum over
-// its units.
+// df_b sum_j a_j W2_jk [z2_jb > 0]: the warp of unit k needs columns of a_j W2_jk, which is in shared memory as well, and
+// one bit of each unit and example. So no sums of several warps are added up but those of the outputs, of which each warp has
+// the sum over its units.
 //
 // Compiled with WARPS = WIDTH / 16, rounded up.
 #pragma once
@@ -51,7 +51,8 @@ struct Network {
   int unit[2];  // of either layer, where this lane has weights
   float w[KT][4], w2[UT][4], b2[2], a[2], c;
 
-  METHOD Network(Shared& shared, const float* p) : shared(shared), unit{16 * WARP + (LANE >> 2), 16 * WARP + (LANE >> 2) + 8}, c(0) {
+  METHOD Network(Shared& shared, const float* p)
+      : shared(shared), unit{16 * WARP + (LANE >> 2), 16 * WARP + (LANE >> 2) + 8}, c(0) {
     load_first(w, WARP, p);
 #pragma unroll
     for (int k = 0; k < UT; k++) w2[k][0] = w2[k][1] = w2[k][2] = w2[k][3] = 0;
@@ -85,7 +86,7 @@ struct Network {
         shared.folded[unit[q & 1] * ROW + 8 * k + (LANE & 3) + 4 * (q >> 1)] = a[q & 1] * w2[k][q];
   }
 
-  // Adds what the examples from `first` to `end` contribute; draw(example) gives the bits of one.
+  // Adds what the examples from `begin` to `end` contribute; draw(example) gives the bits of one.
   template <class Draw>
   METHOD void add(Sums& sums, i64 begin, i64 end, float inverse, const Source& source, Draw draw) {
     const int lane = LANE, g = lane >> 2, t = lane & 3, kappa = input_of(g), warp = WARP;

@@ -44,7 +44,7 @@ struct Network {
 
   METHOD void begin_step() {}
 
-  // Adds what the examples from `first` to `end` contribute; draw(example) gives the bits of one.
+  // Adds what the examples from `begin` to `end` contribute; draw(example) gives the bits of one.
   template <class Draw>
   METHOD void add(Sums& sums, i64 begin, i64 end, float inverse, const Source& source, Draw draw) {
     const int lane = LANE, g = lane >> 2, t = lane & 3, kappa = input_of(g);

@@ -108,6 +108,11 @@ static inline float shfl(float value, int from) { return floatof(shfl(bitsof(val
 template <class T>
 static inline T shflx(T value, int mask) { return shfl(value, LANE ^ mask); }
 
+// Tensor cores cut off what a sum has below its last digit, and do not round (Fasi, Higham, Mikaitis and Pranesh, PeerJ 2021).
+static inline float cut_off(double sum) {
+  const float near = (float)sum;
+  return fabs((double)near) > fabs(sum) && std::isfinite(sum) ? nextafterf(near, 0.f) : near;
+}
 static inline float tf32(u32 bits) { return floatof(bits & 0xffffe000u); }
 static inline void mma(float (&d)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
   const int own = lanes::present, g = LANE >> 2, t = LANE & 3;
@@ -117,10 +122,12 @@ static inline void mma(float (&d)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u3
   lanes::meet();
   for (int q = 0; q < 4; q++) {
     const int row = q >> 1, column = 2 * t + (q & 1);
+    double sum = d[q];
     for (int k = 0; k < 8; k++) {
-      const float left = tf32(posted[4 * g + (k & 3)][2 * (k >> 2) + row]);
-      d[q] += left * tf32(posted[4 * column + (k & 3)][4 + (k >> 2)]);
+      const double left = tf32(posted[4 * g + (k & 3)][2 * (k >> 2) + row]);
+      sum += left * tf32(posted[4 * column + (k & 3)][4 + (k >> 2)]);
     }
+    d[q] = cut_off(sum);
   }
   lanes::meet();
 }

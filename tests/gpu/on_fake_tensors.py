@@ -21,7 +21,7 @@ import svl.tasks.table
 from svl.callbacks import Measurement
 from svl.callbacks.sampling_bias import population_moment
 from svl.cli import fit as command
-from svl.data import FullBatch, Online, Population, Subset, TwoSets
+from svl.data import FullBatch, Online, Phases, Population, Subset, TwoSets
 from svl.models import MLP, Transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
@@ -109,10 +109,11 @@ def test_a_fit_stays_on_the_gpu_and_never_waits_for_it(config):
         (Subset(Parity(20, 6), 1000), WarpSteps, ["sgd_steps"]),
         (Subset(Parity(20, 6), 1000, "replacement"), WarpSteps, ["sgd_steps"]),
         (TwoSets(Parity(20, 6), 1000), WarpSteps, ["sgd_steps"]),
+        (Phases(Parity(20, 6), [1000, "online"], [2]), WarpSteps, ["sgd_steps"]),
         (Population(Parity(20, 6)), WarpFullBatch, 3 * ["gradient_slices", "sgd_of_slices"]),
         (FullBatch(Parity(20, 6), [5000, "population"], [2]), WarpFullBatch, 3 * ["gradient_slices", "sgd_of_slices"]),
     ],
-    ids=["fresh", "epochs", "replacement", "two sets", "population", "phases"],
+    ids=["fresh", "epochs", "replacement", "two sets", "phases", "population", "growing"],
 )
 @pytest.mark.parametrize("depth", [2, 3])
 def test_kernels_are_given_tensors_of_the_gpu(monkeypatch, data, kind, kernels, depth):
@@ -133,8 +134,12 @@ def test_kernels_are_given_tensors_of_the_gpu(monkeypatch, data, kind, kernels, 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: machine)
     data.schedule(100, 100)
     training = TrainingSettings(partial(MLP, width=64, depth=depth), "logistic", SGD(), Replicas(8))
-    with OnGPU(ReplicaStack(data, training, ExecutionSettings(compile="never"))) as stack:
+    stack = ReplicaStack(data, training, ExecutionSettings(compile="never"))
+    on_cpu = kind(stack.spec, stack.engine.steps, is_compiled=False)
+    defines = on_cpu.defines  # which depend on the settings' values
+    with OnGPU(stack):
         route = kind(stack.spec, stack.engine.steps, is_compiled=False)
+        route.__dict__.update(defines=defines, draw=on_cpu.draw)
         route.advance(stack.engine.blocks[0], stack._clock(0, 3))
     assert launched == kernels
 

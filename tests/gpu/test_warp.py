@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svl.data import Online, Subset, TwoSets
+from svl.data import Online, Phases, Subset, TwoSets
 from svl.native.cuda import kernel_source
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
@@ -49,13 +49,14 @@ def test_it_equals_the_eager_step_for_every_loss(advanced, assert_equal, make_st
         (Subset(Parity(20, 6), 100, batch_size=60), [100, "online", 37], warp.EPOCHS, 3),
         (Subset(Parity(20, 6), 64, "replacement"), [64, 2**20 - 3], warp.REPLACEMENT, 2),
         (Subset(Parity(20, 6)), ["online"], warp.FRESH, 2),
-        (TwoSets(Parity(20, 6), 64), [64], warp.GIVEN, 2),
+        (TwoSets(Parity(20, 6), 64), [64, 999], warp.TWO_SETS, 2),
+        (Phases(Parity(20, 6), [64, "online"], [1]), None, warp.GIVEN, 2),
     ],
-    ids=["epochs", "epochs, depth 3", "replacement", "fresh", "two sets"],
+    ids=["epochs", "epochs, depth 3", "replacement", "fresh", "two sets", "phases"],
 )
 def test_it_trains_on_the_examples_of_the_strategy(advanced, assert_equal, data, sizes, draw, depth):
     """Loss and accuracy are those of other examples if one digit differs."""
-    replicas = Replicas(1, vary={"data.size": sizes})
+    replicas = Replicas(1, vary={"data.size": sizes}) if sizes else None
     by_kernel, eager, start = advanced(steps=2, data=data, depth=depth, replicas=replicas)
     assert_equal(by_kernel, eager, start)
     assert WarpSteps(by_kernel.spec, by_kernel.engine.steps).draw == draw

@@ -18,6 +18,7 @@ from svl import random
 from svl.compat.torch import cuda_kernel
 from svl.data.online import Online
 from svl.data.subset import Subset
+from svl.data.two_sets import TwoSets
 from svl.native.cuda import kernel_source
 from svl.training.blocks import Block
 from svl.training.routes.route import StepRoute, Tick
@@ -28,7 +29,7 @@ from svl.training.spec import StackSpec
 _LEAST_CAPABILITY = (8, 0)  # whose tensor cores have tf32
 _MOST_INPUTS, _MOST_UNITS = 24, 64
 _LARGEST_POOL = 2**31  # below it the kernel computes places with words of 32 bits
-GIVEN, FRESH, EPOCHS, REPLACEMENT = range(4)  # where the examples' counters come from
+GIVEN, FRESH, EPOCHS, REPLACEMENT, TWO_SETS = range(5)  # where the examples' counters come from
 
 
 class Shape(NamedTuple):
@@ -112,12 +113,15 @@ class WarpSteps(TritonSteps):
 
     @cached_property
     def draw(self) -> int:
-        """Where the examples' counters come from: the kernel computes those of fresh data and of a subset itself."""
+        """Where the examples' counters come from: the kernel computes those of most strategies itself."""
         data = self.spec.data
         if type(data) is Online and "behind" not in self.spec.settings:
             return FRESH
-        if type(data) is not Subset or int(self.spec.settings["size"].max()) >= _LARGEST_POOL:
+        if type(data) not in (Subset, TwoSets) or int(self.spec.settings["size"].max()) >= _LARGEST_POOL:
             return GIVEN
+        if isinstance(data, TwoSets):
+            return TWO_SETS
+        assert isinstance(data, Subset)
         if not data.pool.has_finite:
             return FRESH
         return EPOCHS if data.reuse == "epochs" else REPLACEMENT
@@ -141,8 +145,8 @@ class WarpSteps(TritonSteps):
 
     def _launch(self, block: Block, clock: list[Tick], params: Tensor, velocities: Tensor) -> None:
         seed, support, hyper = self._constants[block]
-        if self.draw in (EPOCHS, REPLACEMENT) and block not in self._pools:
-            self._pools[block] = pools_of(block)
+        if self.draw > FRESH and block not in self._pools:
+            self._pools[block] = pools_of(block, self.draw)
         index = self._drawn(block, clock) if self.draw == GIVEN else None
         rates = torch.stack([tick.rate for tick in clock])
         record = [block.tensors["record"][name] for name in ("loss", "correct", "steps", "diverged_at")]
@@ -159,10 +163,17 @@ class WarpSteps(TritonSteps):
         return torch.stack([self._indices(block, number, micro)[0] for _, number, _ in clock])
 
 
-def pools_of(block: Block) -> Int[Tensor, "replica 4"]:
-    """Of each replica's subset the size, the sides of the grid on which it is permuted, and the key of its order."""
-    settings, key = block.tensors["settings"], random.fold(block.tensors["key"], "order")
-    return torch.stack([settings["size"], *settings["sides"].unbind(1), key[:, 0] | key[:, 1] << 32], dim=1)
+def pools_of(block: Block, draw: int) -> Int[Tensor, "replica 4"]:
+    """Of each replica's pool the size, two numbers, and the key by which the kernel draws from it.
+
+    The two numbers are the sides of the grid on which a pool is permuted. Of two sets the first is how often in 2^32
+    an example comes from the small one.
+    """
+    settings = block.tensors["settings"]
+    key = random.fold(block.tensors["key"], "two sets" if draw == TWO_SETS else "order")
+    threshold = settings.get("threshold")
+    numbers = settings["sides"].unbind(1) if threshold is None else (threshold, torch.zeros_like(threshold))
+    return torch.stack([settings["size"], *numbers, key[:, 0] | key[:, 1] << 32], dim=1)
 
 
 def compiled(file: str, name: str, defines: dict[str, int]) -> Callable[..., None]:
