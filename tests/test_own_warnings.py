@@ -8,6 +8,7 @@ import pytest
 from torch._inductor import config
 from torch._inductor.exc import InvalidCxxCompiler
 
+from svl import native
 from svl.cli import fit
 from svl.compat.torch import cpp_compiler
 from svl.training import compilation
@@ -45,3 +46,11 @@ def test_a_compiler_under_any_name_is_found(tmp_path, monkeypatch, names):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with config.patch({"cpp.cxx": (None, "no-such-compiler")}), pytest.raises(InvalidCxxCompiler):
         cpp_compiler()
+
+
+def test_several_libraries_are_announced_once(capsys):
+    for place in ("/a", "/a", "/b"):
+        native._announce(f"svl: building C++ code, kept in {place}")
+    assert capsys.readouterr().err.splitlines() == [
+        f"svl: building C++ code, kept in {place}" for place in ("/a", "/b")
+    ]

@@ -54,8 +54,8 @@ def light_commands(rounds: int) -> Section:
     """The commands of :data:`LIGHT`, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         spent = {words: [cpu_seconds(words.split(), Path(folder)) for _ in range(rounds)] for words in LIGHT}
-    text = f"""CPU seconds of a process, from Python's start to its end, of commands that read YAML or print help. They import no
-numerical library; a test fails if one of them takes {LIMIT:g} seconds."""
+    text = f"""CPU seconds of a process, from Python's start to its end, of commands that read YAML or print help. They
+import no numerical library; a test fails if one of them takes {LIMIT:g} seconds."""
     rows = [[f"`svl {words}`", spread(times, "{:.2f}")] for words, times in spent.items()]
     return Section("Commands that train nothing", text, ("command", "CPU seconds"), rows)
 

@@ -39,6 +39,7 @@ _QUIET = 1.0
 
 _loaded: set[str] = set()
 _told: list[str] = []
+_announced: set[str] = set()
 _operators = torch.library.Library("svl", "FRAGMENT")
 
 
@@ -137,6 +138,13 @@ def _tell(line: str) -> None:
         console.say(line)
 
 
+def _announce(line: str) -> None:
+    """Say it once: a fit can need several libraries."""
+    if line not in _announced:
+        _announced.add(line)
+        console.say(line)
+
+
 def load(
     name: str,
     defined: tuple[str, ...] = (),
@@ -211,8 +219,8 @@ def _build(
 ) -> None:
     """Compile once, by the first options that the compiler takes for a program of no lines."""
     _check_room(path.parent)
-    notice = f"svl: building {source.name} for this processor, once; it is kept in {path.parent}"
-    timer = threading.Timer(_QUIET, console.say, [notice])
+    notice = f"svl: building C++ code for this processor, once; it is kept in {path.parent}"
+    timer = threading.Timer(_QUIET, _announce, [notice])
     timer.daemon = True
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, ended_by_signals():
         built, empty = Path(folder) / path.name, Path(folder) / "empty.cpp"
