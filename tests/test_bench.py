@@ -159,3 +159,15 @@ def test_the_overhead_of_every_callback_is_measured():
     # The first measures the test set once more for each average, the second is for tasks whose answers are written.
     chosen -= {AveragedWeights, Generation}
     assert chosen == {*overhead.OF_MLP, *overhead.OF_TRANSFORMER}
+
+
+def test_a_round_takes_the_median_of_interleaved_passes():
+    said = []
+
+    def peer(name, *rates):
+        left = iter(rates)
+        return lambda: said.append(name) or next(left)
+
+    found = peers.in_rounds({"a": peer("a", 9, 1, 3, 4, 5, 60), "b": peer("b", 1, 1, 1, 2, 2, 2), "c": None}, 2, 3)
+    assert found == {"a": [3, 5], "b": [1, 2]}
+    assert said == ["a", "b"] * 6

@@ -62,8 +62,8 @@ def measure(rounds: int) -> list[Section]:
         return []
     rows = [[name, f"{thousands(kind):.1f}", f"{kind.instructions:.1f}"] for name, kind in KINDS.items()]
     text = f"""Of the C++ loop, width 64, batch 128 if it is not a full one, built for `-march={PROCESSOR}` and counted
-by Valgrind's callgrind, without making the examples: thousands of instructions a replica-step. A test fails where a number
-is more than a tenth above the recorded one, which is of {COMPILER}."""
+by Valgrind's callgrind, without making the examples: thousands of instructions a replica-step. A test fails where a
+number is more than a tenth above the recorded one, which is of {COMPILER}."""
     return [Section("Instructions", text, ("", "now", "recorded"), rows)]
 
 

@@ -21,6 +21,7 @@ from svl.optim import SGD, AdamW
 from svl.tasks import Parity, SingleIndex
 
 REPLICAS = 256
+SLICES = 3  # of a round: a contender takes a few tenths of a second, in which other work can double its time
 # What the processor must have for each level, besides what every x86-64 processor of the last 15 years has.
 LEVELS: Mapping[str, set[str]] = {
     "x86-64-v2": set(),
@@ -76,7 +77,7 @@ def measure(rounds: int) -> list[Section]:
             contenders[f"{name} {level}"] = built_for(level, stack)
         if kind.jax is not None:
             contenders[f"{name} JAX"] = peers.jax_scan(REPLICAS, max(10, kind.steps // 4), **kind.jax)
-    rates = peers.in_rounds(contenders, rounds)
+    rates = peers.in_rounds(contenders, rounds, SLICES)
     rows = []
     for name in KINDS:
         own, jax = [rates[f"{name} {level}"] for level in levels], rates.get(f"{name} JAX")
@@ -85,7 +86,8 @@ def measure(rounds: int) -> list[Section]:
     text = f"""(20, 6)-parity, MLP 20-64-1, logistic loss, SGD, batch 128, data generated, {REPLICAS} replicas, except
 for what a line names; Gaussian inputs are those of a single-index model with the link He_3 and the squared loss.
 Replica-steps a second of the C++ routes built for each instruction set that this machine runs (`-march=`), and of JAX's
-jit(vmap(scan)), measured in the same rounds."""
+jit(vmap(scan)), measured in the same rounds, each of which takes the
+median of {SLICES} passes through all of them."""
     columns = (
         "",
         *(f"{NAMES[level]} ({level})" for level in levels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -177,11 +178,19 @@ def jax(script: str, replicas: int, steps: int, *sizes: float) -> Peer | None:
     return run
 
 
-def in_rounds(peers: Mapping[str, Peer | None], rounds: int) -> dict[str, list[float]]:
-    """The rate of each peer, measured once a round, so that other load on the machine affects all of them alike."""
+def in_rounds(peers: Mapping[str, Peer | None], rounds: int, slices: int = 1) -> dict[str, list[float]]:
+    """The rate of each peer, measured once a round, so that other load on the machine affects all of them alike.
+
+    Args:
+        peers: by name; those that are ``None`` are left out.
+        rounds: number of rounds.
+        slices: how often a round goes through all peers. Its rates are the medians, so that a disturbance shorter than
+            half a round changes no rate.
+    """
     running = {name: peer for name, peer in peers.items() if peer is not None}
     rates: dict[str, list[float]] = {name: [] for name in running}
     for _ in range(rounds):
-        for name, peer in running.items():
-            rates[name].append(peer())
+        passes = [{name: peer() for name, peer in running.items()} for _ in range(slices)]
+        for name in running:
+            rates[name].append(statistics.median(part[name] for part in passes))
     return rates

@@ -32,12 +32,12 @@ EXAMPLES, LEAST_STEPS = 2**18, 48
 _SIDE = 1024  # side of matrices that torch multiplies at full speed
 _WATCHED_SECONDS = 0.3  # shortest time for which memory is watched
 
-_LIMIT = """What bounds the subset's step, in AVX2's vectors of 8 floats: an example that shares its first 10 coordinates
-with its neighbours loads 2 x 8 vectors of the tables, stores 8 of activations, and loads and stores 2 x 8 of sums: with all else
-184 instructions, where an example of its own takes 416. A core of Zen 4 makes one of the 24 stores in a cycle, so that
-24 cycles are the least; 45 to 55 were taken beside other work. Tried without gain: bits in place of kept activations
-(3 % with AVX-512), strips of 16 to 64 examples, half of the units at once, one exponential for the loss and its
-derivative, examples in the order of all coordinates instead of the first 10."""
+_LIMIT = """What bounds the subset's step, in AVX2's vectors of 8 floats: an example that shares its first 10
+coordinates with its neighbours loads 2 x 8 vectors of the tables, stores 8 of activations, and loads and stores 2 x 8
+of sums: with all else 184 instructions, where an example of its own takes 416. A core of Zen 4 makes one of the 24
+stores in a cycle, so that 24 cycles are the least; 45 to 55 were taken beside other work. Tried without gain: bits in
+place of kept activations (3 % with AVX-512), strips of 16 to 64 examples, half of the units at once, one exponential
+for the loss and its derivative, examples in the order of all coordinates instead of the first 10."""
 
 _Step = Callable[[int], None]
 
