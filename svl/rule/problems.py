@@ -175,7 +175,6 @@ PROBLEMS = (
     _link("he2", 16, (0.02, 0.04, 0.08), 0.4, width=256, tests=True, round=2),
     _link("sign", 24, (0.02, 0.04, 0.08), 0.2, tests=True, round=2),
     _addition(37, tests=True),
-    _in_context(1, 10, 0.3, tests=True),
     Problem(
         "text",
         ("Text", {"length": 32, "max_bytes": 1_000_000}),
