@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from svl.rule.__main__ import table
+from svl.rule.__main__ import over_fresh, table
 from svl.rule.features import BATCHES, SEEDS, _stack, features
 from svl.rule.problems import FRESH, PROBLEMS, SIZES, arms
 from svl.rule.race import TESTING, TUNING, log_cost, tuned
@@ -53,6 +53,17 @@ def test_a_rule_goes_by_the_feature_that_tells():
     found = fit(problems, ("noise", "growth"))
     assert found.feature == "growth" and [found(case) for case in cases] == [truth(case) for case in cases]
     assert fit(problems, ("noise",)).feature == "noise"
+
+
+def test_a_rule_is_compared_with_fresh_data():
+    """One problem in which all seeds gain 4 times, and one without a gain: exactly 2 in the geometric mean."""
+    case = seen(9.0, 14)
+    measured = {"a": (case, times("2048 x 32")), "b": (case, times(FRESH, other=500.0, fastest=500.0))}
+    assert over_fresh(measured, NAIVE["N = 10 d^2, 32 epochs"]) == pytest.approx([0.5, 0.5, 0.5])
+    assert over_fresh(measured, NAIVE["always fresh"]) == [1, 1, 1]
+    uneven = {"a": (case, times("2048 x 32") | {FRESH: {"1": [500.0, 2000.0] * ((TUNING + TESTING) // 2)}})}
+    value, low, high = over_fresh(uneven, NAIVE["N = 10 d^2, 32 epochs"])
+    assert value == pytest.approx(0.2) and 0.125 < low < value < high < 0.5
 
 
 def test_a_set_as_large_as_stored_data_is_all_of_them():
