@@ -15,6 +15,7 @@ from svl.compat.jsonargparse import NO_TYPE_FITS
 from svl.errors import SettingError, within
 
 _refused: list[SettingError] = []
+"""The last error of :func:`construct`, since objects began to be made."""
 
 
 @dataclass
@@ -42,14 +43,19 @@ def construct(kind: Any, /, *inputs: Any, **arguments: Any) -> Any:
         return kind(*inputs, **arguments)
     except SettingError as error:
         error.origin = error.origin or Construction(kind, arguments)
-        _refused.append(error)
+        _refused[:] = [error]
         raise
     except ImportError as error:
         name = getattr(kind, "__name__", str(kind))
         refused = SettingError("", name, f"a class whose libraries are installed ({' '.join(str(error).split())})")
         refused.origin = Construction(kind, arguments)
-        _refused.append(refused)
+        _refused[:] = [refused]
         raise refused from error
+
+
+def forget_refusals() -> None:
+    """Forget the error of an earlier experiment in this process, or of a type that did not fit."""
+    _refused.clear()
 
 
 def refusal(error: BaseException) -> SettingError | None:
@@ -60,7 +66,7 @@ def refusal(error: BaseException) -> SettingError | None:
     found = next((cause for cause in causes(error) if isinstance(cause, SettingError)), None)
     if found is None and _refused and re.match(NO_TYPE_FITS, str(error)):
         found = _refused[-1]
-    _refused.clear()
+    forget_refusals()
     return found
 
 

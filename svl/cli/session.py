@@ -18,7 +18,7 @@ from svl.callbacks.checkpoint import CheckpointInterval
 from svl.cli import checks, ending
 from svl.cli.arguments import Given
 from svl.cli.imports import check_modules
-from svl.cli.places import in_full, refusal
+from svl.cli.places import forget_refusals, in_full, refusal
 from svl.cli.resuming import change_settings
 from svl.cli.settings import Target, TrainerSettings
 from svl.cli.trainer import is_on_several_devices, make_trainer, train
@@ -126,6 +126,7 @@ class Session(CommandLine):
 
     def instantiate_classes(self) -> None:
         """Build the objects; where a setting caused an error inside them, that :class:`SettingError` is raised."""
+        forget_refusals()
         try:
             super().instantiate_classes()
         except BaseException as error:
