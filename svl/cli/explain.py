@@ -81,15 +81,16 @@ def _plan_rows(plan: Plan) -> list[tuple[str, str]]:
 def _rows(result: Estimate) -> list[tuple[str, str]]:
     """The estimate, as pairs of a heading and a text."""
     total = result.training + result.measuring
-    parts = f"training {_duration(result.training)}, measuring {_duration(result.measuring)}"
+    parts = f"training {duration(result.training)}, measuring {duration(result.measuring)}"
     memory = f"{_size(result.memory)}: state {_size(result.state)}, batches {_size(result.working)}"
     return [
         ("memory", f"{memory}, test examples {_size(result.tests)}"),
-        ("expected", f"{_duration(total)} after start-up and compilation: {parts}; from a few steps on this machine"),
+        ("expected", f"{duration(total)} after start-up and compilation: {parts}; from a few steps on this machine"),
     ]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A number of seconds as a text: ``2.5 s``, ``1:23:45``."""
     return f"{seconds:.2g} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 

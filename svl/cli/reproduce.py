@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from svl.reproduction.paper_figure import PaperFigure
 
 USAGE = (
-    "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--gallery] "
+    "svl reproduce [FIGURE ... | all] [--scale {smoke,laptop,paper}] [--list] [--dry-run] [--explain] [--gallery] "
     "[--freeze] [--confirm] [--until-decided]"
 )
 
@@ -38,6 +38,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: runs")
     parser.add_argument("--list", action="store_true", help="list the figures with claims, scales and last verdicts")
     parser.add_argument("--dry-run", action="store_true", help="print the fits' commands, and run nothing")
+    parser.add_argument("--explain", action="store_true", help="estimate the fits' times here, and run nothing")
     parser.add_argument("--wandb", default="disabled", metavar="MODE", help="W&B's mode of the fits; default: disabled")
     parser.add_argument("--gallery", action="store_true", help="copy the results to the gallery and write its page")
     parser.add_argument("--gallery_folder", type=Path, default=GALLERY, metavar="FOLDER", help=f"default: {GALLERY}")
@@ -72,6 +73,13 @@ def main(words: Sequence[str]) -> int:
         for figure in figures:
             print(f"# {figure.name}: {figure.title}")
             print("\n".join(figure.commands()))
+        return 0
+    if given.explain:
+        from svl.console import console
+        from svl.reproduction.expected import expected
+
+        for figure in figures:
+            console().print(expected(figure, lambda line: print(f"measuring {line}", file=sys.stderr)))
         return 0
     if given.gallery:
         gallery.check(given.gallery_folder)

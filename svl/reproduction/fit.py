@@ -44,6 +44,11 @@ class Fit:
         return trained
 
     @property
+    def replicas(self) -> int:
+        """The number of replicas."""
+        return self.seeds * max(1, len(self.trained_arms))
+
+    @property
     def words(self) -> list[str]:
         """The command line after ``svl``."""
         replicas: Settings = {"seeds": self.seeds, "first_seed": self.first_seed}

@@ -82,16 +82,25 @@ class PaperFigure:
         if self.theory:
             return [f"svl theory {self.theory}"]
         commands: dict[str, None] = {}
-        for name in self.fits:
-            grids = [number for number, _ in self.grids_of(name)]
-            fits = [*(self.tuning_fit(name, number, self.arms) for number in grids), self.reported_fit(name, self.arms)]
+        for fits in self.planned_fits().values():
+            is_tuned = len(fits) > 1
             for fit in fits:
-                notes = ["with the rates that the tuning chooses"] * (bool(grids) and fit is fits[-1])
+                notes = ["with the rates that the tuning chooses"] * (is_tuned and fit is fits[-1])
                 if self.pretraining:
                     commands[self.pretraining.fit(fit).command] = None
                     notes.append("beginning with the weights of the fit before it that has these seeds: model.init.run")
                 commands[fit.command + f"  # {'; '.join(notes)}" * bool(notes)] = None
         return [*commands]
+
+    def planned_fits(self) -> dict[str, list[Fit]]:
+        """For each of ``fits`` those of its grids, and the reported one, which has the config's rates."""
+        return {
+            name: [
+                *(self.tuning_fit(name, number, self.arms) for number, _ in self.grids_of(name)),
+                self.reported_fit(name, self.arms),
+            ]
+            for name in self.fits
+        }
 
     def tuning_fit(self, name: str, number: int, arms: Mapping[str, Settings]) -> Fit:
         """The fit that tries a grid of rates: an arm for each arm and each point of the grid, on the tuning seeds."""

@@ -1,5 +1,6 @@
 """``svl reproduce`` on the shipped figures, at the scale that only runs through them."""
 
+import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -10,10 +11,12 @@ import yaml
 from matplotlib.figure import Figure
 from PIL import Image
 
+from svl.cli.explain import duration
 from svl.errors import SettingError
-from svl.reproduction import paper_figure
+from svl.reproduction import expected, paper_figure
 from svl.reproduction.fit import Fit
 from svl.reproduction.record import read
+from svl.training.estimate import Estimate
 
 ROOT = Path(__file__).parents[2]
 FIGURES = list(paper_figure.known())
@@ -115,6 +118,39 @@ def test_a_dry_run_prints_the_commands_and_leaves_nothing(svl, tmp_path):
     assert told.status == 0
     assert told.out.splitlines()[1].startswith("svl fit --config configs/liu2026/fig02a.yaml ")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_figure_can_be_explained_before_it_is_run(svl, tmp_path):
+    told = svl(tmp_path, "reproduce", FIRST, "--scale", "smoke", "--explain")
+    assert told.status == 0
+    title, heading, *rows, total = told.out.splitlines()
+    figure = paper_figure.read(FIRST, "smoke")
+    tuning, reported = figure.planned_fits()[""]
+    assert (title.split(), heading.split()) == ([f"{FIRST},", "scale", "smoke"], ["fit", "replicas", "expected"])
+    grid = figure.grids[0]
+    assert [row.split()[-3:][0] for row in rows] == [str(2 * len(grid.points) * grid.seeds), str(2 * figure.seeds)]
+    assert [row.startswith(fit.title) for row, fit in zip(rows, (tuning, reported), strict=True)] == [True, True]
+    assert all(float(row.split()[-2]) > 0 for row in [*rows, total])
+    assert told.err.splitlines() == [f"measuring {fit.title}" for fit in (tuning, reported)]
+    assert not any(tmp_path.iterdir())
+
+
+def test_weights_of_a_pretraining_are_counted_once(monkeypatch):
+    asked = []
+
+    def estimated(words):
+        asked.append(words)
+        return Estimate(0, 0, 0, training=60.0, measuring=1.0)
+
+    monkeypatch.setattr(expected, "estimated", estimated)
+    figure = paper_figure.read("kopiczko2026/fig01", "laptop")
+    figure = dataclasses.replace(figure, fits={"long": {}, "short": {"trainer.max_steps": 8}})
+    table = expected.expected(figure, lambda _: None)
+    fits = [fit for fits in figure.planned_fits().values() for fit in fits]
+    first = {figure.pretraining.fit(fit).command for fit in fits}
+    assert len(first) < len(fits)
+    assert len(asked) == len(first) + len({fit.command for fit in fits})
+    assert str([*table.columns[2].cells][-1]) == duration(61.0 * len(asked))
 
 
 @pytest.mark.parametrize(
