@@ -24,11 +24,14 @@ from torch.fx import Graph, GraphModule, Node
 
 from svl.compat.torch import InductorError, compile_graph, cpp_compiler, schema, trace
 from svl.signals import ended_by_signals
+from svl.training import cuda_graph
 from svl.training.blocks import Block
 
 OWN = "svl"
 """The place in the code that svl's own warnings name; the command line prints them without it."""
 _SMALLER_FUSIONS = (4, 1)
+_MOST_GRAPHS = 32
+"""CUDA graphs of one function: each keeps its kernels' arguments on the GPU."""
 
 
 class BlockFunction:
@@ -40,6 +43,8 @@ class BlockFunction:
         holds_last: whether values that depend only on constants and the last tensor of ``more`` are computed once for
             each such tensor, and kept.
         least_nodes: a traced function of fewer operations is run as it is: compiling it takes longer than it saves.
+        is_replayed: whether the compiled function is replayed as a CUDA graph where that is faster
+            (:mod:`svl.training.cuda_graph`).
     """
 
     def __init__(
@@ -48,9 +53,10 @@ class BlockFunction:
         is_compiled: bool,
         holds_last: bool = False,
         least_nodes: int = 0,
+        is_replayed: bool = False,
     ) -> None:
         self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
-        self.least_nodes = least_nodes
+        self.least_nodes, self.is_replayed = least_nodes, is_replayed
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
@@ -82,6 +88,8 @@ class BlockFunction:
             is_short = calls < self.least_nodes
             compiled = graph if is_short else _compile(graph, [*more, *inputs], torch.get_num_threads())
             self._by_shapes[block.shapes] = constants, compiled
+        if self.is_replayed and len(self._by_call) < _MOST_GRAPHS:
+            compiled = _as_graph(compiled, more, changing, inputs[len(changing) :])
         return compiled, inputs
 
     def _trace(self, block: Block, more: tuple[Tensor, ...]) -> GraphModule:
@@ -169,6 +177,18 @@ def _compile(graph: GraphModule, inputs: list[Tensor], threads: int) -> Callable
             break
     warn(f"torch could not compile the training step, which runs in eager mode, several times slower ({reason})")
     return graph
+
+
+def _as_graph(
+    compiled: Callable[..., tuple[Tensor, ...]], more: tuple[Tensor, ...], changing: list[Tensor], fixed: list[Tensor]
+) -> Callable[..., tuple[Tensor, ...]]:
+    """The compiled function as a CUDA graph where that is faster, else as it is."""
+    try:
+        return cuda_graph.replayed(compiled, more, changing, fixed) or compiled
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        warn(f"no CUDA graph could be made of a training step, whose kernels Python launches ({reason})")
+        return compiled
 
 
 def _reason(text: str) -> str:

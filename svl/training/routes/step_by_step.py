@@ -43,7 +43,8 @@ class StepByStep(StepRoute):
         self.population_route = plan.population_route(spec) if plan.population_route else None
         self.update = Update(spec)
         self.ascent = Ascent(spec) if spec.rule.needs_two_gradients else None
-        make = partial(BlockFunction, is_compiled=plan.is_compiled)
+        is_replayed = plan.device.type == "cuda" and spec.execution.fused
+        make = partial(BlockFunction, is_compiled=plan.is_compiled, is_replayed=is_replayed)
         self.whole = make(self._whole, holds_last=plan.holds_examples)
         self.accumulate = make(partial(self._accumulate, self.batch_route), holds_last=plan.holds_examples)
         self.accumulate_population = (
