@@ -28,7 +28,8 @@ seeds other than those reported.
 Only a *confirming* run can say *reproduced*: its claims, seeds, grids, statistic and margins were frozen in a file,
 `claims.lock`, committed before the run, and its seeds are new (docs/reproducing.md). Every other result is
 *exploratory* and says *agrees* or *disagrees*; it may have been looked at before its claims were chosen. *Looks* are
-the exploratory results that were seen, listed in `looks.yaml` with what changed between them."""
+the exploratory results that were seen, and confirming ones that others have replaced, listed in `looks.yaml` with
+what changed between them."""
 
 
 def check(gallery: Path) -> None:
@@ -49,10 +50,16 @@ def check(gallery: Path) -> None:
 
 
 def keep(record: Record, folder: Path, gallery: Path) -> None:
-    """Copy a result and its picture into the gallery, and list an exploratory one as a look."""
+    """Copy a result and its picture into the gallery.
+
+    Listed as a look is an exploratory result, and a confirming one that is replaced by that of another lock.
+    """
+    into = gallery / record.folder
+    before = read(into)
     if record.kind == EXPLORATORY and record.scale != "smoke":
         looks.add(gallery, record.name, _look(record))
-    into = gallery / record.folder
+    elif before and record.kind == CONFIRMING and before.frozen != record.frozen:
+        looks.add(gallery, record.name, _look(before))
     into.mkdir(parents=True, exist_ok=True)
     for name in (RESULT, f"{PICTURE}.png"):
         shutil.copyfile(folder / name, into / name)
@@ -67,10 +74,11 @@ def write(gallery: Path) -> Path:
 
 
 def _look(record: Record) -> looks.Look:
-    """An exploratory result as an entry of the list of looks."""
+    """A result as an entry of the list of looks."""
     effects = "; ".join(f"{estimate(claim)} {claim['verdict']}" for claim in record.claims)
     seen = {"date": record.date, "commit": record.commit[:7], "scale": record.scale, "seeds": record.seeds}
-    return {**seen, "found": record.verdict, "effects": effects, "settings": record.settings}
+    found = record.verdict + ", confirming" * (record.kind == CONFIRMING)
+    return {**seen, "found": found, "effects": effects, "settings": record.settings}
 
 
 def _records(gallery: Path, name: str, kind: str) -> dict[str, Record]:

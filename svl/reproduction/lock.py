@@ -43,6 +43,7 @@ class Frozen(NamedTuple):
         hash: of its content.
         looks: the planned looks at the data.
         reported, tuning: the first seeds.
+        seeds: all seeds that the run may use: reported ones of all looks, and those of each grid.
         commit: the commit that wrote it; ``None`` if it is not committed as it is.
         came_with_svl: whether it is a file of an installed svl, which no commit dates.
     """
@@ -52,6 +53,7 @@ class Frozen(NamedTuple):
     looks: int
     reported: int
     tuning: int
+    seeds: tuple[range, ...]
     commit: str | None
     came_with_svl: bool
 
@@ -141,8 +143,12 @@ def read(name: str, scale: str, gallery: Path) -> Frozen | None:
             raise SettingError("--confirm", str(path), "a lock that was not changed after --freeze wrote it")
         is_shipped = root != gallery and not provenance.is_in_checkout(path)
         reported = int(frozen["seeds"]["first"])
-        tuned = int(frozen["tune"][0]["first_seed"]) if frozen.get("tune") else 0
-        return Frozen(path, written, int(frozen["looks"]), reported, tuned, provenance.committed(path), is_shipped)
+        spans = [(reported, int(frozen["looks"]) * int(frozen["seeds"]["each look"]))]
+        spans += [(int(grid["first_seed"]), int(grid["seeds"])) for grid in frozen.get("tune", ())]
+        seeds = tuple(range(first, first + count) for first, count in spans)
+        tuned = seeds[1].start if seeds[1:] else 0
+        commit = provenance.committed(path)
+        return Frozen(path, written, int(frozen["looks"]), reported, tuned, seeds, commit, is_shipped)
     return None
 
 

@@ -1,7 +1,7 @@
 """The looks that were taken at each figure's data: every exploratory result, with its seeds and what had changed.
 
-``looks.yaml`` in the gallery lists them, oldest first. The gallery adds an entry for each new exploratory result; the
-text of ``changed`` can be edited.
+``looks.yaml`` in the gallery lists them, oldest first. The gallery adds an entry for each new exploratory result, and
+for a confirming one that another replaces; the text of ``changed`` can be edited.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from svl.results.atomic import replacing
 
 LOOKS = "looks.yaml"
 _HEADING = """\
-# Every exploratory look at a figure's data, oldest first: its scale, its seeds (first and number), what it gave, and
-# what had changed since the look before. Results of before `frozen` claims existed are from the repository's history.
+# Every exploratory look at a figure's data, and every confirming result that another has replaced, oldest first: its
+# scale, its seeds (first and number), what it gave, and what had changed since the look before. Results of before
+# `frozen` claims existed are from the repository's history.
 """
 
 Look = dict[str, Any]

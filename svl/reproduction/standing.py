@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from svl.reproduction import lock, looks
 from svl.reproduction.folders import GALLERY, RECORDS
 from svl.reproduction.paper_figure import PaperFigure
 from svl.reproduction.record import CONFIRMING, EXPLORATORY
+from svl.reproduction.scale import SCALES
 
 
 class Standing(NamedTuple):
@@ -68,18 +70,22 @@ def standing(figure: PaperFigure, gallery: Path, runs: Path) -> Standing:
 
 
 def seen(figure: PaperFigure, gallery: Path, runs: Path, frozen: str | None = None) -> list[range]:
-    """The seeds that exploratory results and confirming runs of other locks have used.
+    """The seeds that exploratory results and confirming runs of other locks have used, at any scale.
 
     Args:
-        frozen: the hash of the lock whose own runs do not count.
+        frozen: the hash of the lock whose own runs do not count. Without it, for a figure that is to be frozen, the
+            seeds that are frozen for its other scales count too.
     """
     used = looks.seen(figure.name, gallery)
-    for root in (gallery, runs / RECORDS, *(root / GALLERY for root in ROOTS)):
-        for kind in ("", CONFIRMING):
-            result = root / figure.name / figure.scale / kind / "result.json"
-            made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-            if made and (frozen is None or made.get("frozen") != frozen):
-                used += [range(first, first + count) for first, count in made.get("seeds", [])]
+    roots = (gallery, runs / RECORDS, *(root / GALLERY for root in ROOTS))
+    for root, scale, kind in itertools.product(roots, SCALES, ("", CONFIRMING)):
+        result = root / figure.name / scale / kind / "result.json"
+        made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+        if made and (frozen is None or made.get("frozen") != frozen):
+            used += [range(first, first + count) for first, count in made.get("seeds", [])]
+    if frozen is None:
+        locks = [lock.read(figure.name, scale, gallery) for scale in SCALES if scale != figure.scale]
+        used += [part for found in locks if found for part in found.seeds]
     return used
 
 

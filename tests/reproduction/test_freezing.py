@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from svl.errors import SettingError
-from svl.reproduction import confirming_seeds, lock, looks, paper_figure
+from svl.reproduction import confirming_seeds, lock, looks, paper_figure, record
+from svl.reproduction import gallery as gallery_module
 from svl.reproduction import standing as standing_module
-from svl.reproduction.standing import CONFIRMING, EXPLORATORY, frozen_figure, seeds, standing
+from svl.reproduction.standing import CONFIRMING, EXPLORATORY, frozen_figure, seeds, seen, standing
 
 NAME = "liu2026/fig06"
 
@@ -119,6 +120,36 @@ def test_a_second_freeze_has_other_seeds_than_the_first(figure, gallery, tmp_pat
     again = lock.confirming(figure, seen=[range(start, start + count) for start, count in used])
     assert again.first_seed == first.first_seed + first.seeds
     assert not looks.overlap(seeds(again), seeds(first))
+
+
+def test_scales_share_no_seeds(figure, gallery, tmp_path):
+    freeze(figure, gallery)
+    laptop = frozen_figure(figure, gallery)
+    paper = paper_figure.read(NAME, "paper")
+    # Frozen, and not yet run.
+    planned = lock.confirming(paper, seen=seen(paper, gallery, tmp_path))
+    assert not looks.overlap(seeds(planned), seeds(laptop))
+    # Run: a lock at another scale that has the same seeds confirms nothing.
+    result = gallery / NAME / "laptop" / CONFIRMING / "result.json"
+    result.parent.mkdir()
+    used = [[part.start, len(part)] for part in seeds(laptop)]
+    result.write_text(json.dumps({"frozen": standing(laptop, gallery, tmp_path).frozen, "seeds": used}))
+    freeze(paper, gallery, "the same seeds")
+    assert "were seen before" in standing(frozen_figure(paper, gallery), gallery, tmp_path).reasons[0]
+    lock.write(planned, gallery)
+    git(tmp_path, "commit", "-am", "other seeds")
+    assert standing(frozen_figure(paper, gallery), gallery, tmp_path).kind == CONFIRMING
+
+
+def test_a_confirming_result_that_another_replaces_is_a_look(tmp_path):
+    shipped = Path(__file__).parents[2] / "docs" / "gallery" / "liu2026" / "fig02a" / "laptop" / CONFIRMING
+    first = record.read(shipped)
+    again = dataclasses.replace(first, frozen="another", verdict="undecided", seeds=[[7, 1]])
+    for each in (first, first, again, again):
+        gallery_module.keep(each, shipped, tmp_path)
+        (tmp_path / each.folder / "result.json").write_text(json.dumps(dataclasses.asdict(each)))
+    (look,) = looks.read(tmp_path)[first.name]
+    assert (look["found"], look["seeds"]) == (f"{first.verdict}, confirming", first.seeds)
 
 
 def test_looks_are_counted_once(gallery):
