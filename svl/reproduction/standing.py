@@ -74,18 +74,20 @@ def seen(figure: PaperFigure, gallery: Path, runs: Path, frozen: str | None = No
 
     Args:
         frozen: the hash of the lock whose own runs do not count. Without it, for a figure that is to be frozen, the
-            seeds that are frozen for its other scales count too.
+            seeds of locks of its other scales that are not yet confirmed count too.
     """
     used = looks.seen(figure.name, gallery)
+    confirmed = set()
     roots = (gallery, runs / RECORDS, *(root / GALLERY for root in ROOTS))
     for root, scale, kind in itertools.product(roots, SCALES, ("", CONFIRMING)):
         result = root / figure.name / scale / kind / "result.json"
         made = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
+        confirmed.add(made.get("frozen"))
         if made and (frozen is None or made.get("frozen") != frozen):
             used += [range(first, first + count) for first, count in made.get("seeds", [])]
     if frozen is None:
         locks = [lock.read(figure.name, scale, gallery) for scale in SCALES if scale != figure.scale]
-        used += [part for found in locks if found for part in found.seeds]
+        used += [part for found in locks if found and found.hash not in confirmed for part in found.seeds]
     return used
 
 
