@@ -36,7 +36,12 @@ def setting(value: object) -> str:
 
 
 def ratio(value: float, low: float | None = None, high: float | None = None, bound: str = "=") -> str:
-    """A speed-up with its interval: ``3.1× [2.5, 4]``, ``≥3.1× [2.5, ∞]`` where only a bound is known."""
+    """A speed-up with its interval: ``3.1× [2.5, 4]``, ``≥3.1× [2.5, ∞]`` where only a bound is known.
+
+    A bound of 0 says nothing, and is ``unknown``.
+    """
+    if bound == ">=" and not value:
+        return "unknown"
     relation = {"=": "", ">=": "≥", "<=": "≤"}[bound]
     interval = "" if low is None or high is None or math.isnan(low) else f" [{significant(low)}, {significant(high)}]"
     return f"{relation}{significant(value)}\N{MULTIPLICATION SIGN}{interval}"

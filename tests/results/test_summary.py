@@ -140,3 +140,9 @@ def test_settings_and_ratios():
     ]
     assert ratio(3.14159, 2.0, math.inf, ">=") == "≥3.14\N{MULTIPLICATION SIGN} [2, ∞]"
     assert ratio(3.14159, math.nan, math.nan) == "3.14\N{MULTIPLICATION SIGN}"
+
+
+def test_a_bound_that_says_nothing_is_unknown():
+    assert ratio(0.0, 0.0, float("inf"), ">=") == "unknown"
+    assert ratio(0.5, 0.0, float("inf"), ">=") == "≥0.5× [0, ∞]"
+    assert ratio(0.0, 0.0, 0.1, "<=") == "≤0× [0, 0.1]"
