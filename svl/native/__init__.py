@@ -82,6 +82,12 @@ def operator(
     return register
 
 
+@functools.cache
+def has_wide_vectors() -> bool:
+    """Whether this processor has vectors of 16 floats, which libraries then use."""
+    return "avx512f" in _processor().split()
+
+
 def has_built(name: str) -> bool:
     """Whether this process has a variant of a library; then others can be built too, at their first call."""
     return name in _loaded

@@ -33,7 +33,7 @@ typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
 
 // The product of the lower halves.
 static inline wide multiplied(wide a, wide b) {
-#if defined(__AVX512F__)
+#if defined(HAS_16_LANES)
     return (wide)_mm512_mul_epu32((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
     return (wide)_mm256_mul_epu32((__m256i)a, (__m256i)b);

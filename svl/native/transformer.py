@@ -25,6 +25,9 @@ QK_NORMS: dict[type[nn.Module], tuple[int, str]] = {
 }
 # Numbers that a thread holds at most, 128 MB, where vectors have 16 lanes.
 _LANES, _NUMBERS_HELD = 16, 2**25
+_NARROW = 8
+_FOR_FEW = (f"LANES_AT_MOST={_NARROW}",)
+"""The variant for batches of at most so many sequences."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def _call(
 ) -> None:
     x = x.contiguous()
     params = [p if _has_rows(p) else p.contiguous() for p in params]
-    native.library("transformer").transformer_gradients(
+    _library(x.shape[1]).transformer_gradients(
         len(x),
         (ctypes.c_int32 * len(shape))(*shape),
         torch.get_num_threads(),
@@ -207,6 +210,12 @@ def _call(
         (ctypes.c_int64 * len(params))(*(p.stride(0) for p in params)),
         *(None if tensor is None else ctypes.c_void_p(tensor.data_ptr()) for tensor in (row, x, y, weight, outputs)),
     )
+
+
+def _library(sequences: int) -> ctypes.CDLL:
+    """The library for batches of a size: a lane of a vector has one sequence, and small batches have narrower vectors."""
+    is_narrow = sequences <= _NARROW and native.has_wide_vectors() and native.is_available("transformer", _FOR_FEW)
+    return native.library("transformer", _FOR_FEW if is_narrow else ())
 
 
 def _has_rows(param: Tensor) -> bool:

@@ -17,7 +17,15 @@
 #include <arm_neon.h>
 #endif
 
-#if defined(__AVX512F__)
+// Where 8 numbers are all that there is to put side by side, half of a wider vector would be idle.
+#if !defined(LANES_AT_MOST)
+#define LANES_AT_MOST 16
+#endif
+#if defined(__AVX512F__) && LANES_AT_MOST >= 16
+#define HAS_16_LANES
+#endif
+
+#if defined(HAS_16_LANES)
 constexpr int LANES = 16;
 #elif defined(__AVX__)
 constexpr int LANES = 8;
@@ -107,7 +115,7 @@ static inline vec totals(vec* v, std::integer_sequence<int, I...> lanes) {
 
 // What no operator says to all compilers: the larger of v and 0, where NaN stays NaN; a bit for each lane of a mask; square roots.
 static inline vec positive(vec v) {
-#if defined(__AVX512F__)
+#if defined(HAS_16_LANES)
     return (vec)_mm512_max_ps((__m512)(vec{}), (__m512)v);
 #elif defined(__AVX__)
     return (vec)_mm256_max_ps((__m256)(vec{}), (__m256)v);
@@ -119,7 +127,7 @@ static inline vec positive(vec v) {
 }
 
 static inline uint32_t bits_of(ivec mask) {
-#if defined(__AVX512F__)
+#if defined(HAS_16_LANES)
     return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
 #elif defined(__AVX__)
     return _mm256_movemask_ps((__m256)mask);
@@ -133,7 +141,7 @@ static inline uint32_t bits_of(ivec mask) {
 }
 
 static inline vec root(vec v) {
-#if defined(__AVX512F__)
+#if defined(HAS_16_LANES)
     return (vec)_mm512_sqrt_ps((__m512)v);
 #elif defined(__AVX__)
     return (vec)_mm256_sqrt_ps((__m256)v);

@@ -11,6 +11,7 @@ from svl.data import Online, Subset
 from svl.interventions import PCGrad
 from svl.losses import CrossEntropy, Loss
 from svl.models import Transformer
+from svl.native import transformer
 from svl.optim import SGD, AdamW
 from svl.replicas import Replicas
 from svl.tasks import Facts, InContextRegression, ModularAddition, Parity
@@ -98,6 +99,29 @@ def test_gradients_measurements_and_outputs_equal_autograd(lab, fit):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sequences", [1, 5, 8, 9])
+@pytest.mark.parametrize("readout", ["mean", "all"])
+def test_narrow_vectors_compute_what_wide_ones_do(monkeypatch, sequences, readout):
+    torch.manual_seed(sequences)
+    network = small((7, 3), 1, causal=True, readout=readout)
+    shape = transformer.Shape.of(network)
+    params = [p.detach().repeat(2, *(1 for _ in p.shape)) for p in network.parameters()]
+    x, y = torch.randn(2, sequences, 7, 3), torch.randn(shape.read(2, sequences)[:-1])
+    asked, found, library = [], [], native.library
+    monkeypatch.setattr(native, "library", lambda name, defined=(): asked.append(defined) or library(name, defined))
+    for narrow in (8, 0):
+        monkeypatch.setattr(transformer, "_NARROW", narrow)
+        found.append(
+            transformer.gradients(
+                shape, transformer.LOSSES["squared"], params, x, y, None if readout == "mean" else y**2
+            )
+        )
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+    is_narrow = native.has_wide_vectors() and sequences <= 8
+    assert asked == ([("LANES_AT_MOST=8",)] * 2 if is_narrow else [()]) + [()]
+
+
 def test_a_fit_equals_eager_steps_and_no_bit_depends_on_blocks_or_threads(lab):
     def trained(**execution):
         rule = SGD(0.1, 0.9)
