@@ -213,7 +213,7 @@ def _call(
 
 
 def _library(sequences: int) -> ctypes.CDLL:
-    """The library for batches of a size: a lane of a vector has one sequence, and small batches have narrower vectors."""
+    """The library for batches of a size: each lane of a vector has one sequence, and small batches have few."""
     is_narrow = sequences <= _NARROW and native.has_wide_vectors() and native.is_available("transformer", _FOR_FEW)
     return native.library("transformer", _FOR_FEW if is_narrow else ())
 
