@@ -45,6 +45,9 @@ class BlockFunction:
         least_nodes: a traced function of fewer operations is run as it is: compiling it takes longer than it saves.
         is_replayed: whether the compiled function is replayed as a CUDA graph where that is faster
             (:mod:`svl.training.cuda_graph`).
+
+    Attributes:
+        has_failed: whether the compiler has failed, so that the function is run as it was traced.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class BlockFunction:
         is_replayed: bool = False,
     ) -> None:
         self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
-        self.least_nodes, self.is_replayed = least_nodes, is_replayed
+        self.least_nodes, self.is_replayed, self.has_failed = least_nodes, is_replayed, False
         self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
@@ -87,6 +90,7 @@ class BlockFunction:
             calls = sum(node.op == "call_function" for node in graph.graph.nodes)
             is_short = calls < self.least_nodes
             compiled = graph if is_short else _compile(graph, [*more, *inputs], torch.get_num_threads())
+            self.has_failed |= compiled is graph and not is_short
             self._by_shapes[block.shapes] = constants, compiled
         if self.is_replayed and len(self._by_call) < _MOST_GRAPHS:
             compiled = _as_graph(compiled, more, changing, inputs[len(changing) :])

@@ -211,7 +211,7 @@ class ReplicaStack(nn.Module):
         plan = engine.plan
         routes: dict[str, Any] = {"steps": engine.route.name, "device": str(plan.device)}
         if engine.route is engine.steps:
-            routes |= {"gradients": plan.batch_route.name, "is_compiled": plan.is_compiled}
+            routes |= {"gradients": plan.batch_route.name, "is_compiled": engine.steps.is_compiled}
         if plan.population_route:
             routes["population"] = plan.population_route.name
         return routes

@@ -7,6 +7,8 @@ import torch
 from torch._inductor.exc import InductorError
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from svl.data import Online
+from svl.tasks import Parity
 from svl.training import compilation
 from svl.training.blocks import Block
 from svl.training.compilation import BlockFunction, hoist
@@ -92,3 +94,11 @@ def test_what_the_backend_cannot_compile_runs_eager_and_says_so(monkeypatch):
     with pytest.warns(UserWarning, match=r"could not compile the training step.*buf15"):
         compiled = compilation._compile(graph, [torch.zeros(3)], 1)
     torch.testing.assert_close(compiled(torch.ones(3))[0], torch.ones(3).sin() + 1)
+
+
+def test_a_fit_that_could_not_be_compiled_does_not_say_that_it_was(lab, monkeypatch):
+    refuse(monkeypatch, below=0)
+    stack = lab.stack(Online(Parity(6, 3), batch_size=8, test_size=8), 4, compile="always", route="autograd")
+    with pytest.warns(UserWarning, match="could not compile the training step"):
+        stack.train_steps(0, 4)
+    assert stack.engine.plan.is_compiled and not stack.computed_by()["is_compiled"]

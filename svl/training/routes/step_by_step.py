@@ -95,6 +95,12 @@ class StepByStep(StepRoute):
             function(block, tick.step, number)
         self.spec.team.add_up(block.tensors["total"])
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the steps are compiled: whether they are to be, and the compiler has not failed."""
+        functions = (self.whole, self.accumulate, self.accumulate_population, self.apply)
+        return self.plan.is_compiled and not any(function.has_failed for function in functions if function)
+
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
         return block.shapes, self.function_of(block, step)[0]
 
