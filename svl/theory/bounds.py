@@ -17,11 +17,6 @@ SIGNAL = {"true": np.sqrt(3 / 8), "random": 1 / np.sqrt(2)}
 """c_0 for true and c_r for random labels: in the good event abs(q_0) is at least this, divided by sqrt(N)."""
 
 
-def good_event_probability(labels: Labels = "true") -> float:
-    """Lower bound on the probability of the good event, sign a_0 = sign q_0, abs(q_0) >= c_0 / sqrt(N)."""
-    return float((1 - 1 / np.sqrt(2)) * (1 - 4 / 3 * SIGNAL["true"] ** 2) ** 2 / 3**8 / 2)
-
-
 def spectral_norm(dim: Number, samples: Number, delta: float, labels: Labels = "true") -> Number:
     """B: an upper bound on the norm of the moment matrix, with probability 1 - delta (lemma 5, corollary 6).
 

@@ -16,7 +16,7 @@ from svl.results.atomic import replacing
 NAMES = {
     "theorem_1": "Theorem 1: T_1, T_2 and their sum against N, N d and m, compared with their bounds",
     "corollary_2": "Corollary 2: the same with random labels in phase 1, compared with true labels",
-    "lemmas": "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events",
+    "lemmas": "lemmas of appendix A: growth and sign of q, drift, norm, contraction, alignment, chances of the events",
     "sampling_bias": "how large q = w^T M^ w is at initialisation: N^(-1/2) for a sample, 1/d for the population",
     "neuron_fit": "an svl fit of the neuron compared with the recursion, step by step on the same data",
     "reuse_rate": "E(K, N): how much fresh data K epochs over N examples are worth in linear regression",
