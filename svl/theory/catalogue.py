@@ -17,6 +17,7 @@ NAMES = {
     "theorem_1": "Theorem 1: T_1, T_2 and their sum against N, N d and m, compared with their bounds",
     "corollary_2": "Corollary 2: the same with random labels in phase 1, compared with true labels",
     "lemmas": "lemmas of appendix A: growth and sign of q, drift, norm, contraction, alignment, chances of the events",
+    "regimes": "which term of a* binds for which eta, N and d, both regimes measured, and for which m phase 1 is empty",
     "sampling_bias": "how large q = w^T M^ w is at initialisation: N^(-1/2) for a sample, 1/d for the population",
     "neuron_fit": "an svl fit of the neuron compared with the recursion, step by step on the same data",
     "reuse_rate": "E(K, N): how much fresh data K epochs over N examples are worth in linear regression",
@@ -25,7 +26,7 @@ NAMES = {
 }
 """Modules of this package with a function ``run``, and what each shows."""
 SIZES = ("smoke", "default")
-SEEDED = ("theorem_1", "corollary_2", "reuse_rate", "no_gap", "language_model")
+SEEDED = ("theorem_1", "corollary_2", "regimes", "reuse_rate", "no_gap", "language_model")
 """Experiments that a seed repeats on new samples."""
 
 

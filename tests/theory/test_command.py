@@ -14,6 +14,7 @@ SHOWN = {
     "theorem_1": ("T_1, small a*", "population alone"),
     "corollary_2": ("random labels over true ones", "T_1 + T_2"),
     "lemmas": ("contraction of r", "good event", "lemma 12"),
+    "regimes": ("binds", "phase 1 is empty"),
     "sampling_bias": ("random labels", "rms q"),
     "neuron_fit": ("train loss", "last w"),
 }
