@@ -15,6 +15,7 @@ SHOWN = {
     "corollary_2": ("random labels over true ones", "T_1 + T_2"),
     "lemmas": ("contraction of r", "good event", "lemma 12"),
     "regimes": ("binds", "phase 1 is empty"),
+    "relu_neurons": ("population alone", "two phases are faster"),
     "sampling_bias": ("random labels", "rms q"),
     "neuron_fit": ("train loss", "last w"),
 }
