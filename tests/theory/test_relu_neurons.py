@@ -130,7 +130,7 @@ def test_one_neuron_reaches_the_loss_that_is_said():
 
 
 def test_a_seed_repeats_the_experiment_on_new_samples():
-    scale = relu_times.Scale((2,), 4, 2, 8, (4,), 5, 3)
+    scale = relu_times.Scale((8,), 4, 2, 8, (4,), 5, 3)
     first, same, new = (relu_times.both_phases(scale, lambda items, _: items, seed) for seed in (0, 0, 9))
     np.testing.assert_array_equal([row.total for row in first], [row.total for row in same])
     assert not np.array_equal([row.total for row in first], [row.total for row in new])
