@@ -17,11 +17,6 @@ SIGNAL = {"true": np.sqrt(3 / 8), "random": 1 / np.sqrt(2)}
 """c_0 for true and c_r for random labels: in the good event abs(q_0) is at least this, divided by sqrt(N)."""
 
 
-def good_event_probability(labels: Labels = "true") -> float:
-    """Lower bound on the probability of the good event, sign a_0 = sign q_0, abs(q_0) >= c_0 / sqrt(N)."""
-    return float((1 - 1 / np.sqrt(2)) * (1 - 4 / 3 * SIGNAL["true"] ** 2) ** 2 / 3**8 / 2)
-
-
 def spectral_norm(dim: Number, samples: Number, delta: float, labels: Labels = "true") -> Number:
     """B: an upper bound on the norm of the moment matrix, with probability 1 - delta (lemma 5, corollary 6).
 
@@ -33,15 +28,35 @@ def spectral_norm(dim: Number, samples: Number, delta: float, labels: Labels = "
     return centre + np.sqrt(2 * dim * log / samples) + 2 / 3 * bound * dim * log / samples
 
 
-def threshold(dim: Number, samples: Number, rate: Number, norm: Number, labels: Labels = "true") -> Number:
-    """The threshold a* of appendix A.4.3, for moment matrices whose norm is at most ``norm``."""
+TERMS = ("1", "1 / (2 η B)", "1 / (32 η B √d)", "square root")
+"""The four terms of a*: no clipping; lemma 3's stability; lemma 7's drift by its second summand, and by its first."""
+
+
+def threshold_terms(
+    dim: Number, samples: Number, rate: Number, norm: Number, labels: Labels = "true"
+) -> Float[ndarray, "term ..."]:
+    """The terms of the threshold a* of appendix A.4.3, in the order of :data:`TERMS`; a* is the smallest.
+
+    Args:
+        dim: d.
+        samples: N.
+        rate: eta.
+        norm: B, an upper bound on the norm of the moment matrix.
+        labels: labels of phase 1.
+    """
     root = np.sqrt(dim)
     choices = (
+        1.0,
         1 / (2 * rate * norm),
         1 / (32 * rate * norm * root),
         np.sqrt(SIGNAL[labels] / (64 * norm * root * np.sqrt(samples))),
     )
-    return np.minimum(1.0, np.minimum.reduce(np.broadcast_arrays(*choices)))
+    return np.stack(np.broadcast_arrays(*choices))
+
+
+def threshold(dim: Number, samples: Number, rate: Number, norm: Number, labels: Labels = "true") -> Number:
+    """The threshold a* of appendix A.4.3, for moment matrices whose norm is at most ``norm``."""
+    return threshold_terms(dim, samples, rate, norm, labels).min(0)
 
 
 def phase_1(target: Number, initial: Number, samples: Number, rate: Number, labels: Labels = "true") -> Number:

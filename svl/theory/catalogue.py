@@ -16,16 +16,18 @@ from svl.results.atomic import replacing
 NAMES = {
     "theorem_1": "Theorem 1: T_1, T_2 and their sum against N, N d and m, compared with their bounds",
     "corollary_2": "Corollary 2: the same with random labels in phase 1, compared with true labels",
-    "lemmas": "lemmas of appendix A: growth and sign of q, drift, spectral norm, contraction, chances of the events",
+    "lemmas": "lemmas of appendix A: growth and sign of q, drift, norm, contraction, alignment, chances of the events",
+    "regimes": "which term of a* binds for which eta, N and d, both regimes measured, and for which m phase 1 is empty",
     "sampling_bias": "how large q = w^T M^ w is at initialisation: N^(-1/2) for a sample, 1/d for the population",
     "neuron_fit": "an svl fit of the neuron compared with the recursion, step by step on the same data",
+    "relu_neurons": "beyond the paper: m ReLU neurons and the logistic loss, the exponents of T_1 and of both phases",
     "reuse_rate": "E(K, N): how much fresh data K epochs over N examples are worth in linear regression",
     "no_gap": "no gap in steps in linear regression: fresh data against epochs, the population against full batches",
     "language_model": "E(K, N) of a small language model of bytes at two N",
 }
 """Modules of this package with a function ``run``, and what each shows."""
 SIZES = ("smoke", "default")
-SEEDED = ("theorem_1", "corollary_2", "reuse_rate", "no_gap", "language_model")
+SEEDED = ("theorem_1", "corollary_2", "regimes", "relu_neurons", "reuse_rate", "no_gap", "language_model")
 """Experiments that a seed repeats on new samples."""
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
+from rich.table import Table
 
 from svl.results import statistics
 from svl.results.statistics import Estimate
 from svl.results.style import GREY, RAMP
-from svl.theory import bounds, experiment, moment, neuron, two_phase
+from svl.theory import alignment, bounds, events, experiment, moment, neuron, two_phase
+from svl.theory.alignment import Kept
+from svl.theory.events import Event
 from svl.theory.experiment import Bound, Finding, Size, Track
-from svl.theory.moment import SUPPORT
+from svl.theory.moment import SUPPORT, Labels
 from svl.theory.neuron import POPULATION, Eigenbasis
 from svl.theory.times import DELTA, RATE, theorem_target
 from svl.theory.two_phase import Grown, Start
@@ -120,23 +124,23 @@ def contractions(scale: Scale) -> Bound:
     return Bound("contraction of r, lemma 6", np.concatenate(ratios))
 
 
-def chances(scale: Scale, starts: list[Start]) -> list[tuple[str, str, Estimate, float]]:
-    """Measured probabilities of the events, and the proved lower bounds."""
-    generator, rows = np.random.default_rng(6), []
-    neurons = 20
-    for start in starts[:: max(1, len(starts) // 2)]:
-        matrices = moment.empirical(generator, scale.dim, start.samples, scale.draws // neurons)
-        w, _ = two_phase.directions(generator, scale.dim, len(matrices) * neurons, starts_well=False)
-        w = w.reshape(len(matrices), neurons, scale.dim)
-        q, well = ((w @ matrices) * w).sum(-1), bounds.starts_well((w[..., :2] @ SUPPORT).reshape(-1, 2), scale.dim)
-        large = np.abs(q) >= bounds.SIGNAL["true"] / np.sqrt(start.samples)
-        same = q * w[..., 0] * w[..., 1] > 0
-        events = {
-            "good event, lemma 2": (large / 2, bounds.good_event_probability()),
-            "event of theorem 1, lemma 10": ((large & same & well.reshape(q.shape)) / 2, 0.0),
-        }
-        for name, (share, proved) in events.items():
-            rows.append((name, str(start.samples), statistics.mean(share.mean(1)), proved))
+def random_norms(scale: Scale, samples: list[int]) -> Bound:
+    """Corollary 6: the norm of M^ with random labels."""
+    generator, ratios = np.random.default_rng(10), []
+    for count in samples:
+        matrices = moment.empirical(generator, scale.dim, count, scale.replicas, "random")
+        norms = np.abs(np.linalg.eigvalsh(matrices)).max(1)
+        ratios.append(norms / bounds.spectral_norm(scale.dim, count, DELTA, "random"))
+    return Bound(f"norm of M^, random labels, corollary 6, delta = {DELTA}", np.concatenate(ratios))
+
+
+def chances(scale: Scale, samples: list[int]) -> list[Event]:
+    """Lemmas 1, 2, 9, 10 and 12 and corollary 5: measured, exact and proved probabilities."""
+    generator = np.random.default_rng(6)
+    rows = events.of_directions(generator, scale.dim, scale.draws)
+    for labels in get_args(Labels):
+        for count in samples[:: max(1, len(samples) // 2)]:
+            rows += events.of_data(generator, scale.dim, count, scale.draws, labels)
     return rows
 
 
@@ -148,33 +152,52 @@ def run(size: Size, track: Track) -> Finding:
     starts = [two_phase.start(generator, scale.dim, n, scale.replicas) for n in track(samples, "datasets")]
     moved, paths = drifts(starts)
     norms = np.concatenate([s.basis.norm / bounds.spectral_norm(s.dim, s.samples, DELTA) for s in starts])
-    limits = [*moved, Bound(f"norm of M^, lemma 5, delta = {DELTA}", norms), contractions(scale)]
-    steady, events = stabilities(scale, starts, track), chances(scale, starts)
+    kept, well = alignment.kept(paths), two_phase.directions(generator, scale.dim, 4 * scale.replicas, True)[0]
+    along = well[:, :2] @ SUPPORT
+    limits = [
+        *moved,
+        Bound("alignment's lower bound / alignment, lemma 8", np.concatenate([row.ratio for row in kept])),
+        *alignment.worst(along, scale.dim),
+        Bound(f"norm of M^, lemma 5, delta = {DELTA}", norms),
+        random_norms(scale, samples),
+        contractions(scale),
+    ]
+    steady, seen = stabilities(scale, starts, track), chances(scale, samples)
     rows = [[experiment.number(s.value), experiment.interval(*s.step), experiment.interval(*s.phase)] for s in steady]
     columns = ["η a |M^|", "a step, lemma 3", "phase 1, lemma 4"]
-    proved = [
-        [name, n, experiment.interval(*share), experiment.number(least) if least else "above 0"]
-        for name, n, share, least in events
-    ]
     tables = [
         experiment.bounds(limits),
         experiment.table("Lemmas 3 and 4: shares for which they hold", columns, rows, "the lemmas ask for 1/2 or less"),
-        experiment.table("Chances", ["event", "N", "measured", "proved"], proved),
+        alignments(kept),
+        events.table(seen),
     ]
     numbers: dict[str, Any] = {
         "dim": scale.dim,
         "bounds": [limit.numbers() for limit in limits],
         "stability": [{"value": s.value, "step": s.step._asdict(), "phase": s.phase._asdict()} for s in steady],
-        "events": [
-            {"event": e, "samples": int(n), "proved": least, **share._asdict()} for e, n, share, least in events
-        ],
+        "alignment": [row.numbers() for row in kept],
+        "events": [event.numbers() for event in seen],
     }
-    return Finding(tables, draw(starts, paths, steady), numbers)
+    return Finding(tables, draw(starts, paths, steady, kept, along), numbers)
 
 
-def draw(starts: list[Start], paths: list[tuple[float, Start, Grown]], steady: list[Stability]) -> Figure:
-    """Stability, drift and norm with their bounds."""
-    figure, (stability, drift, norm) = experiment.panels(1, 3)
+def alignments(kept: list[Kept]) -> Table:
+    """Lemmas 8 and 11 after phase 1, by a* at the smallest and the largest N."""
+    columns = ["N", "a*", "lemma 8 / alignment", "lemma 8 is above 0", "√d |w - w₀|", "sign of q_pop kept"]
+    ends = {kept[0].samples, kept[-1].samples}
+    rows = [row.row() for row in kept if row.samples in ends and row.ratio.size]
+    return experiment.table("Alignment after phase 1, lemmas 8 and 11", columns, rows, "medians, and shares")
+
+
+def draw(
+    starts: list[Start],
+    paths: list[tuple[float, Start, Grown]],
+    steady: list[Stability],
+    kept: list[Kept],
+    along: Float[ndarray, "replica 2"],
+) -> Figure:
+    """Stability, drift, norm and alignment with their bounds, and the drifts that keep the sign of q_pop."""
+    figure, (stability, drift, norm, aligned, safe) = _panels()
     values = [stable.value for stable in steady]
     experiment.points(stability, values, [s.step for s in steady], "one step moves q to a's side", color=RAMP(0.0))
     phase = [s.phase for s in steady]
@@ -200,6 +223,24 @@ def draw(starts: list[Start], paths: list[tuple[float, Start, Grown]], steady: l
     limits = np.asarray(bounds.spectral_norm(starts[0].dim, np.array(samples), DELTA))
     norm.plot(samples, limits, color=GREY, linestyle="--", linewidth=1, label="bound, lemma 5")
     experiment.decorate(norm, f"Norm of M^, d = {starts[0].dim}", "N", "spectral norm")
-    for axes in (stability, drift, norm):
+    for place, start in enumerate(chosen):
+        rows = [row for row in kept if row.samples == start.samples and row.ratio.size]
+        ratios = [Estimate(*np.quantile(row.ratio, (0.5, 0.025, 0.975)).tolist()) for row in rows]
+        color = RAMP(place / max(1, len(chosen) - 1))
+        experiment.points(aligned, [row.target for row in rows], ratios, f"N = {start.samples}", color=color)
+    experiment.decorate(aligned, "Lemma 8", "a*", "lower bound / α₀", "x")
+    dim, moves = starts[0].dim, np.linspace(0, 0.8, 33)
+    shares = [float(alignment.sign_is_safe(along, dim, float(move)).mean()) for move in moves]
+    safe.plot(moves, shares, color=RAMP(0.6), linewidth=1.2, label="any drift of this size keeps the sign of q_pop")
+    safe.axvspan(0, 0.25, color=GREY, alpha=0.12, label="condition of lemma 11")
+    safe.axvline(alignment.SURE, color=GREY, linestyle=":", linewidth=1, label="smallest drift that can change it")
+    experiment.decorate(safe, "Lemma 11", "√d |w - w₀|", "share of directions in P₀", "")
+    for axes in (stability, drift, norm, aligned, safe):
         experiment.legend(axes)
     return figure
+
+
+def _panels() -> tuple[Figure, list[Axes]]:
+    figure, panels = experiment.panels(2, 3)
+    panels[-1].remove()
+    return figure, panels[:-1]

@@ -112,12 +112,12 @@ def measure(scale: Scale, labels: Labels, track: Track, seed: int = 0) -> list[P
         targets = [theorem_target(dim, samples, labels), *np.geomspace(0.01, 0.9, scale.targets - 1).tolist()]
         grown = [two_phase.grow(start.basis, a, target, RATE) for target in targets]
         free = [phase.free(EPSILON).astype(float) for phase in grown]
-        resolved = two_phase.grow(start.basis, a, targets[0], _slow(targets[0], samples))
+        resolved = two_phase.grow(start.basis, a, targets[0], slow(targets[0], samples))
         measured.append(Point(start, resolved, targets, grown, free))
     return measured
 
 
-def _slow(target: float, samples: int) -> float:
+def slow(target: float, samples: int) -> float:
     """A rate at which phase 1 takes dozens of steps, so that rounding to whole steps does not matter."""
     return min(RATE, target * float(np.sqrt(samples)) / 40)
 
@@ -147,7 +147,7 @@ def first_phase(scale: Scale, labels: Labels, track: Track, seed: int = 0) -> li
         start = two_phase.start(generator, dim, count, 3 * scale.replicas, labels)
         a = two_phase.outer_weights(generator, start, WIDTH)
         for grown, target in zip(by_target, targets, strict=True):
-            grown.append(two_phase.grow(start.basis, a, target, _slow(target, count)))
+            grown.append(two_phase.grow(start.basis, a, target, slow(target, count)))
     return [FirstPhase(dim, target, samples, grown) for target, grown in zip(targets, by_target, strict=True)]
 
 

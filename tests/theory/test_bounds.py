@@ -5,11 +5,6 @@ from scipy import integrate
 from svl.theory import bounds, moment, neuron, two_phase
 
 
-def test_the_proved_chance_of_the_good_event_is_the_paper_s():
-    """Lemma 1's example, (2 - sqrt 2) / (8 3^8), and lemma 2's half of it."""
-    assert bounds.good_event_probability() == pytest.approx((2 - np.sqrt(2)) / (8 * 3**8) / 2, rel=1e-12)
-
-
 @pytest.mark.parametrize("labels", ["true", "random"])
 @pytest.mark.parametrize(("dim", "samples"), [(8, 8), (16, 256), (32, 64)])
 def test_the_bernstein_bound_holds(labels, dim, samples):

@@ -13,7 +13,9 @@ SHOWN = {
     "language_model": ("perplexity", "epochs"),
     "theorem_1": ("T_1, small a*", "population alone"),
     "corollary_2": ("random labels over true ones", "T_1 + T_2"),
-    "lemmas": ("contraction of r", "good event"),
+    "lemmas": ("contraction of r", "good event", "lemma 12"),
+    "regimes": ("binds", "phase 1 is empty"),
+    "relu_neurons": ("population alone", "two phases are faster"),
     "sampling_bias": ("random labels", "rms q"),
     "neuron_fit": ("train loss", "last w"),
 }
