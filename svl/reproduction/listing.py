@@ -36,7 +36,7 @@ def listing(runs: Path, width: int) -> Table:
         measured = {record.scale: record.seconds / 60 for record in records}
         minutes = [_minutes(measured.get(scale, expected), scale) for scale, expected in figure.minutes.items()]
         judged = [record for record in records if record.scale != "smoke"]
-        verdicts = ", ".join(f"{record.verdict} ({record.scale}, {record.kind}, {record.date})" for record in judged)
+        verdicts = "\n".join(f"{record.verdict} ({record.scale}, {record.kind}, {record.date})" for record in judged)
         if is_wide:
             shown.add_row(*plain((name, figure.says, *minutes, verdicts or "-")))
         else:

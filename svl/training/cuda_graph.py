@@ -34,14 +34,14 @@ class Replay:
     """
 
     def __init__(self, replay: Callable[[], Any], given: list[Tensor], results: Sequence[Tensor]) -> None:
-        self._replay, self._given, self._results = replay, given, results
+        self._replay, self._given, self._written = replay, given, results
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The results for other scalars; ``tensors`` are these, followed by those that stay the same."""
         for given, tensor in zip(self._given, tensors, strict=False):
             given.copy_(tensor)
         self._replay()
-        return tuple(result.clone() for result in self._results)
+        return tuple(result.clone() for result in self._written)
 
 
 def on_gpu(function: Callable[[], Sequence[Tensor]]) -> tuple[Callable[[], None], Sequence[Tensor]]:
