@@ -86,6 +86,9 @@ def replayed(
         RuntimeError: if the function cannot be recorded, or the replay computes something else.
     """
     inputs = (*changing, *fixed)
+    if len({tensor.device for tensor in (*more, *inputs)}) > 1:
+        # The value of a tensor on the CPU would be recorded, and be the same in every replay.
+        raise RuntimeError("its tensors are on several devices")
     before = [tensor.clone() for tensor in changing]
 
     def put_back() -> None:

@@ -90,6 +90,14 @@ def test_a_replay_that_computes_something_else_is_refused_and_everything_put_bac
     assert torch.equal(weights, same)
 
 
+def test_tensors_on_several_devices_are_refused():
+    weights, targets = tensors()
+    recorder = Recorder()
+    with pytest.raises(RuntimeError, match="several devices"):
+        cuda_graph.replayed(step, [torch.tensor(0.1, device="meta")], [weights], [targets], recorder)
+    assert recorder.replays == 0
+
+
 def test_what_has_diverged_is_compared_too(is_faster):
     is_faster(True)
     weights, targets = tensors()
