@@ -30,6 +30,7 @@ Only a *confirming* run can say *reproduced*: its claims, seeds, grids, statisti
 *exploratory* and says *agrees* or *disagrees*; it may have been looked at before its claims were chosen. *Looks* are
 the exploratory results that were seen, and confirming ones that others have replaced, listed in `looks.yaml` with
 what changed between them."""
+_REPLACED = ", confirming"
 
 
 def check(gallery: Path) -> None:
@@ -77,7 +78,7 @@ def _look(record: Record) -> looks.Look:
     """A result as an entry of the list of looks."""
     effects = "; ".join(f"{estimate(claim)} {claim['verdict']}" for claim in record.claims)
     seen = {"date": record.date, "commit": record.commit[:7], "scale": record.scale, "seeds": record.seeds}
-    found = record.verdict + ", confirming" * (record.kind == CONFIRMING)
+    found = record.verdict + _REPLACED * (record.kind == CONFIRMING)
     return {**seen, "found": found, "effects": effects, "settings": record.settings}
 
 
@@ -179,14 +180,15 @@ def _result(record: Record) -> list[str]:
 
 
 def _history(seen: list[looks.Look]) -> list[str]:
-    """The looks at a figure, where there were several."""
-    if len(seen) < 2:
+    """The looks at a figure, where there were several, or where a confirming result was replaced."""
+    if len(seen) < 2 and not any(look["found"].endswith(_REPLACED) for look in seen):
         return []
-    lines = ["", f"{len(seen)} exploratory looks:", ""]
+    lines = ["", f"{len(seen)} earlier look{'s' * (len(seen) > 1)}:", ""]
     for look in seen:
         seeds = ", ".join(f"{first} to {first + count - 1}" for first, count in look["seeds"])
         changed = f"; changed: {look['changed']}" if look.get("changed") else ""
-        lines.append(f"- {look['found']}, seeds {seeds}: {look['effects']}{changed}")
+        afterwards = f"; changed after this result: {look['afterwards']}" if look.get("afterwards") else ""
+        lines.append(f"- {look['found']}, seeds {seeds}: {look['effects']}{changed}{afterwards}")
     return lines
 
 

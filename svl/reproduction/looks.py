@@ -1,7 +1,8 @@
 """The looks that were taken at each figure's data: every exploratory result, with its seeds and what had changed.
 
 ``looks.yaml`` in the gallery lists them, oldest first. The gallery adds an entry for each new exploratory result, and
-for a confirming one that another replaces; the text of ``changed`` can be edited.
+for a confirming one that another replaces. The text of ``changed`` can be edited, and ``afterwards`` can be added: what
+was changed because of a result.
 """
 
 from __future__ import annotations
