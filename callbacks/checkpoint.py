@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from svl.errors import SettingError
@@ -20,11 +22,19 @@ from svl.signals import handled_by, install
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary name, syncs and renames, so that a checkpoint is complete or absent."""
+    """Writes to a temporary name, syncs and renames, so that a checkpoint is complete or absent.
+
+    The temporary name is in the checkpoint's own folder. Lightning's plugin writes to the system's folder for temporary
+    files first and copies from there, which fails where that one is full, and leaves a file there where this one is.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if storage_options is not None:
+            raise TypeError("a checkpoint in a folder has no storage_options")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
         with replacing(Path(path)) as temporary:
-            super().save_checkpoint(checkpoint, temporary, storage_options)
+            temporary.write_bytes(content.getbuffer())
 
 
 @dataclass

@@ -60,7 +60,9 @@ class StorageError(RuntimeError):
 
     def __init__(self, path: object, error: OSError, advice: str) -> None:
         reason = error.strerror or " ".join(str(error).split())
-        super().__init__(f"{error.filename or path}: {reason}; {advice}")
+        # Of a copy or a move, the second file is the one that is written.
+        file = error.filename2 or error.filename or path
+        super().__init__(f"{file}: {reason}; {advice}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,11 +1,12 @@
 """An error names its setting relative to the object that refuses it; what contains the object adds its place."""
 
+import errno
 import pickle
 
 import pytest
 
 from svl.data import Subset
-from svl.errors import SettingError, within
+from svl.errors import SettingError, StorageError, within
 from svl.interventions import LabelNoise
 from svl.tasks import Parity
 
@@ -39,3 +40,9 @@ def test_in_python_an_error_names_the_argument():
 def test_an_error_can_be_sent_to_another_process():
     error = pickle.loads(pickle.dumps(SettingError("size", -1, "more")))
     assert (error.key, error.given, error.allowed) == ("size", -1, "more")
+
+
+@pytest.mark.parametrize("files", [(), ("last.ckpt",), ("/tmp/other", None, "last.ckpt")])
+def test_an_error_of_a_disk_names_the_file_that_is_written(files):
+    error = OSError(errno.ENOSPC, "No space left on device", *files)
+    assert str(StorageError("last.ckpt", error, "resume")) == "last.ckpt: No space left on device; resume"

@@ -1,7 +1,10 @@
 """A fit that is stopped goes on to the same history, bit for bit; checkpoints are written when they are due."""
 
+import errno
 import json
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,3 +69,33 @@ def test_checkpoints_are_written_at_their_interval(svl, tiny, tmp_path, monkeypa
     saved.clear()
     svl(tmp_path, *tiny, "--checkpoint.every_n_seconds", "1e-9")
     assert saved == [0, 5, 10, 15, 20]
+
+
+def test_a_checkpoint_is_written_in_its_own_folder_alone(tmp_path, monkeypatch):
+    from svl.callbacks.checkpoint import AtomicCheckpointIO
+
+    # The system's folder for temporary files cannot be written to.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 3, "weights": torch.arange(4.0)}, path)
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+    read = AtomicCheckpointIO().load_checkpoint(path)
+    assert read["step"] == 3 and read["weights"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path, monkeypatch):
+    from svl.callbacks.checkpoint import AtomicCheckpointIO
+
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 3}, path)
+
+    def half(file, content):
+        with file.open("wb") as opened:
+            opened.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"step": 4}, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+    assert AtomicCheckpointIO().load_checkpoint(path) == {"step": 3}
