@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from svl.reproduction.catalogue import known
 
 DOCS = Path(__file__).parents[2] / "docs"
 GALLERY = DOCS / "gallery"
@@ -72,3 +75,13 @@ def test_an_interval_is_in_a_figure_or_page_that_it_links_to(numbers, links, pag
 
 def test_there_are_intervals_to_look_at():
     assert len(list(said())) > 50
+
+
+def test_the_numbers_of_verdicts_are_those_of_the_gallery():
+    results = [json.loads(path.read_text()) for path in GALLERY.glob("*/*/laptop/confirming/result.json")]
+    verdicts = Counter(result["verdict"] for result in results)
+    expected = (
+        f"Of the {len(known())} figures, {len(results)} have a confirming run: {verdicts['reproduced']} say *reproduced*, "
+        f"{verdicts['not reproduced']} *not reproduced*, {verdicts['undecided']} *undecided*"
+    )
+    assert expected in (DOCS / "findings.md").read_text()
