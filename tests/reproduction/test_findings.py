@@ -81,7 +81,7 @@ def test_the_numbers_of_verdicts_are_those_of_the_gallery():
     results = [json.loads(path.read_text()) for path in GALLERY.glob("*/*/laptop/confirming/result.json")]
     verdicts = Counter(result["verdict"] for result in results)
     expected = (
-        f"Of the {len(known())} figures, {len(results)} have a confirming run: {verdicts['reproduced']} say *reproduced*, "
-        f"{verdicts['not reproduced']} *not reproduced*, {verdicts['undecided']} *undecided*"
+        f"Of the {len(known())} figures, {len(results)} have a confirming run: "
+        f"{verdicts['reproduced']} say *reproduced*, {verdicts['not reproduced']} *not reproduced*, {verdicts['undecided']} *undecided*"
     )
     assert expected in (DOCS / "findings.md").read_text()
