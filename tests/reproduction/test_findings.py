@@ -82,6 +82,8 @@ def test_the_numbers_of_verdicts_are_those_of_the_gallery():
     verdicts = Counter(result["verdict"] for result in results)
     expected = (
         f"Of the {len(known())} figures, {len(results)} have a confirming run: "
-        f"{verdicts['reproduced']} say *reproduced*, {verdicts['not reproduced']} *not reproduced*, {verdicts['undecided']} *undecided*"
+        f"{verdicts['reproduced']} say *reproduced*, "
+        f"{verdicts['not reproduced']} *not reproduced*, "
+        f"{verdicts['undecided']} *undecided*"
     )
     assert expected in (DOCS / "findings.md").read_text()
