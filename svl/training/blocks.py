@@ -39,6 +39,9 @@ class Block:
         rows: which replicas.
         tensors: their part of everything that a step reads or writes, a nest of dicts of views into the stack.
         ranges: of steps, in order.
+        flat: the tensors, without the nest.
+        layout: shapes and strides of these. Code compiled for a block serves those of the same layout: it does not
+            check where in memory a tensor's numbers are.
     """
 
     rows: slice
@@ -48,8 +51,18 @@ class Block:
 
     def __post_init__(self) -> None:
         self.flat, self._structure = pytree.tree_flatten(self.tensors)
-        self.shapes = tuple(tensor.shape for tensor in self.flat)
+        self.layout = tuple(map(_layout, self.flat))
         self.is_constant = [part in CONSTANT for part, nest in self.tensors.items() for _ in pytree.tree_leaves(nest)]
+
+    def copy(self) -> Block:
+        """The same replicas at the same point of training, whose steps leave this block as it is.
+
+        What no step changes is shared. A copy of a tensor with strides of 0 would have another layout.
+        """
+        copied = [
+            tensor if fixed else tensor.clone() for tensor, fixed in zip(self.flat, self.is_constant, strict=True)
+        ]
+        return Block(self.rows, self.nest(copied), self.ranges)
 
     def range_of(self, step: int) -> StepRange:
         """The range that a step lies in."""
@@ -58,6 +71,12 @@ class Block:
     def nest(self, flat: list[Tensor]) -> dict[str, Any]:
         """The nest of dicts that a flat list stands for."""
         return pytree.tree_unflatten(flat, self._structure)
+
+
+def _layout(tensor: Tensor) -> tuple[tuple[int, int], ...]:
+    """Size and stride of each dimension; where there is one number only, the stride says nothing."""
+    sizes = zip(tensor.shape, tensor.stride(), strict=True)
+    return tuple((size, stride if size > 1 else 0) for size, stride in sizes)
 
 
 def partition(lengths: Iterable[int], target: int) -> list[slice]:

@@ -1,4 +1,4 @@
-"""Compiles a function of a block once for each set of shapes.
+"""Compiles a function of a block once for each layout: shapes and strides of its tensors.
 
 At every call ``torch.compile`` checks the properties of all inputs, under a lock, and it counts frames in global state.
 Blocks run in several threads, and the tensors of a stack never change shape, so these checks would only cost time.
@@ -39,7 +39,7 @@ class BlockFunction:
 
     Args:
         function: changes ``tensors`` in place and returns a tuple of tensors.
-        is_compiled: whether to compile. The first call for a set of shapes compiles; no other call may run meanwhile.
+        is_compiled: whether to compile. The first call for a layout compiles; no other call may run meanwhile.
         holds_last: whether values that depend only on constants and the last tensor of ``more`` are computed once for
             each such tensor, and kept.
         least_nodes: a traced function of fewer operations is run as it is: compiling it takes longer than it saves.
@@ -60,7 +60,7 @@ class BlockFunction:
     ) -> None:
         self.function, self.is_compiled, self.holds_last = function, is_compiled, holds_last
         self.least_nodes, self.is_replayed, self.has_failed = least_nodes, is_replayed, False
-        self._by_shapes: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
+        self._by_layout: dict[Any, tuple[GraphModule, Callable[..., tuple[Tensor, ...]]]] = {}
         self._by_call: dict[Any, tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]] = {}
 
     def __call__(self, block: Block, *more: Tensor) -> tuple[Tensor, ...]:
@@ -78,11 +78,11 @@ class BlockFunction:
     ) -> tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]:
         """The compiled function and its inputs after ``more``, for one block."""
         graph = None
-        if block.shapes not in self._by_shapes:
+        if block.layout not in self._by_layout:
             graph = self._trace(block, more + held)
             constants, graph = hoist(graph, [*(False for _ in more), *(True for _ in held), *block.is_constant])
         else:
-            constants, compiled = self._by_shapes[block.shapes]
+            constants, compiled = self._by_layout[block.layout]
         changing = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if not fixed]
         fixed = [tensor for tensor, fixed in zip(block.flat, block.is_constant, strict=True) if fixed]
         inputs = [*changing, *constants(*held, *fixed)]
@@ -91,7 +91,7 @@ class BlockFunction:
             is_short = calls < self.least_nodes
             compiled = graph if is_short else _compile(graph, [*more, *inputs], torch.get_num_threads())
             self.has_failed |= compiled is graph and not is_short
-            self._by_shapes[block.shapes] = constants, compiled
+            self._by_layout[block.layout] = constants, compiled
         if self.is_replayed and len(self._by_call) < _MOST_GRAPHS:
             compiled = _as_graph(compiled, more, changing, inputs[len(changing) :])
         return compiled, inputs

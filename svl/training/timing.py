@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from svl.compat.torch import pytree
 from svl.training.blocks import Block, StepRange
 from svl.training.engine import Engine
 from svl.training.routes.route import Tick
@@ -53,7 +52,7 @@ class Timing:
         """A copy of the first block of a kind, the same one in each measurement."""
         if kind not in self._copies:
             block = next(block for block in self.engine.blocks if _kind(block) == kind)
-            self._copies[kind] = Block(block.rows, pytree.tree_map(torch.clone, block.tensors), block.ranges)
+            self._copies[kind] = block.copy()
         return self._copies[kind]
 
     def _of_block(self, copy: Block, least: float) -> float:
@@ -87,4 +86,4 @@ class Timing:
 
 
 def _kind(block: Block) -> Any:
-    return block.shapes, block.ranges
+    return block.layout, block.ranges

@@ -102,7 +102,7 @@ class StepByStep(StepRoute):
         return self.plan.is_compiled and not any(function.has_failed for function in functions if function)
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
-        return block.shapes, self.function_of(block, step)[0]
+        return block.layout, self.function_of(block, step)[0]
 
     def function_of(self, block: Block, step: int) -> tuple[BlockFunction, int]:
         """The function that computes a block's gradients at a step, and how often a step calls it."""

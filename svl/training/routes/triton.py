@@ -81,7 +81,7 @@ class TritonSteps(StepRoute):
         return None if serves(spec) else "it trains 2-layer ReLU networks on parity with SGD, with one batch per step"
 
     def compiled_unit(self, block: Block, step: int) -> tuple[object, ...]:
-        return block.shapes, self
+        return block.layout, self
 
     def advance(self, block: Block, clock: list[Tick]) -> None:
         if block not in self._constants:
@@ -106,11 +106,11 @@ class TritonSteps(StepRoute):
         total = len(block.tensors["key"])
         some = torch.linspace(0, total - 1, min(replicas, total), device=device).round().long()
         rows = slice(0, len(some))
-        before = pytree.tree_map(lambda tensor: tensor[some], block.tensors)
+        given = Block(rows, pytree.tree_map(lambda tensor: tensor[some], block.tensors), block.ranges)
         numbers = torch.arange(count, device=device)
         rates = torch.full(numbers.shape, 1.0 if self.spec.rates is None else 0.5, dtype=torch.float64, device=device)
         clock = list(map(Tick, range(count), numbers, rates))
-        by_kernel, by_eager_step = (Block(rows, pytree.tree_map(torch.clone, before), block.ranges) for _ in range(2))
+        by_kernel, by_eager_step = given.copy(), given.copy()
         type(self)(self.spec, self.oracle, is_compiled=False).advance(by_kernel, clock)
         allowed = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
@@ -120,7 +120,7 @@ class TritonSteps(StepRoute):
             torch.set_float32_matmul_precision(allowed)
         errors = []
         for part in ("params", "rule", "record"):
-            nests = before, by_kernel.tensors, by_eager_step.tensors
+            nests = given.tensors, by_kernel.tensors, by_eager_step.tensors
             leaves = (pytree.tree_leaves(tensors[part]) for tensors in nests)
             for start, actual, expected in zip(*leaves, strict=True):
                 if not torch.equal(actual.isfinite(), expected.isfinite()):
