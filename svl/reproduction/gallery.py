@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from svl.errors import SettingError
-from svl.reproduction import looks
+from svl.reproduction import lock, looks, paper_figure
 from svl.reproduction.catalogue import PAPERS, known
 from svl.reproduction.record import CONFIRMING, EXPLORATORY, PICTURE, RESULT, Record, place, read
 from svl.reproduction.scale import SCALES
+from svl.reproduction.standing import frozen_figure
 from svl.reproduction.tuning import described
 from svl.reproduction.verdict_table import estimate
 from svl.results.atomic import replacing
@@ -29,7 +31,10 @@ Only a *confirming* run can say *reproduced*: its claims, seeds, grids, statisti
 `claims.lock`, committed before the run, and its seeds are new (docs/reproducing.md). Every other result is
 *exploratory* and says *agrees* or *disagrees*; it may have been looked at before its claims were chosen. *Looks* are
 the exploratory results that were seen, and confirming ones that others have replaced, listed in `looks.yaml` with
-what changed between them."""
+what changed between them. The words of a frozen figure, its title, its claim and its deviations from the paper, are
+today's, as long as its config is the one that was frozen; they decide nothing.
+
+A legend gives the ratio of the median times to the target, a table that of the restricted means."""
 _REPLACED = ", confirming"
 
 
@@ -87,6 +92,17 @@ def _records(gallery: Path, name: str, kind: str) -> dict[str, Record]:
     return {scale: record for scale, record in found.items() if record}
 
 
+def _in_todays_words(record: Record, gallery: Path) -> Record:
+    """A confirming result with the words of the figure's config, if it is still the config that was frozen."""
+    found = lock.read(record.name, record.scale, gallery)
+    if found is None or found.hash != record.frozen:
+        return record
+    figure = frozen_figure(paper_figure.read(record.name, record.scale), gallery)
+    if lock.digest(lock.content(figure)) != found.hash:
+        return record
+    return replace(record, title=figure.title, says=figure.says, deviations=figure.deviations)
+
+
 def _page(gallery: Path) -> str:
     taken = looks.read(gallery)
     lines = [
@@ -101,6 +117,7 @@ def _page(gallery: Path) -> str:
     sections: dict[str, list[str]] = {paper: [] for paper in PAPERS}
     for name in known():
         confirming, explored = (_records(gallery, name, kind) for kind in (CONFIRMING, EXPLORATORY))
+        confirming = {scale: _in_todays_words(record, gallery) for scale, record in confirming.items()}
         seen = taken.get(name, [])
         if not confirming and not explored:
             missing.append(name)
@@ -115,7 +132,7 @@ def _page(gallery: Path) -> str:
             row = (f"[{name}]({anchor})", shown.says, *verdicts, str(number), scale, _time(shown.seconds))
             lines.append(f"| {' | '.join(row)} |")
             section = sections[name.partition("/")[0]]
-            section += ["", f"### {name} ({scale})", "", f"{shown.title}. The paper: {shown.says}."]
+            section += ["", f"### {name} ({scale})", "", f"{shown.title}. The claim: {shown.says}."]
             for record in both:
                 section += ["", *_result(record)] if record else []
             section += _history([look for look in seen if look.get("scale") == scale])

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -161,6 +162,21 @@ def test_looks_are_counted_once(gallery):
     assert listed[1]["changed"] == "the claims or the settings"
 
 
+def test_the_page_has_the_words_of_the_config_that_was_frozen(gallery):
+    kept = Path(__file__).parents[2] / "docs" / "gallery"
+    place = Path("liu2026", "fig02a", "laptop")
+    (gallery / place / CONFIRMING).mkdir(parents=True)
+    shutil.copy(kept / place / "claims.lock", gallery / place)
+    made = json.loads((kept / place / CONFIRMING / "result.json").read_text())
+    words = paper_figure.read("liu2026/fig02a").deviations
+    for frozen, is_todays in ((made["frozen"], True), ("another", False)):
+        changed = made | {"frozen": frozen, "deviations": ["words of that time"]}
+        (gallery / place / CONFIRMING / "result.json").write_text(json.dumps(changed))
+        page = gallery_module.write(gallery).read_text()
+        assert (words[0] in page) == is_todays
+        assert ("words of that time" in page) != is_todays
+
+
 @pytest.mark.slow
 def test_a_confirming_run_says_reproduced_and_an_exploratory_one_does_not(svl, gallery, tmp_path):
     name = "liu2026/section_6"
@@ -205,3 +221,10 @@ def test_the_locks_of_the_gallery_are_as_they_were_written():
     for path in locks:
         paper, name, scale, _ = path.parts[-4:]
         assert lock.read(f"{paper}/{name}", scale, gallery).path == path
+
+
+def test_a_confirming_result_is_that_of_its_lock():
+    gallery = Path(__file__).parents[2] / "docs" / "gallery"
+    for path in gallery.glob("*/*/*/confirming/result.json"):
+        paper, name, scale = path.parts[-5:-2]
+        assert json.loads(path.read_text())["frozen"] == lock.read(f"{paper}/{name}", scale, gallery).hash, path
