@@ -21,6 +21,8 @@ from svl.results.quantity import setting, significant
 from svl.results.style import GREY, clean, own_settings
 
 MOST_COLUMNS = 3
+_WIDE = 30
+"""From this ratio of the largest to the smallest score on, the scores of rates are drawn on a logarithmic axis."""
 
 
 @own_settings()
@@ -87,7 +89,9 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
     names = [name for name in _names(outcome, panel) if name in outcome.grids]
     frames = [outcome.grids[name] for name in names]
     rates = [key for key in frames[0] if "." in key and frames[0][key].nunique() > 1]
-    tuned = [key for key in rates if all(key in frame for frame in frames)][-2:]
+    common = [key for key in rates if all(key in frame for frame in frames)]
+    # The rate of all layers is what the others are compared at the best of.
+    tuned = sorted(common, key=lambda key: key != "model.optimizer.lr")[-2:]
     axes.set_title(panel.title, loc="left", fontsize=10)
     sign = 1 if statistics.is_better_above(outcome.metric) else -1
     if len(tuned) == 2:
@@ -110,10 +114,14 @@ def _grid(axes: Axes, outcome: Outcome, panel: Panel) -> None:
         style = {key: look[key] for key in ("color", "marker", "linestyle")}
         axes.plot([point[0] for point in tried.index], sign * tried.to_numpy(), label=name, **style)
     axes.set_xscale("log")
+    heights = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    if np.nanmin(heights) > 0 and np.nanmax(heights) > _WIDE * np.nanmin(heights):
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(6))
     values = sorted({value for frame in frames for value in frame[tuned[0]].unique()})
     axes.set_xticks(values, [setting(value) for value in values])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(short_names(tuned)[0])
     axes.set_ylabel(f"mean {outcome.metric} over the run")
     axes.spines[["top", "right"]].set_visible(False)
