@@ -3,6 +3,7 @@
 The numbers are in paper_numbers.yaml, which was written from the papers.
 """
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,18 +104,41 @@ def test_the_paper_scale_has_the_papers_numbers(name):
         assert wrong or not said, f"{entry['where']}: {said} is the paper's own"
 
 
+def ratios_of_rates(figure):
+    """The ratios of neighbouring rates of every grid."""
+    rates = [values for grid in figure.grids for key, values in grid.settings.items() if "lr" in key]
+    return [above / below for values in rates for below, above in pairwise(values)]
+
+
 @pytest.mark.parametrize("name", [name for name in FIGURES if name.startswith("liu2026")])
 def test_rates_are_swept_as_finely_as_in_the_paper_or_it_is_said(name):
     figure = paper_figure.read(name, "paper")
-    rates = [
-        values for grid in figure.grids for key, values in grid.settings.items() if "lr" in key and len(values) > 1
-    ]
-    ratios = [above / below for values in rates for below, above in pairwise(values)]
+    ratios = ratios_of_rates(figure)
     text = "; ".join(figure.deviations)
     if not ratios:
         assert "rate" in text, "one rate for all is a deviation"
     elif max(ratios) > 1.01 * MOST:
         assert "ratios of" in text
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize("name", paper_figure.known())
+def test_a_stated_ratio_of_rates_is_the_grids_largest(name, scale):
+    figure = paper_figure.read(name, scale)
+    text = "; ".join(figure.deviations)
+    said = re.findall(r"rates at ratios of ([\d.]+\d|\d)(?: (?:to|and) ([\d.]+\d|\d))?", text)
+    largest = max((float(ratio) for both in said for ratio in both if ratio), default=None)
+    assert largest is None or largest == round(max(ratios_of_rates(figure)), 1), text
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+@pytest.mark.parametrize("name", paper_figure.known())
+def test_a_stated_readout_is_that_of_the_settings(name, scale):
+    figure = paper_figure.read(name, scale)
+    text = "; ".join(figure.deviations)
+    readouts = {settings.get("model.network.readout") for settings in resolved(figure).values()} - {None}
+    for words, readout in (("mean read-out", "mean"), ("read-out at the last token", "last")):
+        assert words not in text or readouts == {readout}, text
 
 
 @pytest.mark.slow
