@@ -15,8 +15,7 @@ def phases(**settings):
     return FullBatch(SingleIndex(6), size=[16, 64], durations=[5], interventions=labels, test_size=100, **settings)
 
 
-@pytest.mark.parametrize("route", ["kernel", "autograd"])
-@pytest.mark.parametrize("micro_batch_size", [None, 16])
+@pytest.mark.parametrize(("route", "micro_batch_size"), [("kernel", 16), ("autograd", None)])
 def test_a_fit_that_was_timed_is_that_of_eager_steps(lab, route, micro_batch_size):
     settings = {"loss": "squared", "steps": 12}
     data = {"micro_batch_size": micro_batch_size}
