@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from email import message_from_bytes
@@ -81,8 +80,7 @@ def test_a_source_distribution_has_svl_callbacks_and_builds_the_same_wheel(wheel
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t"]
     subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True, timeout=120)
     (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as files:
-        files.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", tmp_path], check=True, timeout=120)
     unpacked = archive.with_suffix("").with_suffix("")
     assert {name.partition("/")[0] for name in tracked(".")} - {".ci", ".pre-commit-config.yaml"} <= {
         path.name for path in unpacked.iterdir()

@@ -38,7 +38,7 @@ def opened(browser):
         context = browser.new_context(viewport=viewport, offline=True, **options)
         contexts.append(context)
         shown = context.new_page()
-        shown.set_default_timeout(10_000)
+        shown.set_default_timeout(30_000)  # on a machine that is busy
         shown.on("console", lambda message: complaints.append(message.text))
         shown.on("pageerror", lambda error: complaints.append(str(error)))
         shown.on("request", lambda request: asked.append(request.url))
