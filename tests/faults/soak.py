@@ -49,7 +49,7 @@ PLACES = [
     ("svl.training.replica_module", "ReplicaModule.on_validation_epoch_end", 3),
     ("svl.callbacks.history", "History.on_validation_end", 3),
     ("svl.callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 3),
-    ("svl.callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint", 3),
+    ("svl.callbacks.checkpoint", "torch.save", 3),
     ("svl.results.history", "append", 3),
     ("svl.results.history", "discard_after", 1),
     ("svl.results.history", "_joined", 1),

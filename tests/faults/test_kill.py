@@ -27,8 +27,9 @@ PLACES = [
     (HISTORY, "append", 3, "after"),  # rows, but no checkpoint yet
     (ATOMIC, "sync", 2, "before"),  # a file that is written, but has not got its name
     ("svl.callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 2, "before"),
-    ("lightning.fabric.plugins.io.torch_io", "_atomic_save", 2, "after"),
-    ("svl.callbacks.checkpoint", "TorchCheckpointIO.save_checkpoint", 3, "after"),
+    ("svl.callbacks.checkpoint", "torch.save", 2, "after"),  # a checkpoint in memory
+    ("pathlib", "Path.write_bytes", 1, "after"),  # written, but neither synced nor under its name
+    ("svl.callbacks.checkpoint", "AtomicCheckpointIO.save_checkpoint", 3, "after"),
     (HISTORY, "discard_after", 1, "after"),  # just resumed
 ]
 AT_THE_END = [
